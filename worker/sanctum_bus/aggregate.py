@@ -1,0 +1,280 @@
+"""The aggregate of one run: state, counters and coverage, fed with stream entries in order, and what to commit of it.
+
+This is the whole meaning of a stream: `feed` is a pure function of the entries, so any worker that feeds the same
+entries to the same aggregate has the same bytes to commit.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sanctum_bus.coverage import Coverage
+from sanctum_bus.errors import StartOver, Unfit
+from sanctum_bus.fold import DuplicateStart, Line, fold
+from sanctum_bus.fold.run import edit_run
+from sanctum_bus.fold.scope import Scope
+from sanctum_bus.ids import ZERO
+from sanctum_bus.state import Fields, State
+from sanctum_bus.wire import fields as wire
+from sanctum_bus.wire.decode import Event, decode
+from sanctum_bus.wire.values import Value
+
+#: Producers of which the last `seq` is kept: those seen last.
+MAX_PRODUCERS = 1000
+
+Entry = Mapping[bytes, bytes]
+
+
+class Spoiled(StartOver):
+    """A fold failed half-way. The caller starts over, and parks the entry unread with this detail."""
+
+    def __init__(self, entry_id: str, detail: str) -> None:
+        super().__init__("spoiled", f"{entry_id}: {detail}")
+        self.entry_id = entry_id
+        self.why = detail
+
+
+class GapSuspected(StartOver):
+    """A producer's numbers have a hole. The caller starts over; a hole that is still there is believed."""
+
+    def __init__(self, gap: "Gap") -> None:
+        super().__init__("gap", f"producer {gap.producer}: {gap.seq} after {gap.last}")
+        self.gap = gap
+
+
+class Gap(NamedTuple):
+    """A hole in a producer's numbers: `seq` came after `last`."""
+
+    producer: str
+    last: int
+    seq: int
+
+
+class Parked(NamedTuple):
+    """An entry that could not be folded."""
+
+    entry_id: str
+    reason: str
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a checkpoint counts.
+
+    Args:
+        entries: stream entries taken in, whatever became of them.
+        events: events folded.
+        parked: entries parked.
+        duplicates: entries skipped because they had been folded before.
+        lost: events that never arrived, by reason.
+        producers: last `seq` by producer, the producer seen last at the end.
+        closed: producers that said goodbye.
+    """
+
+    entries: int = 0
+    events: int = 0
+    parked: int = 0
+    duplicates: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    producers: dict[str, int] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one commit has to write.
+
+    Args:
+        sections: name to the section as it is now, or None where it has gone.
+        index: name to the id of the entry that last changed it.
+        lines: lines of the seed event log, each with its id.
+        batches: lines of the batches stream, each with its id.
+        coverage: counts that changed, as they are now.
+    """
+
+    version: str
+    sections: dict[str, Fields | None]
+    index: dict[str, str]
+    lines: list[tuple[str, Fields]]
+    batches: list[tuple[str, Fields]]
+    parked: list[Parked]
+    coverage: dict[str, int]
+
+
+@dataclass(slots=True)
+class Aggregate:
+    """One run's aggregate.
+
+    Args:
+        version: id of the last entry fed.
+        poison: entries that spoiled a fold before, with the reason: they are parked unread.
+        believed: holes that one start-over has shown again.
+    """
+
+    state: State = field(default_factory=State)
+    counters: Counters = field(default_factory=Counters)
+    coverage: Coverage = field(default_factory=Coverage)
+    version: str = ZERO
+    poison: dict[str, str] = field(default_factory=dict)
+    believed: set[Gap] = field(default_factory=set)
+    _lines: list[tuple[str, Fields]] = field(default_factory=list)
+    _batches: list[tuple[str, Fields]] = field(default_factory=list)
+    _parked: list[Parked] = field(default_factory=list)
+
+    def feed(self, entry_id: str, entry: Entry) -> None:
+        """Take one entry in.
+
+        Raises:
+            Spoiled: the fold failed half-way; the aggregate is of no more use.
+            GapSuspected: the producer's numbers have a hole; the aggregate is of no more use.
+        """
+        self.version = self.state.at = entry_id
+        lost = 0
+        try:
+            numbered = _number(entry)
+            if numbered is not None:
+                lost = self._follow(*numbered)
+            if lost >= 0:
+                self._take(entry_id, entry, lost)
+        except Unfit as error:
+            self._park(entry_id, str(error), entry)
+        self.counters.entries += 1
+
+    def take_changes(self) -> Changes:
+        """Return what changed since the last call."""
+        state = self.state
+        changes = Changes(
+            self.version,
+            {name: state.sections.get(name) for name in state.changed},
+            dict(state.changed),
+            self._lines,
+            self._batches,
+            self._parked,
+            self.coverage.take_changes(),
+        )
+        state.changed.clear()
+        self._lines, self._batches, self._parked = [], [], []
+        return changes
+
+    def _follow(self, producer: str, seq: int) -> int:
+        """Note a producer's number; return how many were lost before it, or -1 where it is here again."""
+        known = self.counters.producers
+        last = known.pop(producer, None)
+        known[producer] = max(seq, last or 0)
+        if len(known) > MAX_PRODUCERS:
+            forgotten = next(iter(known))
+            del known[forgotten]
+            self.counters.closed = [one for one in self.counters.closed if one != forgotten]
+        if last is not None and seq <= last:
+            self.counters.duplicates += 1
+            return -1
+        missing = seq - 1 - (last or 0)
+        if missing and last is not None:
+            gap = Gap(producer, last, seq)
+            if gap not in self.believed:
+                raise GapSuspected(gap)
+        if missing:
+            reason = "before this history" if last is None else "gap"
+            self.counters.lost[reason] = self.counters.lost.get(reason, 0) + missing
+        return missing
+
+    def _take(self, entry_id: str, entry: Entry, lost: int) -> None:
+        if entry_id in self.poison:
+            raise Unfit(self.poison[entry_id])
+        if entry.get(b"type") == wire.CLOSED.encode():
+            self._close(entry_id, entry, lost)
+            return
+        event = decode(entry_id, entry)
+        try:
+            line = self._fold(entry_id, event)
+        except DuplicateStart:
+            self.counters.duplicates += 1
+            return
+        self.counters.events += 1
+        self._write_down(entry_id, event, line, lost)
+
+    def _fold(self, entry_id: str, event: Event) -> Line | None:
+        writes = self.state.writes
+        try:
+            line = fold(self.state, event)
+        except Unfit as error:
+            if self.state.writes != writes:
+                raise Spoiled(entry_id, str(error)) from error
+            self.coverage.see(event, kept=False)
+            raise
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise Spoiled(entry_id, f"the fold failed: {error!r:.200}") from error
+        self.coverage.see(event)
+        return line
+
+    def _close(self, entry_id: str, entry: Entry, lost: int) -> None:
+        producer = entry.get(b"producer", b"").decode("utf-8", "replace")
+        closed, known = self.counters.closed, self.counters.producers
+        if producer in known and producer not in closed:
+            self.counters.closed = closed = sorted([*closed, producer])
+        if len(closed) < len(known):
+            return
+        run = edit_run(Scope(self.state, ""))
+        run["status"] = "ended"
+        at: Value = run.get("last_event_at")
+        line = Line(wire.CLOSED, at, None, None, None, None, "run ended", {})
+        self._lines.append((entry_id, _line_fields(line, lost)))
+
+    def _write_down(self, entry_id: str, event: Event, line: Line | None, lost: int) -> None:
+        if line is None and lost:
+            message = f"{lost:,} events of this producer before this one were lost"
+            line = Line("_lost", event.timestamp, None, None, None, None, message, {})
+        if line is not None:
+            self._lines.append((entry_id, _line_fields(line, lost)))
+        if event.type == "BATCH_EPOCH_COMPLETED":
+            self._batches.append((entry_id, _batch_line(event)))
+
+    def _park(self, entry_id: str, reason: str, entry: Entry) -> None:
+        self.counters.parked += 1
+        self._parked.append(Parked(entry_id, reason, entry))
+
+
+def _number(entry: Entry) -> tuple[str, int] | None:
+    """Return an entry's producer and `seq`, or None where it has none or was put back from the dead letters."""
+    producer, seq = entry.get(b"producer"), entry.get(b"seq")
+    if producer is None or seq is None or wire.REQUEUED_FROM.encode() in entry:
+        return None
+    try:
+        name, number = producer.decode("utf-8"), int(seq)
+    except ValueError:
+        raise Unfit("`producer` is not UTF-8 or `seq` is not a number") from None
+    if number < 1:
+        raise Unfit(f"`seq` is {number}; it begins at 1")
+    return name, number
+
+
+def _line_fields(line: Line, lost: int) -> Fields:
+    fields = {name: value for name, value in line._asdict().items() if value is not None}
+    return fields | {"lost": lost} if lost else fields
+
+
+def _batch_line(event: Event) -> Fields:
+    group = {"group_id": event.group_id} if event.group_id else {}
+    return {"at": event.timestamp, **group, **event.data}
+
+
+def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
+    """Fold entries from the first to the last without a server.
+
+    A spoiled fold starts over with the entry that spoiled it parked, as a worker does.
+    """
+    held = list(entries)
+    poison: dict[str, str] = {}
+    believed: set[Gap] = set()
+    while True:
+        aggregate = Aggregate(poison=poison, believed=believed)
+        try:
+            for entry_id, entry in held:
+                aggregate.feed(entry_id, entry)
+        except Spoiled as error:
+            poison[error.entry_id] = error.why
+        except GapSuspected as error:
+            believed.add(error.gap)
+        else:
+            return aggregate

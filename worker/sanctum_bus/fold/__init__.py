@@ -1,0 +1,51 @@
+"""The fold: what each event does to the state. Pure: no clock, no random, no I/O.
+
+Capture is by default (`capture`), exceptions are rows of tables, and a function exists only where events interact. To
+give an event type a fold of its own, write the function and add it to `FOLDS`.
+"""
+
+from collections.abc import Callable
+
+from sanctum_bus.fold.batch import batch_completed
+from sanctum_bus.fold.epoch import epoch_completed
+from sanctum_bus.fold.line import Line
+from sanctum_bus.fold.other import other
+from sanctum_bus.fold.policy import policy_updated
+from sanctum_bus.fold.reward import reward_computed
+from sanctum_bus.fold.run import DuplicateStart, note_event, training_started
+from sanctum_bus.fold.scope import Scope, scope_of
+from sanctum_bus.fold.seed import culled, fossilized, gate_evaluated, germinated, stage_changed
+from sanctum_bus.state import State
+from sanctum_bus.wire.decode import Event
+
+Fold = Callable[[Scope, Event], Line | None]
+
+#: Canonical event type -> its fold; every other type goes to `other`.
+FOLDS: dict[str, Fold] = {
+    "TRAINING_STARTED": training_started,
+    "EPOCH_COMPLETED": epoch_completed,
+    "REWARD_COMPUTED": reward_computed,
+    "PPO_UPDATE_COMPLETED": policy_updated,
+    "BATCH_EPOCH_COMPLETED": batch_completed,
+    "SEED_GERMINATED": germinated,
+    "SEED_STAGE_CHANGED": stage_changed,
+    "SEED_GATE_EVALUATED": gate_evaluated,
+    "SEED_FOSSILIZED": fossilized,
+    "SEED_CULLED": culled,
+}
+
+__all__ = ["FOLDS", "DuplicateStart", "Fold", "Line", "fold"]
+
+
+def fold(state: State, event: Event) -> Line | None:
+    """Fold one event into the state, and return the log line that it causes.
+
+    Raises:
+        Unfit: the event cannot be folded. Folds look before they write; where `state.changed` names `state.at`
+            nevertheless, the state is spoiled.
+        DuplicateStart: a TRAINING_STARTED that was folded before; nothing was changed.
+    """
+    scope = scope_of(state, event)
+    line = FOLDS.get(event.type, other)(scope, event)
+    note_event(state, event, scope.prefix[:-1] or None)
+    return line

@@ -1,0 +1,122 @@
+"""BATCH_EPOCH_COMPLETED: a batch ended, and with it an episode of every environment."""
+
+from sanctum_bus.fold import needs
+from sanctum_bus.fold.capture import capture_event, route, stored_names
+from sanctum_bus.fold.line import Line, line
+from sanctum_bus.fold.run import close_epoch, edit_run
+from sanctum_bus.fold.scope import Scope
+from sanctum_bus.state import Fields, appended
+from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.values import Value
+
+#: Metrics of which the last values are kept as `<metric>_history`.
+HISTORIES = ("avg_accuracy", "rolling_accuracy", "avg_reward")
+
+#: Records on the leaderboard.
+BEST = 10
+
+#: Names in the `batch` section that the fold derives.
+DERIVED = frozenset({"epochs_per_second", "batches_per_hour", *(f"{name}_history" for name in HISTORIES)})
+
+_BATCH = route("BATCH_EPOCH_COMPLETED", reserved=DERIVED)
+
+
+def batch_completed(scope: Scope, event: Event) -> Line:
+    """The batch's fields, throughput and leaderboard; then every environment's episode is over."""
+    data = event.data
+    accuracies = needs.numbers(data, "env_accuracies")
+    completed, offset = needs.whole(data, "episodes_completed"), needs.whole(data, "start_episode")
+    values = {name: needs.number(data, name) for name in HISTORIES}
+    stored_names(_BATCH, tuple(data))
+    close_epoch(scope)
+    batch = capture_event(scope.state, scope.prefix + "batch", event, _BATCH)
+    for name, value in values.items():
+        batch.setdefault(f"{name}_history", [])
+        if value is not None:
+            batch[f"{name}_history"] = appended(batch[f"{name}_history"], value)
+    for env_id, accuracy in enumerate(accuracies):
+        if scope.get(f"env:{env_id}") is not None:
+            scope.edit(f"env:{env_id}")["batch_accuracy"] = accuracy
+    run = edit_run(scope)
+    run["batches_completed"] += 1
+    _rank_episodes(scope, completed, accuracies)
+    if completed is not None:
+        run["episodes_completed"] = completed
+    _throughput(run, batch, offset, event.timestamp)
+    for name in scope.state.children(scope.prefix + "env"):
+        scope.state.edit(name)["episode_over"] = True
+    return line(scope, event, _message(data))
+
+
+def _throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> None:
+    """Rates since this start, by the events' own clock; null where the clock has not moved."""
+    started, epochs, completed = run.get("started_at"), run.get("max_epochs"), run.get("episodes_completed")
+    elapsed = at - started if started is not None else 0.0
+    before = offset if offset is not None else run.get("start_episode")
+    batch["epochs_per_second"] = batch["batches_per_hour"] = None
+    if elapsed <= 0:
+        return
+    batch["batches_per_hour"] = run["batches_completed"] * 3600 / elapsed
+    if type(epochs) is int and type(completed) is int:
+        episodes = completed - (before if type(before) is int else 0)
+        batch["epochs_per_second"] = episodes * epochs / elapsed
+
+
+def _rank_episodes(scope: Scope, completed: int | None, accuracies: list[float | None]) -> None:
+    """Put this batch's episodes on the leaderboard: by peak accuracy, ties to the earlier."""
+    run = scope.run
+    records = [
+        _record(env, run, completed, accuracies)
+        for env in sorted(scope.envs(), key=lambda env: env["env_id"])
+        if not env["episode_over"] and env["best_accuracy"] is not None
+    ]
+    if not records:
+        return
+    old = scope.get("best") or {}
+    known = [old[name] for name in sorted(old, key=int)]
+    fresh = {_identity(record) for record in records}
+    board = [record for record in known if _identity(record) not in fresh] + records
+    board.sort(key=lambda record: -record["peak_accuracy"])
+    new = {str(place): record for place, record in enumerate(board[:BEST], 1)}
+    if new != old:
+        scope.replace("best", new)
+
+
+def _identity(record: Fields) -> tuple[Value, ...]:
+    return record["start"], record["episode"], record["env_id"]
+
+
+def _record(env: Fields, run: Fields, completed: int | None, accuracies: list[float | None]) -> Fields:
+    env_id = env["env_id"]
+    ran = env_id < len(accuracies)
+    host, grown = run.get("host_params"), env["fossilized_params"]
+    return {
+        "start": run.get("starts"),
+        "env_id": env_id,
+        "episode": completed - len(accuracies) + env_id if ran and completed is not None else env["episode"],
+        "peak_accuracy": env["best_accuracy"],
+        "peak_epoch": env["best_accuracy_epoch"],
+        "final_accuracy": accuracies[env_id] if ran else env.get("val_accuracy"),
+        "growth_ratio": (host + grown) / host if type(host) in (int, float) and host else None,
+        "seeds": env["best_accuracy_seeds"],
+    }
+
+
+def _message(data: Fields) -> str:
+    parts = [
+        f"{word} {format(data[name], style)}"
+        for word, name, style in (
+            ("accuracy", "avg_accuracy", ".1f"),
+            ("rolling", "rolling_accuracy", ".1f"),
+            ("reward", "avg_reward", "+.2f"),
+        )
+        if data.get(name) is not None
+    ]
+    index, completed, total = (
+        data.get("batch_idx"),
+        data.get("episodes_completed"),
+        data.get("total_episodes"),
+    )
+    head = "batch" if index is None else f"batch {index}"
+    episode = "" if completed is None else f" (episode {completed}{'' if total is None else f'/{total}'})"
+    return head + (": " + ", ".join(parts) if parts else "") + episode

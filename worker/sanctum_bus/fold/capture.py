@@ -1,0 +1,137 @@
+"""Capture by default: every field of an event into its section, under its canonical name.
+
+Only exceptions are written down: a prefix (the route's), a rename (the catalogue's aliases), and names that are taken.
+A route says into what kind of place an event type's fields go; the names that result depend on the shape of the map
+alone, so they are worked out once per shape.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from sanctum_bus.catalog.names import FIELD_ALIASES, SEEDS_FIELD_ALIASES
+from sanctum_bus.state import Fields, State
+from sanctum_bus.wire.decode import Event, check_names
+
+#: What begins with one of these is laid out by the fold, in every section.
+_RESERVED_PREFIXES = ("event.", "emitted.")
+
+
+# Compared by identity: routes are constants, and hashing one by value would cost more than what is looked up with it.
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """How the fields of an event type are named in the section that takes them.
+
+    Args:
+        prefix: put before every name.
+        aliases: emitted to canonical.
+        reserved: names and prefixes (ending in a dot) that the fold derives in this kind of section; an emitted field
+            that bears one is kept as `emitted.<name>`.
+    """
+
+    prefix: str = ""
+    aliases: tuple[tuple[str, str], ...] = ()
+    reserved: frozenset[str] = frozenset()
+
+
+@lru_cache(maxsize=4096)
+def route(event_type: str, *, prefix: str = "", reserved: frozenset[str] = frozenset()) -> Route:
+    """Return the route of an event type, with the catalogue's aliases."""
+    return Route(prefix, tuple(FIELD_ALIASES.get(event_type, {}).items()), reserved)
+
+
+def slot_route(reserved: frozenset[str]) -> Route:
+    """Return the route of one slot's map inside `seeds`."""
+    return Route("", tuple(SEEDS_FIELD_ALIASES.items()), reserved)
+
+
+@lru_cache(maxsize=4096)
+def stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the name under which each field of a map is kept; no two are the same.
+
+    Raises:
+        Unfit: a name is too long.
+    """
+    check_names(dict.fromkeys(emitted))
+    aliases = dict(way.aliases)
+    own = {name for name in emitted if name not in aliases}
+    names: list[str] = []
+    for name in emitted:
+        canonical = aliases.get(name, name)
+        stored = (
+            _stored(way, name, taken=True)
+            if canonical in own and canonical != name
+            else _stored(way, canonical)
+        )
+        names.append(stored if stored not in names else _stored(way, name, taken=True))
+    return tuple(names)
+
+
+def _stored(way: Route, name: str, *, taken: bool = False) -> str:
+    if way.prefix:
+        return f"{way.prefix}emitted.{name}" if taken or name.startswith("emitted.") else way.prefix + name
+    if taken or name in way.reserved or name.startswith(_RESERVED_PREFIXES):
+        return f"emitted.{name}"
+    prefix, dot, _ = name.partition(".")
+    return f"emitted.{name}" if dot and prefix + dot in way.reserved else name
+
+
+def capture(fields: Fields, data: Fields, way: Route) -> None:
+    """Copy every field of a map into a section.
+
+    Raises:
+        Unfit: a name is too long; nothing was copied.
+    """
+    fields.update(zip(stored_names(way, tuple(data)), data.values(), strict=True))
+
+
+def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
+    """Copy an event's fields and envelope into a section, and return the section.
+
+    Raises:
+        Unfit: a name is too long or there is one section too many; nothing was copied.
+    """
+    stored_names(way, tuple(event.data))
+    fields = state.edit(name)
+    capture(fields, event.data, way)
+    put_envelope(fields, event)
+    return fields
+
+
+def put_envelope(fields: Fields, event: Event) -> None:
+    """Replace the envelope that a section keeps by this event's, as a whole; what is null or empty is absent."""
+    if "event.extra" in fields:
+        for name in fields.pop("event.extra"):
+            fields.pop(f"event.{name}", None)
+    for name, value in (
+        ("event.type", event.emitted_type),
+        ("event.id", event.event_id),
+        ("event.timestamp", event.timestamp),
+        ("event.epoch", event.epoch),
+        ("event.seed_id", event.seed_id),
+        ("event.slot_id", event.slot_id),
+        ("event.message", event.message),
+        ("event.severity", event.severity),
+        ("event.group_id", event.group_id),
+    ):
+        if value is None or value == "":
+            fields.pop(name, None)
+        else:
+            fields[name] = value
+    if event.extra:
+        _put_extra(fields, event.extra)
+
+
+def _put_extra(fields: Fields, extra: Fields) -> None:
+    """Keep undeclared envelope keys, and in `event.extra` which they are: the next envelope replaces them all."""
+    present = {
+        f"emitted.{name}" if name in _ENVELOPE_NAMES else name: value
+        for name, value in extra.items()
+        if value is not None and value != ""
+    }
+    fields.update({f"event.{name}": value for name, value in present.items()})
+    if present:
+        fields["event.extra"] = sorted(present)
+
+
+#: Names of the envelope's fields in a section that are no keys of the envelope on the wire.
+_ENVELOPE_NAMES = frozenset({"type", "id", "extra"})

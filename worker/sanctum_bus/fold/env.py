@@ -1,0 +1,84 @@
+"""One environment: its record, and where an episode of it begins."""
+
+from sanctum_bus.fold.line import episode_of
+from sanctum_bus.fold.scope import Scope
+from sanctum_bus.state import Fields
+
+#: Fields that begin anew with an episode, besides those under a prefix.
+_PER_EPISODE_PREFIXES = ("reward.", "decision.", "penalty.")
+
+#: Names in an `env` section that the fold derives.
+DERIVED = frozenset(
+    {
+        "episode",
+        "episode_over",
+        "status",
+        "accuracy_history",
+        "best_accuracy",
+        "best_accuracy_epoch",
+        "best_accuracy_seeds",
+        "epochs_since_improvement",
+        "reward_history",
+        "best_reward",
+        "best_reward_epoch",
+        "action_history",
+        "action_counts",
+        "total_actions",
+        "cohort",
+        "penalties",
+        "germinated",
+        "fossilized",
+        "culled",
+        "fossilized_params",
+        "batch_accuracy",
+        "reward.",
+        "decision.",
+        "penalty.",
+        "aggregate.",
+    }
+)
+
+
+def _per_episode() -> Fields:
+    return {
+        "episode_over": False,
+        "status": "initializing",
+        "accuracy_history": [],
+        "best_accuracy": None,
+        "best_accuracy_epoch": None,
+        "best_accuracy_seeds": {},
+        "epochs_since_improvement": 0,
+        "reward_history": [],
+        "best_reward": None,
+        "best_reward_epoch": None,
+        "action_history": [],
+        "action_counts": {},
+        "total_actions": 0,
+        "penalties": {},
+        "germinated": 0,
+        "fossilized": 0,
+        "culled": 0,
+        "fossilized_params": 0,
+    }
+
+
+def active_env(scope: Scope, env_id: int) -> Fields:
+    """Return an environment's section for writing, in an episode that is not over.
+
+    An environment that nobody announced is made; one whose episode was over begins the next: a new record that takes
+    over what does not belong to an episode, and no seeds.
+
+    Raises:
+        Unfit: it would be one environment too many.
+    """
+    name = f"env:{env_id}"
+    old = scope.get(name)
+    if old is not None and not old.get("episode_over"):
+        return scope.edit(name)
+    if old is None:
+        scope.has_room_for_env(env_id)
+        kept: Fields = {"env_id": env_id}
+    else:
+        scope.state.drop(scope.state.children(f"{scope.prefix}seed:{env_id}"))
+        kept = {key: value for key, value in old.items() if not key.startswith(_PER_EPISODE_PREFIXES)}
+    return scope.replace(name, kept | _per_episode() | {"episode": episode_of(scope, env_id)})

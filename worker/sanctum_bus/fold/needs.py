@@ -1,0 +1,129 @@
+"""What a fold needs of a field: a value of the right type, or none.
+
+A null means "no value", never a wrong type. A wrong type parks the entry, and is found before anything is changed.
+"""
+
+from typing import Any
+
+from sanctum_bus.errors import Unfit
+from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.values import Value
+
+Data = dict[str, Value]
+
+
+def number(data: Data, name: str) -> float | None:
+    """Return a number, or None where there is none.
+
+    Raises:
+        Unfit: the value is something else; a bool is no number.
+    """
+    value = data.get(name)
+    if value is None or type(value) is float or type(value) is int:
+        return value
+    raise _wrong(name, value, "a number")
+
+
+def whole(data: Data, name: str) -> int | None:
+    """Return an integer, or None where there is none.
+
+    Raises:
+        Unfit: the value is something else.
+    """
+    value = data.get(name)
+    if value is None or type(value) is int:
+        return value
+    raise _wrong(name, value, "an integer")
+
+
+def text(data: Data, name: str) -> str | None:
+    """Return text, or None where there is none.
+
+    Raises:
+        Unfit: the value is something else.
+    """
+    value = data.get(name)
+    if value is None or type(value) is str:
+        return value
+    raise _wrong(name, value, "text")
+
+
+def flag(data: Data, name: str) -> bool | None:
+    """Return a bool, or None where there is none.
+
+    Raises:
+        Unfit: the value is something else.
+    """
+    value = data.get(name)
+    if value is None or type(value) is bool:
+        return value
+    raise _wrong(name, value, "true or false")
+
+
+def numbers(data: Data, name: str) -> list[float | None]:
+    """Return a list of numbers and nulls; none is an empty list.
+
+    Raises:
+        Unfit: the value is something else.
+    """
+    values = data.get(name)
+    if values is None:
+        return []
+    if type(values) is not list:
+        raise _wrong(name, values, "a list of numbers")
+    for value in values:
+        if value is not None and type(value) is not float and type(value) is not int:
+            raise _wrong(name, value, "a number in its list")
+    return values
+
+
+def maps(data: Data, name: str) -> dict[str, Data]:
+    """Return a map of maps; none is an empty one, and so is a null inside.
+
+    Raises:
+        Unfit: the value is something else.
+    """
+    value = data.get(name)
+    if value is None:
+        return {}
+    if type(value) is not dict:
+        raise _wrong(name, value, "a map of maps")
+    for inner in value.values():
+        if inner is not None and type(inner) is not dict:
+            raise _wrong(name, inner, "a map in its map")
+    return {key: inner or {} for key, inner in value.items()}
+
+
+def env_id(event: Event) -> int:
+    """Return the environment of an event that needs one.
+
+    Raises:
+        Unfit: there is none; a missing one never means 0.
+    """
+    value: Any = event.data.get("env_id")
+    if is_env_id(value):
+        return value  # type: ignore[no-any-return]  # an integer, as was just seen
+    if value is None:
+        raise Unfit("no env_id")
+    raise _wrong("env_id", value, "an integer of 0 or more, in 64 bits")
+
+
+def is_env_id(value: Value) -> bool:
+    """Whether a value can name an environment; a bool cannot."""
+    return type(value) is int and 0 <= value < 1 << 63
+
+
+def slot_id(event: Event) -> str:
+    """Return the slot of an event that needs one: the envelope's, else the one in the data.
+
+    Raises:
+        Unfit: there is none.
+    """
+    slot = event.slot_id or text(event.data, "slot_id")
+    if not slot:
+        raise Unfit("no slot_id")
+    return slot
+
+
+def _wrong(name: str, value: Any, wanted: str) -> Unfit:
+    return Unfit(f"`{name}` is a {type(value).__name__}, not {wanted}")

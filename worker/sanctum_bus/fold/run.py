@@ -1,0 +1,188 @@
+"""TRAINING_STARTED, and what a run's section says of its progress."""
+
+import math
+
+from sanctum_bus.errors import Unfit
+from sanctum_bus.fold import needs
+from sanctum_bus.fold.capture import capture_event, put_envelope, route, stored_names
+from sanctum_bus.fold.env import active_env
+from sanctum_bus.fold.line import Line, line, own_message
+from sanctum_bus.fold.scope import Scope
+from sanctum_bus.state import Fields, State, appended
+from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.values import Value
+
+#: Names in the `run` section that the fold derives.
+DERIVED = frozenset(
+    {
+        "status",
+        "starts",
+        "started_at",
+        "last_event_at",
+        "devices",
+        "inner_epoch",
+        "episodes_completed",
+        "batches_completed",
+        "mean_accuracy",
+        "mean_accuracy_epoch",
+        "mean_accuracy_history",
+        "groups",
+        "labels.",
+        "rank.",
+    }
+)
+
+_STARTED = route("TRAINING_STARTED", reserved=DERIVED)
+
+#: Sections and families of sections that go when training starts anew.
+_OF_ONE_START = ("policy", "batch", "epoch")
+
+
+class DuplicateStart(Exception):  # noqa: N818  # it is no error: the event was folded before
+    """A TRAINING_STARTED that was folded already is here again; nothing was changed."""
+
+
+def training_started(scope: Scope, event: Event) -> Line | None:
+    """A new start; or the fields of another rank; or, sent again after the server was emptied, what is missing."""
+    data = event.data
+    n_envs, rank = needs.whole(data, "n_envs") or 0, needs.whole(data, "rank") or 0
+    devices = _devices(data)
+    stored_names(_STARTED, tuple(data))
+    if n_envs > scope.state.max_envs:
+        raise Unfit(f"n_envs {n_envs:,} is over the limit of {scope.state.max_envs:,}")
+    if event.again:
+        return _fill(scope, event, n_envs, devices)
+    if rank > 0:
+        return _other_rank(scope, event, rank)
+    if event.event_id is not None and scope.run.get("event.id") == event.event_id:
+        raise DuplicateStart
+    _begin(scope, event, devices)
+    for env_id in range(n_envs):
+        active_env(scope, env_id)
+    return line(scope, event, own_message(event))
+
+
+def _begin(scope: Scope, event: Event, devices: list[Value]) -> None:
+    old = scope.run
+    starts = old.get("starts") or 0
+    _drop_start(scope)
+    scope.replace("run", _new_run(scope) | {"starts": starts + 1})
+    run = capture_event(scope.state, scope.prefix + "run", event, _STARTED)
+    run["started_at"] = event.timestamp
+    run["devices"] = devices
+
+
+def _new_run(scope: Scope) -> Fields:
+    old = scope.run
+    kept = {name: value for name, value in old.items() if name == "groups" or name.startswith("labels.")}
+    return kept | {
+        "status": "running",
+        "starts": old.get("starts") or 0,
+        "started_at": None,
+        "devices": [],
+        "inner_epoch": None,
+        "episodes_completed": None,
+        "batches_completed": 0,
+        "mean_accuracy": None,
+        "mean_accuracy_epoch": None,
+        "mean_accuracy_history": [],
+    }
+
+
+def _drop_start(scope: Scope) -> None:
+    state, prefix = scope.state, scope.prefix
+    envs = state.children(prefix + "env")
+    for name in envs:
+        state.drop(state.children(f"{prefix}seed:{name.rpartition(':')[2]}"))
+    state.drop(envs)
+    state.drop(prefix + name for name in _OF_ONE_START)
+
+
+def _fill(scope: Scope, event: Event, n_envs: int, devices: list[Value]) -> Line:
+    """Fill what an emptied server lost, and reset nothing: a false alarm costs nothing."""
+    run = edit_run(scope)
+    for name, value in zip(stored_names(_STARTED, tuple(event.data)), event.data.values(), strict=True):
+        run.setdefault(name, value)
+    if run.get("started_at") is None:
+        run["starts"] = max(run["starts"], 1)
+        run["started_at"], run["devices"] = event.timestamp, devices
+        put_envelope(run, event)
+    for env_id in range(n_envs):
+        if scope.get(f"env:{env_id}") is None:
+            active_env(scope, env_id)
+    return line(scope, event, own_message(event))
+
+
+def _other_rank(scope: Scope, event: Event, rank: int) -> Line:
+    run = edit_run(scope)
+    for name, value in event.data.items():
+        run[f"rank.{rank}.{name}"] = value
+    return line(scope, event, own_message(event))
+
+
+def _devices(data: Fields) -> list[Value]:
+    policy = needs.text(data, "policy_device")
+    others = data.get("env_devices")
+    listed = others if isinstance(others, list) else []
+    found = ([policy] if policy else []) + listed
+    return [device for index, device in enumerate(found) if device not in found[:index]]
+
+
+def edit_run(scope: Scope) -> Fields:
+    """Return the run's section for writing, begun where no start was seen."""
+    if "starts" not in scope.run:
+        scope.replace("run", scope.run | _new_run(scope))
+    return scope.edit("run")
+
+
+def note_event(state: State, event: Event, group: str | None) -> None:
+    """Keep in the run when its last event was, which groups it has, and its labels."""
+    run = edit_run(Scope(state, ""))
+    run["last_event_at"] = event.timestamp
+    run["status"] = "running"
+    if group is not None and group not in (run.get("groups") or []):
+        run["groups"] = [*(run.get("groups") or []), group]
+    if event.labels:
+        for name, value in event.labels.items():
+            run[f"labels.{name}"] = value
+
+
+def open_epoch(scope: Scope, env_id: int, inner_epoch: float | None) -> None:
+    """Keep the run's inner epoch, and close the mean of the one before when a next one's first value arrives.
+
+    Ranks run apart: a straggler of an older epoch opens nothing, an environment that itself went back does. Called
+    before the environment takes the value in.
+    """
+    opened = scope.run.get("inner_epoch")
+    if inner_epoch is None or inner_epoch == opened:
+        return
+    if opened is not None and inner_epoch < opened:
+        before = (scope.get(f"env:{env_id}") or {}).get("inner_epoch")
+        if before is None or before < inner_epoch:
+            return
+    close_epoch(scope)
+    edit_run(scope)["inner_epoch"] = inner_epoch
+
+
+def close_epoch(scope: Scope) -> None:
+    """Close the mean accuracy of the open inner epoch: over the environments that reported it in this episode."""
+    opened = scope.run.get("inner_epoch")
+    values = [
+        env["val_accuracy"]
+        for env in scope.envs()
+        if env["accuracy_history"] and not env["episode_over"] and env.get("inner_epoch") == opened
+    ]
+    values = [value for value in values if value is not None]
+    if opened is None or not values:
+        return
+    mean, run = _mean(values), edit_run(scope)
+    run["mean_accuracy"], run["mean_accuracy_epoch"] = mean, opened
+    run["mean_accuracy_history"] = appended(run["mean_accuracy_history"], mean)
+
+
+def _mean(values: list[float]) -> float:
+    # fsum is exact, so that the order in which environments are visited cannot show in the last bit.
+    try:
+        return math.fsum(values) / len(values)
+    except (OverflowError, ValueError):
+        return math.nan

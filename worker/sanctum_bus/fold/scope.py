@@ -1,0 +1,68 @@
+"""Where an event's sections are: in the run itself, or under the name of its group."""
+
+from dataclasses import dataclass
+
+from sanctum_bus.errors import Unfit
+from sanctum_bus.fold.names import name_part
+from sanctum_bus.state import Fields, State
+from sanctum_bus.wire.decode import Event
+
+#: The groups whose sections are the plain ones.
+_PLAIN_GROUPS = frozenset({None, "", "default"})
+
+
+@dataclass(slots=True, frozen=True)
+class Scope:
+    """The sections that one event may touch.
+
+    Args:
+        state: all sections of the run.
+        prefix: `""`, or `<group>/`.
+    """
+
+    state: State
+    prefix: str
+
+    @property
+    def run(self) -> Fields:
+        """The run's section, for reading; empty where there is none."""
+        return self.state.get(self.prefix + "run") or {}
+
+    def get(self, name: str) -> Fields | None:
+        """Return a section for reading, or None."""
+        return self.state.get(self.prefix + name)
+
+    def edit(self, name: str) -> Fields:
+        """Return a section for writing."""
+        return self.state.edit(self.prefix + name)
+
+    def replace(self, name: str, fields: Fields) -> Fields:
+        """Put a new record in a section's place."""
+        return self.state.replace(self.prefix + name, fields)
+
+    def envs(self) -> list[Fields]:
+        """Return every environment's section, for reading."""
+        return [self.state.sections[name] for name in self.state.children(self.prefix + "env")]
+
+    def seeds(self, env_id: int) -> list[Fields]:
+        """Return the seed sections of an environment, in order of their names, for reading."""
+        names = self.state.children(f"{self.prefix}seed:{env_id}")
+        return [self.state.sections[name] for name in sorted(names)]
+
+    def has_room_for_env(self, env_id: int) -> None:
+        """Refuse an environment that would be one too many.
+
+        Raises:
+            Unfit: it would.
+        """
+        if (
+            self.get(f"env:{env_id}") is None
+            and len(self.state.children(self.prefix + "env")) >= self.state.max_envs
+        ):
+            raise Unfit(f"environment {env_id} would be one over the limit of {self.state.max_envs:,}")
+
+
+def scope_of(state: State, event: Event) -> Scope:
+    """Return where an event's sections are."""
+    group = event.group_id
+    return Scope(state, "" if group in _PLAIN_GROUPS or group is None else name_part(group) + "/")
