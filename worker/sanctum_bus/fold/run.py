@@ -38,7 +38,7 @@ _STARTED = route("TRAINING_STARTED", reserved=DERIVED)
 _OF_ONE_START = ("policy", "batch", "epoch")
 
 
-class DuplicateStart(Exception):  # noqa: N818  # it is no error: the event was folded before
+class DuplicateStart(Exception):
     """A TRAINING_STARTED that was folded already is here again; nothing was changed."""
 
 

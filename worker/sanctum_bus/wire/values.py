@@ -16,6 +16,7 @@ from sanctum_bus.wire.fields import MAX_DEPTH
 Value = Any
 
 _PLAIN = frozenset({type(None), bool, int, float, str})
+_TEXT = frozenset({str})
 
 
 def all_plain(values: Mapping[str, object]) -> bool:
@@ -33,6 +34,8 @@ def normalise(value: object, depth: int = 0) -> Value:
         return value
     if depth >= MAX_DEPTH:
         raise Unfit(f"nested deeper than {MAX_DEPTH}")
+    if type(value) is dict and _TEXT.issuperset(map(type, value)) and all_plain(value):
+        return value
     if isinstance(value, list | tuple):
         return [normalise(item, depth + 1) for item in value]
     if isinstance(value, Mapping):

@@ -1,0 +1,82 @@
+"""The real servers as fixtures: started once per kind and process, empty at the start of each test."""
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Tests import their helpers as `tests.waiting`, under the one name that mypy knows them by.
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.servers import SUPPORTED, VALKEY_9, Server, ServerKind, StartServer, report
+
+
+def pytest_report_header() -> list[str]:
+    """Say which servers there are, so that a skipped test surprises nobody."""
+    return report()
+
+
+class SharedServers:
+    """The servers of this process, each started when a test first asks for it."""
+
+    def __init__(self) -> None:
+        self._running: dict[str, Server] = {}
+
+    def empty(self, kind: ServerKind) -> Server:
+        """The server of one kind, without any data."""
+        if kind.name not in self._running:
+            # Nobody kills or restarts these, so they need no append-only file.
+            self._running[kind.name] = Server(kind, "--appendonly", "no")
+        server = self._running[kind.name]
+        with server.client() as client:
+            client.flushall()
+        return server
+
+    def close(self) -> None:
+        """Stop them all."""
+        for server in self._running.values():
+            server.close()
+
+
+@pytest.fixture(name="shared_servers", scope="session")
+def _shared_servers() -> Iterator[SharedServers]:
+    servers = SharedServers()
+    yield servers
+    servers.close()
+
+
+@pytest.fixture(name="server", params=SUPPORTED, ids=lambda kind: kind.name)
+def _server(request: pytest.FixtureRequest, shared_servers: SharedServers) -> Iterator[Server]:
+    """Each supported server in turn; not to be stopped or reconfigured."""
+    server = shared_servers.empty(request.param)
+    yield server
+    server.close_clients()
+
+
+@pytest.fixture(name="valkey")
+def _valkey(shared_servers: SharedServers) -> Iterator[Server]:
+    """One real server, for tests that need one of any kind; not to be stopped or reconfigured."""
+    server = shared_servers.empty(VALKEY_9)
+    yield server
+    server.close_clients()
+
+
+@pytest.fixture(name="redis_url")
+def _redis_url(valkey: Server) -> str:
+    """The URL of one real, empty server."""
+    return valkey.url
+
+
+@pytest.fixture(name="start_server")
+def _start_server() -> Iterator[StartServer]:
+    """Start servers that the test may configure, kill and restart; they go with the test."""
+    started: list[Server] = []
+
+    def start(kind: ServerKind = VALKEY_9, *options: str, port: int = 0) -> Server:
+        started.append(Server(kind, *options, port=port))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

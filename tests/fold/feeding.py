@@ -1,0 +1,136 @@
+"""Feed one run as its stream would: ids and times count themselves, and what came of it is read by name."""
+
+import itertools
+from typing import Any
+
+import msgpack
+
+from sanctum_bus.aggregate import Aggregate, Counters, Parked
+
+Fields = dict[str, Any]
+Entry = dict[bytes, bytes]
+
+#: The event time of a run's first event, in Unix seconds; each later event is one second later.
+FIRST_SECOND = 1_700_000_000.0
+
+
+def entry(event_type: str, data: Any = None, **envelope: Any) -> Entry:
+    """Return the stream entry of one event.
+
+    Args:
+        event_type: the emitted type.
+        data: the event's fields.
+        envelope: keys of the event map; `producer` and `seq` become fields of the entry, as on the wire.
+    """
+    fields = {
+        name.encode(): str(envelope.pop(name)).encode() for name in ("producer", "seq") if name in envelope
+    }
+    body = {"v": 1, **envelope, "data": {} if data is None else data}
+    return {b"type": event_type.encode(), b"event": msgpack.packb(body), **fields}
+
+
+class Run:
+    """One run's aggregate, with the ids and times of the events counted, and all its changes collected."""
+
+    def __init__(self) -> None:
+        self.aggregate = Aggregate()
+        self._numbers = itertools.count(1)
+        self._lines: list[tuple[str, Fields]] = []
+        self._parked: list[Parked] = []
+        self._coverage: dict[str, int] = {}
+        self._batches: list[Any] = []
+
+    @property
+    def sections(self) -> dict[str, Fields]:
+        """All sections by name."""
+        return self.aggregate.state.sections
+
+    @property
+    def counters(self) -> Counters:
+        """What the checkpoint counts."""
+        return self.aggregate.counters
+
+    def event(self, event_type: str, data: Any = None, **envelope: Any) -> str:
+        """Feed one event and return its entry's id; `event_id` and `timestamp` are counted where not given."""
+        number = next(self._numbers)
+        counted = {"event_id": f"e{number}", "timestamp": FIRST_SECOND + number - 1}
+        entry_id = f"{number}-0"
+        self.aggregate.feed(entry_id, entry(event_type, data, **(counted | envelope)))
+        return entry_id
+
+    def raw(self, fields: Entry) -> str:
+        """Feed an entry as it is and return its id."""
+        entry_id = f"{next(self._numbers)}-0"
+        self.aggregate.feed(entry_id, fields)
+        return entry_id
+
+    def section(self, name: str) -> Fields:
+        """One section; a KeyError names what there is instead."""
+        if name not in self.sections:
+            raise KeyError(f"no section {name}; there are {', '.join(self.sections)}")
+        return self.sections[name]
+
+    def lines(self) -> list[tuple[str, Fields]]:
+        """All log lines so far: entry id and fields."""
+        self._collect()
+        return self._lines
+
+    def messages(self) -> list[str]:
+        """The messages of all log lines so far."""
+        return [line["message"] for _, line in self.lines()]
+
+    def parked(self) -> list[Parked]:
+        """All entries parked so far: id, reason and the entry itself."""
+        self._collect()
+        return self._parked
+
+    def coverage(self) -> dict[str, int]:
+        """How often each event and field was seen."""
+        self._collect()
+        return self._coverage
+
+    def batches(self) -> list[Any]:
+        """What was written to the stream of batches so far."""
+        self._collect()
+        return self._batches
+
+    def start(self, data: Fields | None = None, **envelope: Any) -> str:
+        """TRAINING_STARTED."""
+        return self.event("TRAINING_STARTED", data, **envelope)
+
+    def epoch(self, env_id: int, inner_epoch: int, accuracy: Any, **data: Any) -> str:
+        """EPOCH_COMPLETED of one environment."""
+        fields = {"env_id": env_id, "inner_epoch": inner_epoch, "val_accuracy": accuracy, **data}
+        return self.event("EPOCH_COMPLETED", fields, epoch=inner_epoch)
+
+    def reward(self, env_id: int, total: Any, action: str = "WAIT", epoch: int = 1, **data: Any) -> str:
+        """REWARD_COMPUTED: one step."""
+        fields = {"env_id": env_id, "action_name": action, "total_reward": total, **data}
+        return self.event("REWARD_COMPUTED", fields, epoch=epoch)
+
+    def batch(self, episodes_completed: int, accuracies: list[Any] | None = None, **data: Any) -> str:
+        """BATCH_EPOCH_COMPLETED."""
+        known = {} if accuracies is None else {"env_accuracies": accuracies}
+        return self.event(
+            "BATCH_EPOCH_COMPLETED", {"episodes_completed": episodes_completed, **known, **data}
+        )
+
+    def germinate(self, env_id: int = 0, slot_id: str = "r0c0", **data: Any) -> str:
+        """SEED_GERMINATED."""
+        return self.seed("GERMINATED", env_id, slot_id, **data)
+
+    def stage(self, to: str, env_id: int = 0, slot_id: str = "r0c0", **data: Any) -> str:
+        """SEED_STAGE_CHANGED."""
+        return self.seed("STAGE_CHANGED", env_id, slot_id, to=to, **data)
+
+    def seed(self, what: str, env_id: int = 0, slot_id: str = "r0c0", **data: Any) -> str:
+        """SEED_<what>; a `seed_id` goes into the envelope too, as emitters send it."""
+        envelope = {"seed_id": data["seed_id"]} if "seed_id" in data else {}
+        return self.event(f"SEED_{what}", {"env_id": env_id, **data}, slot_id=slot_id, **envelope)
+
+    def _collect(self) -> None:
+        changes = self.aggregate.take_changes()
+        self._lines += changes.lines
+        self._parked += changes.parked
+        self._batches += changes.batches
+        self._coverage |= changes.coverage

@@ -1,0 +1,31 @@
+"""Waiting for something to become true: the only place in the tests that sleeps."""
+
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+import pytest
+
+T = TypeVar("T")
+
+#: Seconds between two looks.
+_POLL_S = 0.005
+
+
+def wait_until(predicate: Callable[[], T], what: str, deadline_s: float = 10.0) -> T:
+    """Ask until the answer is true, and return it.
+
+    Args:
+        predicate: is asked at least twice; what it raises goes through.
+        what: the sentence that should become true, for the message.
+        deadline_s: seconds after which the test fails, with `what` and the last answer.
+    """
+    deadline = time.monotonic() + deadline_s
+    while not (answer := predicate()):
+        if time.monotonic() > deadline:
+            # One more look: a machine that was busy for the whole time has asked only once.
+            if answer := predicate():
+                break
+            pytest.fail(f"not within {deadline_s:g} s: {what}; the last answer was {answer!r}")
+        time.sleep(_POLL_S)
+    return answer

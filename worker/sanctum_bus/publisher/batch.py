@@ -1,0 +1,92 @@
+"""One batch: the commands of one MULTI/EXEC, and what the replies to it mean. Pure."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sanctum_bus.publisher.buffer import Counts, Entry
+from sanctum_bus.wire.fields import EVENT, PRODUCER, SEQ, TYPE
+
+#: Seconds before the second attempt, and the longest wait between two.
+FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.05, 2.0
+
+#: One command as redis-py takes it.
+Command = tuple[str | bytes | int, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """Where a producer's entries go.
+
+    Args:
+        events: key of the stream.
+        producers: key of the hash in which producers say what they sent and dropped.
+        producer: the producer's id.
+        maxlen: about how many entries the stream may keep, read or not; None: all.
+    """
+
+    events: str
+    producers: str
+    producer: str
+    maxlen: int | None = None
+
+
+class Verdict(NamedTuple):
+    """What a batch came to.
+
+    Args:
+        sent: entries that are in the stream.
+        lost: entries that are not, although later ones are: sent again, they would count as duplicates.
+        emptied: the server did not know this producer.
+        problem: the first error among the replies.
+    """
+
+    sent: int
+    lost: int
+    emptied: bool
+    problem: Exception | None
+
+
+def commands(route: Route, entries: Sequence[Entry], sent: int, counts: Counts, at: float) -> list[Command]:
+    """Return the commands of a batch, in order.
+
+    Args:
+        route: where to.
+        entries: what to send.
+        sent: events that the server has accepted once it has accepted this batch.
+        counts: the producer's counts; dropped events without a number are no business of the worker.
+        at: Unix seconds.
+    """
+    trim: Command = () if route.maxlen is None else ("MAXLEN", "~", route.maxlen)
+    head: Command = ("XADD", route.events, *trim, "*", TYPE)
+    middle: Command = (PRODUCER, route.producer, SEQ)
+    batch = [(*head, kind, *middle, seq, EVENT, event) for seq, kind, event in entries]
+    report = json.dumps({"sent": sent, "dropped": counts.dropped - counts.unnumbered, "at": round(at, 3)})
+    return [*batch, ("HSET", route.producers, route.producer, report)]
+
+
+def verdict(replies: Sequence[object]) -> Verdict:
+    """Judge the replies to a batch that was executed.
+
+    EXEC does not roll back. The commands of a batch are alike and go to one key, so they all succeed or all fail (a
+    stream that is no stream; what a full server refuses, it refuses as a whole). Should a server still take some of
+    them: those before the first one taken can never follow it in order, and are lost; those after the last one taken
+    can.
+    """
+    *added, report = replies
+    taken = [index for index, reply in enumerate(added) if not isinstance(reply, Exception)]
+    problem = next((reply for reply in replies if isinstance(reply, Exception)), None)
+    up_to = taken[-1] + 1 if taken else 0
+    return Verdict(len(taken), up_to - len(taken), report == 1, problem)
+
+
+def backoff_s(attempt: int, jitter: float) -> float:
+    """Return how many seconds to wait after a failed attempt.
+
+    Args:
+        attempt: failures in a row, from 1.
+        jitter: 0 to 1; many publishers that lost one server must not all come back in the same moment.
+    """
+    longest: float = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(attempt - 1, 10))
+    return longest * (0.5 + jitter / 2)

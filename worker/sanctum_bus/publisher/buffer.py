@@ -1,0 +1,249 @@
+"""The bounded buffer between training and the sender's thread, and every count of a publisher. It does no I/O.
+
+An event has its number (`seq`) from the moment it enters. What is dropped afterwards leaves a gap in the numbers, which
+the worker sees and the counts here explain: `emitted == sent + dropped + buffered`, always.
+
+Signal handlers and finalisers may emit while the same thread is inside one of these methods. So the lock can be entered
+again, and what such an inner call brings waits in the inbox until the outer one is done: numbers stay in order.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+#: An entry over this many bytes is never sent: servers refuse a request of 512 MiB, and the memory is training's.
+MAX_SENT_BYTES = 64 << 20
+
+#: The type of the event that begins a run; everything that is known about a run hangs on it.
+TRAINING_STARTED = "TRAINING_STARTED"
+
+#: Dropped TRAINING_STARTED that are kept aside; more than groups are ever compared in one run.
+_MAX_LOST_STARTS = 64
+
+_NEVER = 1 << 62
+
+
+class Entry(NamedTuple):
+    """One event with its number."""
+
+    seq: int
+    type: str
+    event: bytes
+
+
+class Counts(NamedTuple):
+    """What became of the events of one producer.
+
+    Args:
+        emitted: events that were handed over and have a type; a TRAINING_STARTED that is sent again counts again.
+        sent: accepted by the server.
+        dropped: thrown away: the buffer was full, the event too large, or the publisher closed.
+        buffered: neither yet.
+        unnumbered: those of `dropped` that came after `close` and so leave no gap.
+        unconvertible: values that were sent as their `repr`, renamed, or could not be read.
+        rejected: events without a type; they are in no other count.
+    """
+
+    emitted: int
+    sent: int
+    dropped: int
+    buffered: int
+    unnumbered: int
+    unconvertible: int
+    rejected: int
+
+
+class Buffer:
+    """Events in order, those that are under way to the server included.
+
+    Args:
+        max_events: bound on the events that were never sent.
+        max_bytes: bound on their bytes.
+        wake: called when there is as much as `arm` asked for; must neither block nor take a lock.
+    """
+
+    def __init__(self, max_events: int, max_bytes: int, wake: Callable[[], None]) -> None:
+        self._max_events = max_events
+        self._max_bytes = max_bytes
+        self._max_entry = min(max_bytes, MAX_SENT_BYTES)
+        self._wake = wake
+        self._wake_at = _NEVER
+        self._lock = threading.RLock()
+        self._busy = False
+        self._inbox: deque[tuple[str, bytes, int]] = deque()
+        # Plain tuples: an Entry costs more to make than all the rest of `put`.
+        self._entries: deque[tuple[int, str, bytes]] = deque()
+        self._under_way: list[Entry] = []
+        self._lost_starts: deque[Entry] = deque(maxlen=_MAX_LOST_STARTS)
+        self._closed = False
+        self._bytes = self._last_seq = 0
+        self._emitted = self._sent = self._dropped = self._unnumbered = 0
+        self._unconvertible = self._rejected = 0
+
+    def put(self, kind: str, event: bytes, unconvertible: int = 0) -> bool:
+        """Take an event in; when the buffer is full, the oldest go that were never sent.
+
+        Returns:
+            False: the buffer is closed and the event was dropped.
+        """
+        with self._lock:
+            if self._busy:
+                self._inbox.append((kind, event, unconvertible))
+                return True
+            self._busy = True
+            try:
+                self._unconvertible += unconvertible
+                self._emitted += 1
+                if self._closed:
+                    self._unnumbered += 1
+                    return False
+                self._add(kind, event)
+                if self._inbox:
+                    self._empty_inbox()
+            finally:
+                self._busy = False
+        return True
+
+    def put_again(self, kind: str, event: bytes) -> None:
+        """Take in an event of the publisher's own, also when the buffer is closed."""
+        with self._alone():
+            self._emitted += 1
+            self._add(kind, event)
+
+    def reject(self) -> None:
+        """Count an event that has no type."""
+        with self._lock:
+            self._rejected += 1
+
+    def arm(self, events: int) -> bool:
+        """Whether there are so many events that were never sent; if not, `wake` is called when there are."""
+        with self._alone():
+            enough = len(self._entries) >= events
+            self._wake_at = _NEVER if enough else events
+            return enough
+
+    def take(self, max_events: int, max_bytes: int) -> list[Entry]:
+        """Hand out the oldest events, at least one if there is any. From now on they are under way, and stay.
+
+        Nothing else may be under way.
+        """
+        with self._alone():
+            self._wake_at = _NEVER
+            size = 0
+            while self._entries and len(self._under_way) < max_events:
+                size += len(self._entries[0][2])
+                if self._under_way and size > max_bytes:
+                    break
+                self._under_way.append(self._pop())
+            return list(self._under_way)
+
+    def settle(self, sent: int, lost: int) -> None:
+        """Say what became of what is under way.
+
+        Args:
+            sent: events that the server accepted.
+            lost: events before them that it refused for good.
+        """
+        with self._alone():
+            del self._under_way[: sent + lost]
+            self._sent += sent
+            self._dropped += lost
+
+    def close(self) -> None:
+        """Take nothing more in, except what the publisher itself sends."""
+        self._closed = True
+
+    def farewell(self) -> tuple[int, Counts] | None:
+        """Return the number for the goodbye and the final counts; None if there is nothing to take leave of."""
+        with self._alone():
+            if not self._last_seq:
+                return None
+            self._last_seq += 1
+            return self._last_seq, self.counts
+
+    def take_lost_starts(self) -> list[Entry]:
+        """Hand out the TRAINING_STARTED that were dropped since the last call."""
+        with self._alone():
+            lost = list(self._lost_starts)
+            self._lost_starts.clear()
+            return lost
+
+    @property
+    def last_seq(self) -> int:
+        """The number given last."""
+        with self._alone():
+            return self._last_seq
+
+    @property
+    def settled_seq(self) -> int:
+        """Everything up to this number was accepted by the server, or dropped."""
+        with self._alone():
+            oldest = self._under_way or self._entries
+            return oldest[0][0] - 1 if oldest else self._last_seq
+
+    @property
+    def counts(self) -> Counts:
+        """All counts of one moment."""
+        with self._lock:
+            return Counts(
+                self._emitted,
+                self._sent,
+                self._dropped + self._unnumbered,
+                len(self._entries) + len(self._under_way),
+                self._unnumbered,
+                self._unconvertible,
+                self._rejected,
+            )
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        with self._lock:
+            outer, self._busy = self._busy, True
+            try:
+                if not outer:
+                    self._empty_inbox()
+                yield
+            finally:
+                if not outer:
+                    self._empty_inbox()
+                self._busy = outer
+
+    def _empty_inbox(self) -> None:
+        while self._inbox:
+            kind, event, unconvertible = self._inbox.popleft()
+            self._unconvertible += unconvertible
+            self._emitted += 1
+            if self._closed:
+                self._unnumbered += 1
+            else:
+                self._add(kind, event)
+
+    def _add(self, kind: str, event: bytes) -> None:
+        self._last_seq = seq = self._last_seq + 1
+        size = len(event)
+        if size > self._max_entry:
+            # It takes a number, so that the worker sees what is missing, but it must not push everything else out.
+            self._dropped += 1
+            return
+        entries = self._entries
+        entries.append((seq, kind, event))
+        self._bytes += size
+        if self._bytes > self._max_bytes or len(entries) > self._max_events:
+            self._drop_oldest()
+        if len(entries) >= self._wake_at:
+            self._wake_at = _NEVER
+            self._wake()
+
+    def _drop_oldest(self) -> None:
+        while self._bytes > self._max_bytes or len(self._entries) > self._max_events:
+            entry = self._pop()
+            self._dropped += 1
+            if entry.type == TRAINING_STARTED:
+                self._lost_starts.append(entry)
+
+    def _pop(self) -> Entry:
+        entry = Entry._make(self._entries.popleft())
+        self._bytes -= len(entry.event)
+        return entry

@@ -1,0 +1,140 @@
+"""The way to Redis: a batch is sent again until it is accepted, each time on a new connection.
+
+The client makes no retries of its own. After a time-out nobody knows whether the batch arrived; here it is sent again
+as a whole, and the worker leaves out the numbers that it has.
+"""
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from random import Random
+
+from redis import Redis
+
+from sanctum_bus import keys
+from sanctum_bus.publisher.batch import Command, Verdict, backoff_s, verdict
+from sanctum_bus.publisher.plan import Plan
+from sanctum_bus.publisher.trouble import Failures, Streak
+
+#: The index of runs is touched at most this often, in seconds.
+TOUCH_EVERY_S = 1.0
+
+
+class Wake:
+    """Ends the wait of one thread. Unlike an Event it has no lock that a signal handler could find taken."""
+
+    def __init__(self) -> None:
+        self._asleep = threading.Lock()
+        self._asleep.acquire()
+
+    def call(self) -> None:
+        """End the wait that is going on, or else the next one."""
+        try:
+            self._asleep.release()
+        except RuntimeError:
+            # It has been called already.
+            return
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait for a call."""
+        self._asleep.acquire(timeout=timeout_s)
+
+
+class Link:
+    """One producer's way to Redis; for one thread.
+
+    Args:
+        plan: where to.
+        who: run and producer, for the log.
+        client_factory: makes a client; called at first, and again after each failure.
+        wake: ends a wait between two attempts.
+
+    Attributes:
+        failures: what went wrong so far.
+        given_up: set from outside, with a call of `wake`: nothing more is to be tried.
+    """
+
+    def __init__(self, plan: Plan, who: str, client_factory: Callable[[], Redis], wake: Wake) -> None:
+        self._client_factory = client_factory
+        self._client: Redis | None = None
+        self._index = keys.runs(plan.key_prefix)
+        self._run_id = plan.run_id
+        self._wake = wake
+        self.failures = failures = Failures()
+        self._sending = Streak(f"send events ({who})", failures)
+        self._reporting = Streak(f"report what was sent ({who})", failures)
+        self._touching = Streak(f"touch the index of runs ({who})", failures)
+        self._touch_due = False
+        self._touched = -TOUCH_EVERY_S
+        # Its own: training may have seeded the module's, and must find it as it left it.
+        self._random = Random(os.urandom(16))  # noqa: S311  # jitter is no secret
+        self.given_up = False
+
+    def insist(self, batch: list[Command]) -> Verdict | None:
+        """Send the same batch until at least a part of it is taken; None if the link was given up before."""
+        while not self.given_up:
+            try:
+                result = verdict(self._execute(batch))
+            except Exception as error:  # noqa: BLE001  # whatever it was, the batch may not have arrived
+                self.pause(error)
+                continue
+            if not result.sent:
+                self.pause(result.problem or RuntimeError("an empty reply"))
+                continue
+            self._sending.over()
+            self._touch_due = True
+            if result.problem is None:
+                self._reporting.over()
+            else:
+                self._reporting.failed(result.problem)
+            return result
+        return None
+
+    def pause(self, error: BaseException) -> None:
+        """Note that sending failed, drop the connection, and wait: longer each time, until called."""
+        failures = self._sending.failed(error)
+        self.close()
+        if not self.given_up:
+            self._wake.wait(backoff_s(failures, self._random.random()))
+
+    def touch(self, *, at_once: bool = False) -> None:
+        """Say in the index of runs that this run is active, if anything was sent since the last time.
+
+        After the events, never before: who sees the run in the index must find them. The time is the server's.
+        """
+        now = time.monotonic()
+        if not self._touch_due or (not at_once and now - self._touched < TOUCH_EVERY_S):
+            return
+        self._touched = now
+        try:
+            client = self._open()
+            seconds, microseconds = client.time()
+            active = seconds * 1000 + microseconds // 1000
+            client.execute_command("ZADD", self._index, "GT", active, self._run_id)
+        except Exception as error:  # noqa: BLE001  # it stays due, and is tried again
+            self._touching.failed(error)
+            self.close()
+        else:
+            self._touching.over()
+            self._touch_due = False
+
+    def close(self) -> None:
+        """Drop the connection."""
+        client, self._client = self._client, None
+        try:
+            if client is not None:
+                client.close()
+        except Exception:  # noqa: BLE001  # it was broken anyway
+            return
+
+    def _execute(self, batch: list[Command]) -> list[object]:
+        with self._open().pipeline(transaction=True) as pipe:
+            for command in batch:
+                pipe.execute_command(*command)
+            return pipe.execute(raise_on_error=False)
+
+    def _open(self) -> Redis:
+        if self._client is None:
+            self._client = self._client_factory()
+        return self._client

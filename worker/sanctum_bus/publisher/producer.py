@@ -1,0 +1,146 @@
+"""One producer: what numbers its events from 1. A publisher has one, and a new one in each forked child."""
+
+import os
+import secrets
+import socket
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from redis import Redis
+
+from sanctum_bus.publisher.buffer import Buffer
+from sanctum_bus.publisher.link import Wake
+from sanctum_bus.publisher.plan import Plan
+from sanctum_bus.publisher.sender import Sender
+from sanctum_bus.publisher.trouble import Failures, log
+
+#: Characters of a producer's label that go into its id.
+_MAX_LABEL_CHARS = 64
+
+
+@dataclass(frozen=True, slots=True)
+class PublisherStats:
+    """What became of the events: `emitted == sent + dropped + buffered`.
+
+    Args:
+        emitted: events handed to `emit` that have a type; a TRAINING_STARTED sent again by the publisher counts again.
+        sent: accepted by the server.
+        dropped: thrown away: the buffer was full, the event over 64 MiB or over the buffer, or the publisher closed.
+        unconvertible: values that were sent as their `repr`, renamed, or could not be read.
+        rejected: events without a type.
+        buffered: events that are neither sent nor dropped; after `close` these are what is left behind. Some of the
+            last batch may be in the stream all the same, if only the server's answer was lost.
+        errors: failed attempts to send.
+        last_error: the last of them in words, or None.
+    """
+
+    emitted: int
+    sent: int
+    dropped: int
+    unconvertible: int
+    rejected: int
+    buffered: int
+    errors: int
+    last_error: str | None
+
+
+class Producer:
+    """A buffer, and from the start on an id and a thread that empties it.
+
+    Args:
+        plan: how and where to send.
+        label: what the id begins with; None: host and process.
+        client_factory: makes a client.
+        closed: no event is taken.
+
+    Attributes:
+        buffer: where events go.
+        id: the producer's id; None before the start.
+        closed: it takes no more events.
+    """
+
+    def __init__(
+        self, plan: Plan, label: str | None, client_factory: Callable[[], Redis], *, closed: bool = False
+    ) -> None:
+        self._plan = plan
+        self._label = label
+        self._client_factory = client_factory
+        self._lock = threading.RLock()
+        self._wake = Wake()
+        self._sender: Sender | None = None
+        self._thread: threading.Thread | None = None
+        self._said: set[str] = set()
+        self.buffer = Buffer(plan.buffer_events, plan.buffer_bytes, self._wake.call)
+        self.id: str | None = None
+        self.closed = False
+        if closed:
+            self.close(0)
+
+    def start(self, keep: object) -> None:
+        """Start the thread, if it does not run and nothing is closed.
+
+        Args:
+            keep: is kept alive as long as the thread runs.
+        """
+        with self._lock:
+            if self.id is not None or self.closed:
+                return
+            new_id = _new_id(self._label)
+            sender = Sender(self._plan, new_id, self.buffer, self._wake, self._client_factory)
+            thread = threading.Thread(target=_run, args=(sender, keep), name="sanctum-publisher", daemon=True)
+            try:
+                thread.start()
+            except RuntimeError as error:
+                # No more threads, or the interpreter is on its way out; the next event asks again.
+                self.say_once(f"no thread can be started: {error}")
+                return
+            self.id, self._sender, self._thread = new_id, sender, thread
+
+    def wait_for(self, seq: int, timeout_s: float) -> bool:
+        """Wait until everything up to a number is settled; False if it takes longer, or nothing sends."""
+        return self._sender is not None and self._sender.wait_for(seq, timeout_s)
+
+    def close(self, timeout_s: float) -> None:
+        """Take no more events, send what is there, and give up what takes longer than told."""
+        with self._lock:
+            self.closed = True
+            self.buffer.close()
+        if self._sender is None or self._thread is None or self._thread is threading.current_thread():
+            return
+        self._sender.finish()
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            self._sender.give_up()
+
+    def say_once(self, what: str) -> None:
+        """Log a warning that was not logged before."""
+        if what not in self._said:
+            self._said.add(what)
+            log.warning("%s (run %s)", what, self._plan.run_id)
+
+    @property
+    def stats(self) -> PublisherStats:
+        """What became of the events so far."""
+        counts = self.buffer.counts
+        failures = Failures() if self._sender is None else self._sender.failures
+        return PublisherStats(
+            emitted=counts.emitted,
+            sent=counts.sent,
+            dropped=counts.dropped,
+            unconvertible=counts.unconvertible,
+            rejected=counts.rejected,
+            buffered=counts.buffered,
+            errors=failures.count,
+            last_error=failures.last,
+        )
+
+
+def _run(sender: Sender, _keep: object) -> None:
+    sender.run()
+
+
+def _new_id(label: str | None) -> str:
+    # Never the label alone: a second process that counts from 1 under the same name would be taken for duplicates.
+    start = label[:_MAX_LABEL_CHARS] if label else f"{socket.gethostname()}-{os.getpid()}"
+    return f"{start}-{secrets.token_hex(6)}"

@@ -1,0 +1,166 @@
+"""The thread that empties the buffer: one batch under way, in order, and a goodbye at the end."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import msgpack
+from redis import Redis
+
+from sanctum_bus._version import WIRE_VERSION
+from sanctum_bus.publisher.batch import Route, Verdict, commands
+from sanctum_bus.publisher.buffer import TRAINING_STARTED, Buffer, Entry
+from sanctum_bus.publisher.link import Link, Wake
+from sanctum_bus.publisher.plan import Plan
+from sanctum_bus.publisher.trouble import Losses, log
+from sanctum_bus.wire.encode import group_of, with_keys
+from sanctum_bus.wire.fields import AGAIN, CLOSED, LABELS
+
+#: Seconds after which an idle thread looks around without being called.
+_IDLE_S = 1.0
+
+#: Groups whose TRAINING_STARTED is kept.
+_MAX_STARTS = 64
+
+
+class Sender:
+    """Takes events from a buffer and brings them to Redis.
+
+    Args:
+        plan: how and where.
+        producer: the producer's id.
+        buffer: whence.
+        wake: what the buffer calls.
+        client_factory: makes a client; called again after each failure.
+
+    Attributes:
+        failures: what went wrong so far.
+    """
+
+    def __init__(
+        self, plan: Plan, producer: str, buffer: Buffer, wake: Wake, client_factory: Callable[[], Redis]
+    ) -> None:
+        self._plan = plan
+        self._route = Route(plan.keys.events, plan.keys.producers, producer, plan.maxlen)
+        self._buffer = buffer
+        self._wake = wake
+        who = f"run {plan.run_id}, producer {producer}"
+        self._link = Link(plan, who, client_factory, wake)
+        self.failures = self._link.failures
+        self._losses = Losses(who)
+        self._progress = threading.Condition()
+        self._hurry_to = 0
+        self._closing = self._done = False
+        # The server has this producer's line in its hash; if it then calls the line new, it was emptied.
+        self._known = False
+        self._labels_due = bool(plan.labels)
+        self._starts: dict[str | None, Entry] = {}
+
+    def run(self) -> None:
+        """Send until the publisher is closed and everything is sent, or it was given up."""
+        while not (self._done or self._link.given_up):
+            try:
+                self._turn()
+            except Exception as error:  # noqa: BLE001  # nothing may end this thread but its order
+                self._link.pause(error)
+        self._link.close()
+        self._losses.sum_up(self._buffer.counts)
+        self._tell()
+
+    def finish(self) -> None:
+        """Send what is there without lingering, say goodbye, and end."""
+        self._closing = True
+        self._wake.call()
+
+    def give_up(self) -> None:
+        """End as soon as the call that is going on returns."""
+        self._link.given_up = True
+        self._wake.call()
+
+    def wait_for(self, seq: int, timeout_s: float) -> bool:
+        """Hurry until everything up to a number is settled; False if it takes longer, or sending was given up."""
+        with self._progress:
+            self._hurry_to = max(self._hurry_to, seq)
+            self._wake.call()
+            self._progress.wait_for(lambda: self._settled(seq) or self._link.given_up, timeout_s)
+        return self._settled(seq)
+
+    def _settled(self, seq: int) -> bool:
+        return self._buffer.settled_seq >= seq
+
+    def _tell(self) -> None:
+        with self._progress:
+            self._progress.notify_all()
+
+    def _turn(self) -> None:
+        self._losses.look_at(self._buffer.counts)
+        if not self._buffer.arm(1):
+            if self._closing:
+                self._say_goodbye()
+            else:
+                self._link.touch()
+                self._wake.wait(_IDLE_S)
+            return
+        urgent = self._closing or not self._settled(self._hurry_to)
+        if not (urgent or self._buffer.arm(self._plan.batch_events)):
+            self._wake.wait(self._plan.linger_s)
+        self._deliver(self._buffer.take(self._plan.batch_events, self._plan.batch_bytes))
+
+    def _deliver(self, entries: list[Entry]) -> None:
+        """Send events until they are in the stream or given up; what is under way is never changed or dropped."""
+        entries = [self._labelled(entry) for entry in entries] if self._plan.labels else entries
+        while entries:
+            counts = self._buffer.counts
+            batch = commands(self._route, entries, counts.sent + len(entries), counts, time.time())
+            result = self._link.insist(batch)
+            if result is None:
+                return
+            settled = result.sent + result.lost
+            self._buffer.settle(result.sent, result.lost)
+            self._accepted(result, entries[:settled])
+            entries = entries[settled:]
+        self._link.touch()
+
+    def _accepted(self, result: Verdict, entries: list[Entry]) -> None:
+        starts = [entry for entry in entries if entry.type == TRAINING_STARTED]
+        current = {group_of(entry.event): entry for entry in starts}
+        lost = {group_of(entry.event): entry for entry in self._buffer.take_lost_starts()}
+        again = {group: entry for group, entry in lost.items() if self._is_last(group, entry)}
+        if result.emptied and self._known:
+            log.warning("the server was emptied: TRAINING_STARTED is sent again (run %s)", self._plan.run_id)
+            again = self._starts | again
+            self._labels_due = bool(self._plan.labels)
+        self._known = True
+        for group, entry in again.items():
+            # At the end and with the next number: numbers that go down would be duplicates to the worker.
+            if group not in current:
+                self._buffer.put_again(TRAINING_STARTED, with_keys(entry.event, {AGAIN: True}))
+        self._starts |= current
+        while len(self._starts) > _MAX_STARTS:
+            del self._starts[next(iter(self._starts))]
+        self._tell()
+
+    def _is_last(self, group: str | None, entry: Entry) -> bool:
+        known = self._starts.get(group)
+        return known is None or known.seq < entry.seq
+
+    def _labelled(self, entry: Entry) -> Entry:
+        if not (self._labels_due or entry.type == TRAINING_STARTED):
+            return entry
+        self._labels_due = False
+        return entry._replace(event=with_keys(entry.event, {LABELS: dict(self._plan.labels)}))
+
+    def _say_goodbye(self) -> None:
+        farewell = self._buffer.farewell()
+        if farewell is not None:
+            seq, counts = farewell
+            data = {"sent": counts.sent, "dropped": counts.dropped - counts.unnumbered}
+            event = msgpack.packb({"v": WIRE_VERSION, "timestamp": time.time(), "data": data})
+            batch = commands(self._route, [Entry(seq, CLOSED, event)], counts.sent, counts, time.time())
+            result = self._link.insist(batch)
+            if result is None:
+                return
+            self._accepted(result, [])
+            self._link.touch(at_once=True)
+        # A server that was emptied a moment ago brought TRAINING_STARTED back into the buffer; then it goes on.
+        self._done = not self._buffer.arm(1)

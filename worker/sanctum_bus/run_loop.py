@@ -1,0 +1,237 @@
+"""One run: take over, read, fold, commit.
+
+There is one recovery path. Any refusal, any error, any doubt: throw the state in memory away and take the run over
+again from its checkpoint. So it is exercised all the time.
+"""
+
+import asyncio
+import math
+import random
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from enum import Enum
+
+import structlog
+from redis.exceptions import RedisError
+
+from sanctum_bus.aggregate import Aggregate, Gap, GapSuspected, Spoiled
+from sanctum_bus.errors import StartOver
+from sanctum_bus.ids import ZERO
+from sanctum_bus.settings import Settings
+from sanctum_bus.store import Held, RunStore, Taken
+
+_log = structlog.get_logger()
+
+#: Take-overs without a commit after which entries are read one by one: something may be killing its readers.
+_SUSPECT_ATTEMPTS = 3
+
+#: Take-overs without a commit after which the first entry is parked unread.
+_GUILTY_ATTEMPTS = 5
+
+#: Back-off after trouble, in seconds: the first, and the longest.
+_FIRST_PAUSE_S = 0.05
+_LONGEST_PAUSE_S = 5.0
+
+#: Failures in a row after which a drain gives up: nobody waits for it to heal by itself.
+_DRAIN_FAILURES = 8
+
+#: Commits that are remembered for trimming; more is not needed, for each is a place to trim at.
+_MARKS = 4096
+
+
+class Trouble(Enum):
+    """Why a run is started over, and what that says about its entries."""
+
+    TRANSIENT = "the server could not be asked; the entries are innocent"
+    REFUSED = "a commit was refused or the group was gone; the entries are innocent"
+    POISONED = "an entry could not be folded; it is parked next time"
+
+
+def trouble_of(error: BaseException) -> Trouble | None:
+    """Return what kind of trouble an error is, or None for one that is a defect of the worker."""
+    if isinstance(error, Spoiled):
+        return Trouble.POISONED
+    if isinstance(error, StartOver):
+        return Trouble.REFUSED
+    # The cluster's errors of redis-py are no RedisErrors, and its time-outs are both.
+    if isinstance(error, RedisError | OSError | TimeoutError) or type(error).__module__.startswith("redis."):
+        return Trouble.TRANSIENT
+    return None
+
+
+def pause_s(failures: int, jitter: float) -> float:
+    """Return how long to wait before the next attempt.
+
+    Args:
+        failures: attempts that failed in a row, from 1.
+        jitter: 0 to 1; spreads workers that failed together.
+    """
+    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
+
+
+@dataclass
+class Owned:
+    """A run that was taken over: what was found, and the aggregate that was rebuilt from it."""
+
+    taken: Taken
+    aggregate: Aggregate
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether something may be killing its readers, so that entries are read one by one."""
+        return self.taken.attempts >= _SUSPECT_ATTEMPTS
+
+    @property
+    def is_guilty(self) -> bool:
+        """Whether the first entry is parked unread."""
+        return self.taken.attempts >= _GUILTY_ATTEMPTS
+
+
+@dataclass
+class RunLoop:
+    """The owner's loop over one run.
+
+    Args:
+        owner: the worker's id.
+    """
+
+    run_id: str
+    store: RunStore
+    settings: Settings
+    owner: str
+    owned: Owned | None = None
+    commits: int = 0
+    _poison: dict[str, str] = field(default_factory=dict)
+    _believed: set[Gap] = field(default_factory=set)
+    _innocent: bool = False
+    _failures: int = 0
+    _kind: str = ""
+    _marks: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MARKS))
+
+    async def follow(self, stop: asyncio.Event) -> None:
+        """Fold the run until told to stop; trouble is never fatal."""
+        while not stop.is_set():
+            folded = await self._turn_or_recover(stop)
+            if folded == 0:
+                await self._idle(stop)
+
+    async def drain(self, stop: asyncio.Event) -> None:
+        """Fold what the stream holds, commit it, and return.
+
+        Raises:
+            StartOver, RedisError: the trouble that did not go away in a few attempts.
+        """
+        while not stop.is_set():
+            if await self._turn_or_recover(stop, give_up_after=_DRAIN_FAILURES) == 0:
+                return
+
+    async def _turn_or_recover(self, stop: asyncio.Event, *, give_up_after: float = math.inf) -> int | None:
+        """Return how many entries were committed, or None after trouble."""
+        try:
+            folded = await self._turn()
+        except Exception as error:
+            trouble = trouble_of(error)
+            if trouble is None or self._failures >= give_up_after:
+                raise
+            await self._start_over(error, trouble, stop)
+            return None
+        if self._failures:
+            _log.info("recovered", run=self.run_id, failures=self._failures)
+            self._failures, self._kind = 0, ""
+        return folded
+
+    async def _turn(self) -> int:
+        """Read, fold and commit once; 0 where there was nothing to read."""
+        owned = self.owned or await self._take_over()
+        if owned is None:
+            return 0
+        before, held, began = owned.aggregate.version, Held([]), time.monotonic()
+        while await self._read_and_fold(owned, held) and not self._commit_is_due(owned, held, began):
+            pass
+        await self.store.commit(owned.aggregate, owned.taken, before, held, self._trim_before(owned))
+        self.commits += 1
+        self._marks.append((owned.aggregate.counters.entries, owned.aggregate.version))
+        if held.ids:
+            owned.taken = owned.taken._replace(attempts=0)
+        return len(held.ids)
+
+    async def _take_over(self) -> Owned | None:
+        taken = await self.store.take_over(self.owner, innocent=self._innocent)
+        if taken is None:
+            return None
+        aggregate = await self.store.load(taken)
+        aggregate.poison, aggregate.believed = self._poison, self._believed
+        self.owned, self._innocent = Owned(taken, aggregate), False
+        self._marks.clear()
+        if not self._failures:
+            _log.info("taken over", run=self.run_id, **taken._asdict())
+        return self.owned
+
+    async def _read_and_fold(self, owned: Owned, held: Held) -> bool:
+        """Take the next entries in; return whether there may be more."""
+        count = 1 if owned.is_suspicious else self.settings.batch_entries
+        entries = await self.store.read(count)
+        for entry_id, entry in entries:
+            held.ids.append(entry_id)
+            if owned.is_guilty:
+                self._poison[entry_id] = "killed its reader"
+            owned.aggregate.feed(entry_id, entry)
+        return len(entries) == count
+
+    def _commit_is_due(self, owned: Owned, held: Held, began: float) -> bool:
+        return (
+            owned.is_suspicious
+            or len(held.ids) + self.settings.batch_entries > self.settings.commit_entries
+            or time.monotonic() - began >= self.settings.commit_interval_ms / 1000
+        )
+
+    def _trim_before(self, owned: Owned) -> str:
+        """Return an id behind the version that leaves `keep_events` folded entries, or "" where there is none yet."""
+        limit, found = owned.aggregate.counters.entries - self.settings.keep_events, ""
+        while self._marks and self._marks[0][0] <= limit:
+            found = self._marks.popleft()[1]
+        return found
+
+    async def _idle(self, stop: asyncio.Event) -> None:
+        version = ZERO if self.owned is None else self.owned.aggregate.version
+        waiting = asyncio.create_task(self.store.wait(version))
+        stopping = asyncio.create_task(stop.wait())
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        # A plain XREAD changes nothing, so one that is given up loses nothing.
+        for task in (waiting, stopping):
+            task.cancel()
+        error = (await asyncio.gather(waiting, stopping, return_exceptions=True))[0]
+        if isinstance(error, Exception):
+            trouble = trouble_of(error)
+            if trouble is None:
+                raise error
+            await self._start_over(error, trouble, stop)
+
+    async def _start_over(self, error: BaseException, trouble: Trouble, stop: asyncio.Event) -> None:
+        """Throw the state away; the next turn takes the run over again."""
+        self.owned = None
+        self._innocent = True
+        self._failures += 1
+        if isinstance(error, Spoiled):
+            self._poison[error.entry_id] = error.why
+        if isinstance(error, GapSuspected):
+            self._believed.add(error.gap)
+        kind = error.reason if isinstance(error, StartOver) else type(error).__name__
+        if kind != self._kind:
+            self._kind = kind
+            _log.warning(
+                "starting over",
+                run=self.run_id,
+                trouble=trouble.name.lower(),
+                kind=kind,
+                failures=self._failures,
+                error=str(error)[:300],
+            )
+        if isinstance(error, StartOver) and self._failures == 1:
+            return
+        delay = pause_s(self._failures, random.random())  # noqa: S311  # jitter is no secret
+        try:
+            await asyncio.wait_for(stop.wait(), delay)
+        except TimeoutError:
+            return

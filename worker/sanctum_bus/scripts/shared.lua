@@ -1,0 +1,22 @@
+-- Ids are compared as text: a sequence of 64 bits does not fit a Lua number.
+local function number_less(a, b)
+  if #a ~= #b then return #a < #b end
+  return a < b
+end
+
+local function id_less(a, b)
+  local a_ms, a_seq = a:match('^(%d+)-(%d+)$')
+  local b_ms, b_seq = b:match('^(%d+)-(%d+)$')
+  if a_ms ~= b_ms then return number_less(a_ms, b_ms) end
+  return number_less(a_seq, b_seq)
+end
+
+local function type_of(key)
+  return redis.call('TYPE', key).ok
+end
+
+local function stream_info(key)
+  local flat, info = redis.call('XINFO', 'STREAM', key), {}
+  for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
+  return info
+end

@@ -1,0 +1,109 @@
+"""Every setting of a worker: environment variables with the prefix SANCTUM_, then a TOML file, then defaults."""
+
+import os
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
+
+from sanctum_bus.connection import DEFAULT_URL
+from sanctum_bus.errors import ConfigurationError
+from sanctum_bus.keys import DEFAULT_PREFIX
+from sanctum_bus.state import MAX_ENVS
+
+#: Names the TOML file that is read.
+CONFIG_VARIABLE = "SANCTUM_CONFIG"
+
+
+class Settings(BaseSettings):
+    """What a worker can be told. Units are in the names."""
+
+    model_config = SettingsConfigDict(env_prefix="SANCTUM_", extra="forbid", frozen=True)
+
+    redis_url: SecretStr = Field(SecretStr(DEFAULT_URL), description="Where the server is.")
+    key_prefix: str = Field(DEFAULT_PREFIX, description="What every key begins with.")
+    socket_timeout_s: float = Field(
+        5.0, gt=0, description="How long a reply may take before the connection is given up."
+    )
+    block_ms: int = Field(
+        1000, ge=10, description="How long an idle worker waits for entries before it looks around."
+    )
+    batch_entries: int = Field(1000, ge=1, le=100_000, description="Entries that one read asks for.")
+    commit_entries: int = Field(
+        5000, ge=1, le=100_000, description="Entries after which a commit is due under backlog."
+    )
+    commit_interval_ms: int = Field(200, ge=0, description="Time after which a commit is due under backlog.")
+    log_lines: int = Field(10_000, ge=1, description="Lines that the seed event log keeps.")
+    batch_lines: int = Field(5_000, ge=1, description="Lines that the batches stream keeps.")
+    dead_entries: int = Field(
+        1_000, ge=1, description="Parked entries that are kept; their count is never capped."
+    )
+    dead_bytes: int = Field(64 << 20, ge=1, description="Memory that parked entries may take in the server.")
+    keep_events: int = Field(
+        10_000, ge=0, description="Folded entries that the source stream keeps for replay."
+    )
+    max_envs: int = Field(
+        MAX_ENVS, ge=1, description="Environments that a run may have; an event of one more parks."
+    )
+    discovery_s: float = Field(1.0, gt=0, description="How often workers look for new runs in the index.")
+    scan_s: float = Field(
+        10.0, ge=0, description="How often workers scan for runs that nobody registered; 0: never."
+    )
+    grace_s: float = Field(10.0, gt=0, description="How long a stop may take.")
+    log_level: str = Field(
+        "info", pattern="^(debug|info|warning|error)$", description="Least level that is logged."
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if self.block_ms / 1000 >= self.socket_timeout_s:
+            raise ValueError(
+                f"block_ms ({self.block_ms}) must be below socket_timeout_s ({self.socket_timeout_s}), "
+                "or every idle wait would look like a dead server"
+            )
+        if self.socket_timeout_s >= self.grace_s:
+            raise ValueError(
+                f"socket_timeout_s ({self.socket_timeout_s}) must be below grace_s ({self.grace_s}), "
+                "or a stop could not wait for its last commit"
+            )
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # the signature is the library's
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003  # likewise
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Return where settings come from, the first to speak wins."""
+        path = os.environ.get(CONFIG_VARIABLE)
+        toml = (TomlConfigSettingsSource(settings_cls, Path(path)),) if path else ()
+        return (init_settings, env_settings, *toml)
+
+
+def load(**given: object) -> Settings:
+    """Return the settings; what is given goes before environment and file, None is not given.
+
+    Raises:
+        ConfigurationError: a setting is wrong; the message names it.
+    """
+    path = os.environ.get(CONFIG_VARIABLE)
+    if path and not Path(path).is_file():
+        raise ConfigurationError(f"{CONFIG_VARIABLE} names {path}, which is no file")
+    try:
+        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = "; ".join(
+            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors()
+        )
+        raise ConfigurationError(f"settings are wrong: {faults}") from None
+    except ValueError as error:
+        raise ConfigurationError(f"settings are wrong: {error}") from None

@@ -1,0 +1,311 @@
+"""What the worker asks of the server: take over, load, read, commit. The only module of the worker that knows redis-py.
+
+Every promise about atomicity is kept by one script each; see `scripts/`.
+"""
+
+from collections.abc import Awaitable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import msgpack
+from redis.asyncio import Redis
+from redis.exceptions import NoScriptError, ResponseError
+
+from sanctum_bus import keys
+from sanctum_bus._version import SCHEMA_VERSION
+from sanctum_bus.aggregate import Aggregate, Changes, Counters, Entry, Parked
+from sanctum_bus.catalog import Declared
+from sanctum_bus.connection import PROBE, refuse_old
+from sanctum_bus.coverage import Coverage
+from sanctum_bus.errors import Refused, StartOver
+from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
+from sanctum_bus.scripts import script
+from sanctum_bus.settings import Settings
+from sanctum_bus.snapshot import decode_fields, dump_json, encode_fields
+from sanctum_bus.state import Fields, State
+
+#: Raw fields of a parked entry that are laid out one by one; one that has more is kept as one MessagePack map.
+_MAX_RAW_FIELDS = 1000
+
+
+class Taken(NamedTuple):
+    """What a take-over brought.
+
+    Args:
+        attempts: take-overs since the last commit; from the third on something may be killing its readers.
+        fresh: a new history begins; there was no whole checkpoint.
+        trimmed_until: id up to which the stream was trimmed before it was read, or "".
+    """
+
+    generation: str
+    version: str
+    attempts: int
+    fresh: bool
+    trimmed_until: str
+
+
+@dataclass(slots=True)
+class Held:
+    """The entries that were delivered and not yet committed, in order."""
+
+    ids: list[str]
+
+    @property
+    def span(self) -> tuple[int, str, str]:
+        """How many, the least, the greatest."""
+        return (len(self.ids), self.ids[0], self.ids[-1]) if self.ids else (0, "", "")
+
+
+class RunStore:
+    """One run's side of the server.
+
+    Args:
+        client: makes no retries of its own.
+        blocking: likewise; its replies may take `block_ms` longer.
+    """
+
+    def __init__(self, client: "Redis", blocking: "Redis", run: RunKeys, settings: Settings) -> None:
+        self._client = client
+        self._blocking = blocking
+        self._run = run
+        self._settings = settings
+
+    async def take_over(self, owner: str, *, innocent: bool) -> Taken | None:
+        """Make this worker the run's owner, and set the group to the checkpoint's version.
+
+        Args:
+            owner: the worker's id.
+            innocent: the last attempt failed for a reason outside the entries.
+
+        Returns:
+            None where there is no such run.
+
+        Raises:
+            StartOver: a key of the run has the wrong type; somebody has to look at it.
+        """
+        run = self._run
+        names = (
+            run.events,
+            run.checkpoint,
+            run.sections,
+            run.coverage,
+            run.log,
+            run.batches,
+            run.dead,
+            run.none,
+        )
+        reply = await self._script("takeover", names, (run.base, GROUP, owner, int(innocent), SCHEMA_VERSION))
+        word, *rest = [item.decode() if isinstance(item, bytes) else item for item in reply]
+        if word == "gone":
+            return None
+        if word == "wrongtype":
+            raise StartOver(
+                "wrongtype", f"{rest[0]} is a {rest[1]}: move it away, it stands where the stream belongs"
+            )
+        generation, version, attempts, fresh, trimmed = rest
+        return Taken(generation, version, int(attempts), fresh == "1", trimmed)
+
+    async def load(self, taken: Taken) -> Aggregate:
+        """Rebuild the aggregate from the snapshot, by one read.
+
+        Raises:
+            StartOver: the snapshot is not the one that was taken over.
+        """
+        run = self._run
+        names = (run.events, run.checkpoint, run.sections, run.coverage, run.none)
+        reply = await self._script("read", names, (run.base, "", "", "1"))
+        checkpoint = decode_fields(reply[0])
+        if (str(checkpoint.get("generation")), checkpoint.get("version")) != (
+            taken.generation,
+            taken.version,
+        ):
+            raise StartOver(
+                "load", f"found generation {checkpoint.get('generation')} and not {taken.generation}"
+            )
+        flat = reply[7:]
+        sections = {
+            name.decode(): decode_fields(fields) for name, fields in zip(flat[::2], flat[1::2], strict=True)
+        }
+        return Aggregate(
+            State(sections, max_envs=self._settings.max_envs),
+            _counters(checkpoint),
+            Coverage({name: int(times) for name, times in decode_fields(reply[2]).items()}),
+            taken.version,
+        )
+
+    async def read(self, count: int) -> list[tuple[str, Entry]]:
+        """Return the next entries, at once; they are pending until a commit acknowledges them.
+
+        Raises:
+            StartOver: the group or the stream is gone.
+        """
+        command = ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", self._run.events, ">")
+        try:
+            reply = await self._client.execute_command(*command)
+        except ResponseError as error:
+            if str(error).startswith(("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
+                raise StartOver("group", str(error)) from error
+            raise
+        return [(entry_id.decode(), entry) for entry_id, entry in reply[0][1]] if reply else []
+
+    async def wait(self, version: str) -> bool:
+        """Wait until the stream holds an entry after the version, at most `block_ms`; changes nothing."""
+        reply = await self._blocking.execute_command(
+            "XREAD", "COUNT", 1, "BLOCK", self._settings.block_ms, "STREAMS", self._run.events, version
+        )
+        return bool(reply)
+
+    async def commit(
+        self, aggregate: Aggregate, taken: Taken, old_version: str, held: Held, trim_before: str
+    ) -> None:
+        """Write what changed, the version and the acknowledgement in one atomic step.
+
+        Raises:
+            Refused: a guard refused it; nothing was written.
+        """
+        changes = aggregate.take_changes()
+        section_keys = [self._run.section(name) for name in changes.sections]
+        run = self._run
+        names = (
+            run.events,
+            run.checkpoint,
+            run.sections,
+            run.coverage,
+            run.log,
+            run.batches,
+            run.dead,
+            run.none,
+        )
+        version = held.ids[-1] if held.ids else old_version
+        arguments: list[Any] = [GROUP, taken.generation, old_version, version, *held.span]
+        arguments += [len(held.ids), *held.ids]
+        arguments += _section_arguments(changes)
+        arguments += _counted(encode_fields(_checkpoint(aggregate.counters)))
+        arguments += _counted(encode_fields(changes.coverage))
+        arguments += [*_line_arguments(changes.lines, self._settings.log_lines), self._settings.log_lines]
+        arguments += [
+            *_line_arguments(changes.batches, self._settings.batch_lines),
+            self._settings.batch_lines,
+        ]
+        arguments += _parked_arguments(changes.parked[-self._settings.dead_entries :])
+        arguments += [self._settings.dead_entries, self._settings.dead_bytes]
+        arguments += [trim_before, run.changed, _hint(changes, taken, version)]
+        reply = await self._script("commit", (*names, *section_keys), arguments)
+        if reply[0] != b"ok":
+            raise Refused(reply[1].decode(), reply[2].decode())
+
+    async def _script(self, name: str, names: Iterable[str], arguments: Iterable[Any]) -> list[Any]:
+        text, digest = script(name)
+        key_names = list(names)
+        call = (len(key_names), *key_names, *arguments)
+        try:
+            return cast("list[Any]", await self._client.execute_command("EVALSHA", digest, *call))
+        except NoScriptError:
+            return cast("list[Any]", await self._client.execute_command("EVAL", text, *call))
+
+
+def _counted(flat: list[str]) -> list[Any]:
+    return [len(flat), *flat]
+
+
+def _section_arguments(changes: Changes) -> list[Any]:
+    arguments: list[Any] = [len(changes.sections)]
+    for name, fields in changes.sections.items():
+        arguments += (name, changes.index[name])
+        arguments += [-1] if fields is None else _counted(encode_fields(fields))
+    return arguments
+
+
+def _line_arguments(lines: list[tuple[str, Fields]], cap: int) -> list[Any]:
+    kept = lines[-cap:]
+    arguments: list[Any] = [len(kept)]
+    for line_id, fields in kept:
+        arguments += (line_id, *_counted(encode_fields(fields)))
+    return arguments
+
+
+def _parked_arguments(parked: list[Parked]) -> list[Any]:
+    arguments: list[Any] = [len(parked)]
+    for entry_id, reason, entry in parked:
+        flat: list[Any] = ["source_id", entry_id, "reason", reason]
+        if len(entry) > _MAX_RAW_FIELDS:
+            flat += ("raw", msgpack.packb(dict(entry)))
+        else:
+            for name, value in entry.items():
+                flat += (b"raw." + name, value)
+        arguments += (len(flat), *flat)
+    return arguments
+
+
+def _checkpoint(counters: Counters) -> Fields:
+    return {
+        "schema": SCHEMA_VERSION,
+        "entries": counters.entries,
+        "events": counters.events,
+        "parked": counters.parked,
+        "duplicates": counters.duplicates,
+        "lost": counters.lost,
+        "producers": counters.producers,
+        "closed": counters.closed,
+    }
+
+
+def _counters(checkpoint: Fields) -> Counters:
+    return Counters(
+        checkpoint.get("entries", 0),
+        checkpoint.get("events", 0),
+        checkpoint.get("parked", 0),
+        checkpoint.get("duplicates", 0),
+        checkpoint.get("lost", {}),
+        checkpoint.get("producers", {}),
+        checkpoint.get("closed", []),
+    )
+
+
+def _hint(changes: Changes, taken: Taken, version: str) -> str:
+    if not changes.index:
+        return ""
+    hint = {
+        "schema": SCHEMA_VERSION,
+        "generation": int(taken.generation),
+        "version": version,
+        "sections": list(changes.sections),
+    }
+    return dump_json(hint)
+
+
+async def check_server(client: "Redis") -> str:
+    """Ask the server whether it will do, and return its name and version.
+
+    Raises:
+        ServerTooOld: it lacks what Sanctum needs.
+    """
+    info = await client.info("server")
+    try:
+        await client.execute_command(*PROBE)
+    except ResponseError as error:
+        raise refuse_old(error, info) from None
+    name = info.get("server_name", "redis")
+    return f"{name} {info.get('valkey_version') or info.get('redis_version')}"
+
+
+async def discover(client: "Redis", prefix: str, *, scan: bool) -> set[str]:
+    """Return the runs that there are: those in the index, and with `scan` those whose stream nobody registered."""
+    listed = await cast("Awaitable[list[bytes]]", client.zrange(keys.runs(prefix), 0, -1))
+    found = {name.decode("utf-8", "replace") for name in listed}
+    if scan:
+        async for key in client.scan_iter(match=keys.events_pattern(prefix), count=1000, _type="stream"):
+            run_id = keys.run_of_events_key(key.decode("utf-8", "replace"), prefix)
+            if run_id:
+                found.add(run_id)
+    return found
+
+
+async def publish_catalog(client: "Redis", prefix: str, declared: Mapping[tuple[str, str], Declared]) -> None:
+    """Write units and meanings of the declared fields where any tool can read them."""
+    fields = {
+        f"{event_type}.{name}": dump_json({"unit": one.unit, "meaning": one.meaning, "kept": one.kept})
+        for (event_type, name), one in declared.items()
+    }
+    flat = [item for pair in fields.items() for item in pair]
+    await client.execute_command("HSET", keys.catalog(prefix), *flat)
