@@ -107,3 +107,20 @@ def load(**given: object) -> Settings:
         raise ConfigurationError(f"settings are wrong: {faults}") from None
     except ValueError as error:
         raise ConfigurationError(f"settings are wrong: {error}") from None
+
+
+def as_toml() -> str:
+    """Return every setting with its default and its sentence, as the text of a configuration file."""
+    lines = [
+        "# Every setting of a worker, with its default. The environment goes before this file: SANCTUM_BLOCK_MS=500.",
+        f"# A worker reads the file that {CONFIG_VARIABLE} names.",
+    ]
+    for name, field in Settings.model_fields.items():
+        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
+        value = f'"{default}"' if isinstance(default, str) else default
+        lines += ["", f"# {field.description}", f"{name} = {value}"]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(as_toml(), end="")  # noqa: T201  # this is what running the module is for

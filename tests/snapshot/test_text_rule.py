@@ -1,0 +1,126 @@
+"""The text rule: every value of the JSON model survives a hash, and people can read it there."""
+
+import json
+import math
+import re
+import struct
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sanctum_bus.snapshot import (
+    decode_fields,
+    decode_value,
+    encode_fields,
+    encode_value,
+    looks_like_json,
+    strict,
+)
+
+scalars = (
+    st.none()
+    | st.booleans()
+    | st.integers(-(2**63), 2**64 - 1)
+    | st.floats()
+    | st.text()
+    | st.sampled_from(
+        ["", " ", "null", "NaN", "-0", "1e5", "1.", "-", "{", ' "', "\0", "\ufeff", "tru", "Infinity\n"]
+    )
+)
+values = st.recursive(
+    scalars, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner), max_leaves=12
+)
+
+
+def same(left: Any, right: Any) -> bool:
+    """Whether two values are the same to the bit: types, NaN, signs of zero, order of maps."""
+    if isinstance(left, float) and isinstance(right, float):
+        return struct.pack("d", left) == struct.pack("d", right) or (math.isnan(left) and math.isnan(right))
+    if isinstance(left, list) and isinstance(right, list):
+        return len(left) == len(right) and all(map(same, left, right))
+    if isinstance(left, dict) and isinstance(right, dict):
+        return list(left) == list(right) and all(map(same, left.values(), right.values()))
+    return type(left) is type(right) and bool(left == right)
+
+
+@given(values)
+def test_every_value_reads_back_as_what_it_was(value: Any) -> None:
+    """Encode, then decode, is the identity."""
+    assert same(decode_value(encode_value(value)), value)
+
+
+@given(st.dictionaries(st.text(), values))
+def test_every_section_reads_back_as_what_it_was(fields: dict[str, Any]) -> None:
+    """Fields to the flat bytes of a hash and back is the identity."""
+    flat = [text.encode() for text in encode_fields(fields)]
+
+    assert same(decode_fields(flat), fields)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("FOSSILIZED", "FOSSILIZED"),
+        (0.731, "0.731"),
+        (True, "true"),
+        (None, "null"),
+        (math.nan, "NaN"),
+        (-math.inf, "-Infinity"),
+        (-0.0, "-0.0"),
+        (1e21, "1e+21"),
+        (2**64 - 1, "18446744073709551615"),
+        ("", ""),
+        ("12", '"12"'),
+        (" 12\n", '" 12\\n"'),
+        ("1.", '"1."'),
+        ("+1", "+1"),
+        ("NaN", '"NaN"'),
+        ("nan", "nan"),
+        ("[x", '"[x"'),
+        ("r0c1 culled (no_gain)", "r0c1 culled (no_gain)"),
+        ("Grüße, 世界", "Grüße, 世界"),
+        ("a\0b", '"a\\u0000b"'),
+        ("\ufeffx", '"\ufeffx"'),
+        ([1, -0.0, "a"], '[1,-0.0,"a"]'),
+        ({"r0c0": None}, '{"r0c0":null}'),
+    ],
+)
+def test_texts_are_what_people_expect(value: Any, text: str) -> None:
+    """A string is bare unless it looks like JSON, has U+0000 or starts with U+FEFF; all else is compact JSON."""
+    assert encode_value(value) == text
+
+
+@given(values)
+def test_another_parser_of_json_reads_the_same(value: Any) -> None:
+    """What looks like JSON is JSON: a second parser reads the same value, where it knows the tokens."""
+    text = encode_value(value)
+    if looks_like_json(text) and not re.search("NaN|Infinity", text):
+        assert same(_floats(msgspec.json.decode(text)), _floats(json.loads(text)))
+
+
+def _floats(value: Any) -> Any:
+    """Integers beyond 64 bits are floats to some parsers, and so are whole floats like 1e400 to none."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return float(value) if abs(value) < 2**1000 else math.inf
+    if isinstance(value, list):
+        return [_floats(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _floats(item) for key, item in value.items()}
+    return value
+
+
+@given(st.text())
+def test_foreign_text_never_fails(text: str) -> None:
+    """Whatever text somebody wrote into a hash reads as some value, and never raises."""
+    decode_value(text)
+
+
+@given(values)
+def test_strict_json_is_taken_by_any_parser(value: Any) -> None:
+    """With NaN and infinities as strings, a parser that knows no such tokens reads every value."""
+    text = json.dumps(strict(value), allow_nan=False)
+
+    json.loads(text, parse_constant=pytest.fail)
