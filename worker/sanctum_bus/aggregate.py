@@ -19,6 +19,9 @@ from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode
 from sanctum_bus.wire.values import Value
 
+#: Holes that are kept with their ranges; how many events were lost is counted for ever.
+MAX_RANGES = 100
+
 #: Producers of which the last `seq` is kept: those seen last.
 MAX_PRODUCERS = 1000
 
@@ -68,6 +71,8 @@ class Counters:
         parked: entries parked.
         duplicates: entries skipped because they had been folded before.
         lost: events that never arrived, by reason.
+        lost_ranges: where they are missing, the last 100 holes: by producer and `seq`, or by id where the stream was
+            trimmed before it was read.
         producers: last `seq` by producer, the producer seen last at the end.
         closed: producers that said goodbye.
     """
@@ -77,6 +82,7 @@ class Counters:
     parked: int = 0
     duplicates: int = 0
     lost: dict[str, int] = field(default_factory=dict)
+    lost_ranges: list[Fields] = field(default_factory=list)
     producers: dict[str, int] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
 
@@ -141,6 +147,18 @@ class Aggregate:
             self._park(entry_id, str(error), entry)
         self.counters.entries += 1
 
+    def note_trimmed(self, until: str, entries: int) -> None:
+        """Keep that the stream lost entries between the version and an id before they could be read.
+
+        How many events that were is known by their producers' numbers; `entries` counts those that bore none too.
+        """
+        hole = {"reason": "trimmed", "after": self.version, "until": until, "entries": entries}
+        if hole not in self.counters.lost_ranges:
+            self._keep_range(hole)
+
+    def _keep_range(self, hole: Fields) -> None:
+        self.counters.lost_ranges = [*self.counters.lost_ranges, hole][-MAX_RANGES:]
+
     def take_changes(self) -> Changes:
         """Return what changed since the last call."""
         state = self.state
@@ -177,6 +195,15 @@ class Aggregate:
         if missing:
             reason = "before this history" if last is None else "gap"
             self.counters.lost[reason] = self.counters.lost.get(reason, 0) + missing
+            self._keep_range(
+                {
+                    "reason": reason,
+                    "producer": producer,
+                    "after": last or 0,
+                    "until": seq,
+                    "seen_at": self.version,
+                }
+            )
         return missing
 
     def _take(self, entry_id: str, entry: Entry, lost: int) -> None:

@@ -226,3 +226,16 @@ def check_prefix(prefix: str) -> str:
     if not _PREFIX.fullmatch(prefix):
         raise BadInput(f"key prefix {prefix!r} is not usable: it must be 1 to 64 of A-Z a-z 0-9 _ . : -")
     return prefix
+
+
+def as_markdown() -> str:
+    """Return the key table as the documentation shows it."""
+    rows = ["| key | type | written by | what |", "|---|---|---|---|"]
+    for row in TABLE:
+        name = row.name.format(p=DEFAULT_PREFIX, R="R")
+        rows.append(f"| `{name}` | {row.redis_type} | {row.written_by} | {row.what} |")
+    return "\n".join(rows)
+
+
+if __name__ == "__main__":
+    print(as_markdown())  # noqa: T201  # this is what running the module is for

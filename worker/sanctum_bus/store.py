@@ -35,6 +35,7 @@ class Taken(NamedTuple):
         attempts: take-overs since the last commit; from the third on something may be killing its readers.
         fresh: a new history begins; there was no whole checkpoint.
         trimmed_until: id up to which the stream was trimmed before it was read, or "".
+        trimmed_entries: how many entries that took.
     """
 
     generation: str
@@ -42,6 +43,7 @@ class Taken(NamedTuple):
     attempts: int
     fresh: bool
     trimmed_until: str
+    trimmed_entries: int
 
 
 @dataclass(slots=True)
@@ -102,8 +104,8 @@ class RunStore:
             raise StartOver(
                 "wrongtype", f"{rest[0]} is a {rest[1]}: move it away, it stands where the stream belongs"
             )
-        generation, version, attempts, fresh, trimmed = rest
-        return Taken(generation, version, int(attempts), fresh == "1", trimmed)
+        generation, version, attempts, fresh, trimmed, entries = rest
+        return Taken(generation, version, int(attempts), fresh == "1", trimmed, int(entries))
 
     async def load(self, taken: Taken) -> Aggregate:
         """Rebuild the aggregate from the snapshot, by one read.
@@ -126,12 +128,15 @@ class RunStore:
         sections = {
             name.decode(): decode_fields(fields) for name, fields in zip(flat[::2], flat[1::2], strict=True)
         }
-        return Aggregate(
+        aggregate = Aggregate(
             State(sections, max_envs=self._settings.max_envs),
             _counters(checkpoint),
             Coverage({name: int(times) for name, times in decode_fields(reply[2]).items()}),
             taken.version,
         )
+        if taken.trimmed_until:
+            aggregate.note_trimmed(taken.trimmed_until, taken.trimmed_entries)
+        return aggregate
 
     async def read(self, count: int) -> list[tuple[str, Entry]]:
         """Return the next entries, at once; they are pending until a commit acknowledges them.
@@ -245,6 +250,7 @@ def _checkpoint(counters: Counters) -> Fields:
         "parked": counters.parked,
         "duplicates": counters.duplicates,
         "lost": counters.lost,
+        "lost_ranges": counters.lost_ranges,
         "producers": counters.producers,
         "closed": counters.closed,
     }
@@ -257,6 +263,7 @@ def _counters(checkpoint: Fields) -> Counters:
         checkpoint.get("parked", 0),
         checkpoint.get("duplicates", 0),
         checkpoint.get("lost", {}),
+        checkpoint.get("lost_ranges", []),
         checkpoint.get("producers", {}),
         checkpoint.get("closed", []),
     )

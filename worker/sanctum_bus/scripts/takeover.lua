@@ -5,7 +5,7 @@
 -- ARGV: what keys of sections begin with, group, owner, "1" if the last attempt failed for a reason outside the
 --       entries, schema version
 -- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream was trimmed
---          unread or "";  or "gone" where there is neither stream nor checkpoint;  or "wrongtype" and a key.
+--          unread or "", how many entries that took;  or "gone" where there is neither stream nor checkpoint;  or "wrongtype" and a key.
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS)
 local base, group, owner, innocent, schema = unpack(ARGV)
 
@@ -44,13 +44,16 @@ if not whole then
   version, entries = '0-0', 0
 end
 
-local trimmed, added = '', 0
+local trimmed, trimmed_entries, added = '', 0, 0
 if source == 'stream' then
   local info = stream_info(events)
   added = info['entries-added']
   -- The stream was replaced: its ids would never be delivered. The state stays, the reading begins anew.
   if id_less(info['last-generated-id'], version) then version, entries = '0-0', 0 end
-  if id_less(version, info['max-deleted-entry-id']) then trimmed = info['max-deleted-entry-id'] end
+  if id_less(version, info['max-deleted-entry-id']) then
+    trimmed = info['max-deleted-entry-id']
+    trimmed_entries = math.max(0, added - entries - info['length'])
+  end
 end
 
 -- Lines bear the ids of their entries: a log that is ahead of the version could take none.
@@ -74,4 +77,4 @@ if source == 'stream' then
   redis.pcall('XGROUP', 'DESTROY', events, group)
   redis.call('XGROUP', 'CREATE', events, group, version, 'ENTRIESREAD', math.min(entries, added))
 end
-return {'taken', generation, version, attempts, whole and '0' or '1', trimmed}
+return {'taken', generation, version, attempts, whole and '0' or '1', trimmed, trimmed_entries}
