@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from tests.fold.feeding import Run, entry
 
 # Event type, what it needs to be folded, its slot, the section its fields go to, and their prefix there.

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.fold.feeding import Run
 
 # What a new episode starts with.

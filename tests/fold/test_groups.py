@@ -1,6 +1,7 @@
 """Groups: the arms of an A/B test fold into sections of their own in the same run."""
 
 import pytest
+
 from tests.fold.feeding import Run
 
 

@@ -6,12 +6,12 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import pytest
+
+from sanctum_bus.aggregate import Aggregate
 from tests.fold.old_compared import COMPARED
 from tests.fold.old_differences import DIFFERENT
 from tests.fold.old_states import View
 from tests.recordings import SHARED, Raw, Recording, recordings
-
-from sanctum_bus.aggregate import Aggregate
 
 #: Compared, and null in all that was recorded.
 _ALWAYS_NULL = [

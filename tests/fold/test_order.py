@@ -5,9 +5,9 @@ import itertools
 from typing import Any
 
 import pytest
-from tests.fold.feeding import Entry, Run, entry
 
 from sanctum_bus.aggregate import fold_entries
+from tests.fold.feeding import Entry, Run, entry
 
 # The three events of a batch end. Their times are equal: the order is what the test is about.
 END = {

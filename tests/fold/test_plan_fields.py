@@ -3,11 +3,11 @@
 from typing import Any, NamedTuple
 
 import pytest
-from tests.fold.feeding import Run
 
 from sanctum_bus import catalog
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.catalog import Declared, Variant
+from tests.fold.feeding import Run
 
 Fields = dict[str, Any]
 

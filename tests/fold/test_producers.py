@@ -4,9 +4,9 @@ import copy
 from typing import Any
 
 import pytest
-from tests.fold.feeding import Entry, Run, entry
 
 from sanctum_bus.aggregate import Aggregate, GapSuspected, fold_entries
+from tests.fold.feeding import Entry, Run, entry
 
 
 def _stream(*numbers: int, producer: str = "p") -> list[tuple[str, Entry]]:
@@ -80,14 +80,10 @@ def test_a_hole_is_suspected_first() -> None:
 def test_a_hole_that_is_still_there_is_believed() -> None:
     """A gap that the start-over has shown again is believed, and counted as lost."""
     with pytest.raises(GapSuspected) as caught:
-        for each in _stream(1, 4):
-            again = Aggregate()
-            again.feed(*_stream(1)[0])
-            again.feed(*each) if each[0] != "1-0" else None
+        _feed_all(Aggregate(), _stream(1, 4))
     believing = Aggregate(believed={caught.value.gap})
 
-    for each in _stream(1, 4, 5):
-        believing.feed(*each)
+    _feed_all(believing, _stream(1, 4, 5))
 
     assert believing.counters.lost == {"gap": 2}
     assert believing.counters.events == 3

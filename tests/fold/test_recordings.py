@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 
 import msgpack
 import pytest
-from tests.recordings import Raw, Recording, entry_of, recordings, timestamp_of
 
 from sanctum_bus import coverage
 from sanctum_bus import recordings as package_recordings
 from sanctum_bus.aggregate import Aggregate, Changes
 from sanctum_bus.catalog import names
+from tests.recordings import Raw, Recording, entry_of, recordings, timestamp_of
 
 #: Compressed bytes up to which a recording is folded once more.
 _SMALL_BYTES = 500_000

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+
 from tests.fold.feeding import Run
 
 SEED = "seed:0:r0c0"

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+
 from tests.fold.feeding import FIRST_SECOND, Run
 
 SEED = "seed:0:r0c0"
@@ -100,6 +101,16 @@ def test_a_stage_change_to_nowhere(data: dict[str, Any]) -> None:
     assert (run.section(SEED)["stage"], run.section(SEED)["alpha"]) == ("TRAINING", 0.5)
 
 
+def test_a_null_stage_is_no_stage() -> None:
+    """An epoch that does not know a seed's stage leaves it."""
+    run = Run()
+
+    run.stage("TRAINING")
+    run.epoch(0, 1, 50.0, seeds={"r0c0": {"stage": None, "alpha": 0.5}})
+
+    assert (run.section(SEED)["stage"], run.section(SEED)["alpha"]) == ("TRAINING", 0.5)
+
+
 @pytest.mark.parametrize(
     ("verdicts", "passed", "failed"),
     [([True], 1, 0), ([False], 0, 1), ([True, False, True, None], 2, 1), ([], 0, 0)],
@@ -171,6 +182,16 @@ def test_a_culled_record_stays() -> None:
     seed = run.section(SEED)
     assert {name: seed[name] for name in end} == end
     assert (seed["blueprint_id"], seed["stage"], seed["ended_at"]) == ("norm", "CULLED", FIRST_SECOND + 2)
+
+
+def test_an_end_without_a_blueprint_takes_none_away() -> None:
+    """Null is "unknown" in today's SEED_PRUNED: the record keeps the blueprint that it had."""
+    run = Run()
+
+    run.germinate(blueprint_id="norm")
+    run.seed("PRUNED", blueprint_id=None)
+
+    assert run.section(SEED)["blueprint_id"] == "norm"
 
 
 @pytest.mark.parametrize(

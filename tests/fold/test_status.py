@@ -1,6 +1,7 @@
 """The status of an environment: the first rule that fits."""
 
 import pytest
+
 from tests.fold.feeding import Run
 
 

@@ -12,11 +12,22 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.wire.objects import (
+    Attributes,
+    Hostile,
+    Level,
+    Mode,
+    Nameless,
+    Odd,
+    Payload,
+    Stage,
+    encoded,
+    on_wire,
+)
 
 from sanctum_bus.errors import BadInput
 from sanctum_bus.wire.decode import decode
 from sanctum_bus.wire.encode import encode_event, group_of, with_keys
-from tests.wire.values import *
 
 
 @dataclass
@@ -123,11 +134,18 @@ def test_event_type_goes_before_type_and_type_is_then_kept() -> None:
     assert encode_event({"type": 5}).type == "5"
 
 
-@pytest.mark.parametrize("event", [{}, {"event_type": ""}, {"data": {}}, None, 7, "text", Hostile()])
+@pytest.mark.parametrize("event", [{}, {"event_type": ""}, {"data": {}}, None, 7, "text"])
 def test_only_an_event_without_a_type_is_refused(event: object) -> None:
     """Without a type nobody could say what it is; that is the only error there is."""
     with pytest.raises(BadInput):
         encode_event(event)
+
+
+def test_an_event_that_cannot_be_read_has_no_type() -> None:
+    """A hostile event is refused like one without a type: with the one error that the publisher expects."""
+    for event in (Hostile(), Odd(), Nameless()):
+        with pytest.raises(BadInput):
+            encode_event(event)
 
 
 @pytest.mark.parametrize(
@@ -153,7 +171,7 @@ def test_a_time_becomes_unix_seconds(timestamp: object, seconds: float) -> None:
     assert result.unconvertible == 0
 
 
-@pytest.mark.parametrize("timestamp", [math.nan, math.inf, "yesterday", True, 2**70, 10**400, [1], Hostile()])
+@pytest.mark.parametrize("timestamp", [math.nan, math.inf, "yesterday", True, 2**70, [1]])
 def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -> None:
     """The worker would park an event with such a time; nothing is lost if it stands elsewhere."""
     before = datetime.now(UTC).timestamp()
@@ -218,12 +236,13 @@ def test_labels_and_again_and_keys_that_come_later() -> None:
     assert group_of(later) is None
 
 
-@pytest.mark.parametrize("value", [Odd(), Nameless(), {Nameless(): 1} if False else Nameless()])
-def test_hostile_objects_do_not_raise(value: object) -> None:
+def test_hostile_values_do_not_raise() -> None:
     """Whatever an object does when it is looked at, the event is sent and the trouble is counted."""
-    for data in (value, {"x": value}, [value]):
-        assert encoded(data).unconvertible >= 1
-    assert encode_event({"type": "T", "extra": value, "message": value}).unconvertible >= 2
+    for value in (Hostile(), Odd(), Nameless()):
+        for data in (value, {"x": value}, [value]):
+            assert encoded(data).unconvertible >= 1
+        result = encode_event({"type": "T", "extra": value, "message": value, "timestamp": value})
+        assert result.unconvertible >= 3
 
 
 def test_attributes_that_raise_are_left_out_and_counted() -> None:
@@ -254,9 +273,9 @@ anything: st.SearchStrategy[object] = st.recursive(
     | st.decimals()
     | st.datetimes()
     | st.timedeltas()
-    | st.sampled_from(
-        [*Stage, *Level, Mode(0), Mode.A | Mode.B, Hostile(), Odd(), Nameless(), Payload(1), int]
-    )
+    | st.sampled_from([*Stage, *Level, Mode(0), Mode.A | Mode.B, Payload(1), int])
+    # By number: Hypothesis looks closely at what it draws from.
+    | st.integers(0, 2).map(lambda number: (Hostile(), Odd(), Nameless())[number])
     | st.builds(Attributes, a=st.integers()),
     lambda inner: (
         st.lists(inner)

@@ -144,7 +144,7 @@ class RunLoop:
     async def _turn(self) -> int:
         """Read, fold and commit once; 0 where there was nothing to read."""
         owned = self.owned or await self._take_over()
-        if owned is None:
+        if owned is None or not owned.taken.has_stream:
             return 0
         before, held, began = owned.aggregate.version, Held([]), time.monotonic()
         while await self._read_and_fold(owned, held) and not self._commit_is_due(owned, held, began):
@@ -194,19 +194,23 @@ class RunLoop:
         return found
 
     async def _idle(self, stop: asyncio.Event) -> None:
-        version = ZERO if self.owned is None else self.owned.aggregate.version
+        owned = self.owned
+        begun = owned is not None and owned.taken.has_stream
+        version = owned.aggregate.version if owned is not None and begun else ZERO
         waiting = asyncio.create_task(self.store.wait(version))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
         # A plain XREAD changes nothing, so one that is given up loses nothing.
         for task in (waiting, stopping):
             task.cancel()
-        error = (await asyncio.gather(waiting, stopping, return_exceptions=True))[0]
-        if isinstance(error, Exception):
-            trouble = trouble_of(error)
+        found = (await asyncio.gather(waiting, stopping, return_exceptions=True))[0]
+        if found is True and not begun:
+            self.owned = None
+        if isinstance(found, Exception):
+            trouble = trouble_of(found)
             if trouble is None:
-                raise error
-            await self._start_over(error, trouble, stop)
+                raise found
+            await self._start_over(found, trouble, stop)
 
     async def _start_over(self, error: BaseException, trouble: Trouble, stop: asyncio.Event) -> None:
         """Throw the state away; the next turn takes the run over again."""

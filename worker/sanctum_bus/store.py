@@ -36,6 +36,7 @@ class Taken(NamedTuple):
         fresh: a new history begins; there was no whole checkpoint.
         trimmed_until: id up to which the stream was trimmed before it was read, or "".
         trimmed_entries: how many entries that took.
+        has_stream: there is something to read from; workers never create a stream.
     """
 
     generation: str
@@ -44,6 +45,7 @@ class Taken(NamedTuple):
     fresh: bool
     trimmed_until: str
     trimmed_entries: int
+    has_stream: bool
 
 
 @dataclass(slots=True)
@@ -104,8 +106,8 @@ class RunStore:
             raise StartOver(
                 "wrongtype", f"{rest[0]} is a {rest[1]}: move it away, it stands where the stream belongs"
             )
-        generation, version, attempts, fresh, trimmed, entries = rest
-        return Taken(generation, version, int(attempts), fresh == "1", trimmed, int(entries))
+        generation, version, attempts, fresh, trimmed, entries, source = rest
+        return Taken(generation, version, int(attempts), fresh == "1", trimmed, int(entries), source == "1")
 
     async def load(self, taken: Taken) -> Aggregate:
         """Rebuild the aggregate from the snapshot, by one read.

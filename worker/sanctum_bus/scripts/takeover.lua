@@ -5,7 +5,7 @@
 -- ARGV: what keys of sections begin with, group, owner, "1" if the last attempt failed for a reason outside the
 --       entries, schema version
 -- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream was trimmed
---          unread or "", how many entries that took;  or "gone" where there is neither stream nor checkpoint;  or "wrongtype" and a key.
+--          unread or "", how many entries that took, "1" if there is a stream;  or "gone" where there is neither stream nor checkpoint;  or "wrongtype" and a key.
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS)
 local base, group, owner, innocent, schema = unpack(ARGV)
 
@@ -77,4 +77,5 @@ if source == 'stream' then
   redis.pcall('XGROUP', 'DESTROY', events, group)
   redis.call('XGROUP', 'CREATE', events, group, version, 'ENTRIESREAD', math.min(entries, added))
 end
-return {'taken', generation, version, attempts, whole and '0' or '1', trimmed, trimmed_entries}
+return {'taken', generation, version, attempts, whole and '0' or '1', trimmed, trimmed_entries,
+  source == 'stream' and '1' or '0'}
