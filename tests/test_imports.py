@@ -26,6 +26,7 @@ ROOMS = (
     "settings",
     "scripts",
     "store",
+    "assignment",
     "run_loop",
     "worker",
     "publisher",

@@ -124,14 +124,16 @@ def test_throughput_of_a_second_start() -> None:
 
 
 def test_no_throughput_before_a_start() -> None:
-    """Where the start is not known, or no time has passed since, there is no throughput."""
-    unknown, at_once = Run(), Run()
+    """Where the start is not known, or no time has passed since (clocks differ), there is no throughput."""
+    unknown, at_once, backwards = Run(), Run(), Run()
 
     unknown.event(BATCH, {"episodes_completed": 4})
     at_once.event("TRAINING_STARTED", {"max_epochs": 10}, timestamp=FIRST_SECOND)
     at_once.event(BATCH, {"episodes_completed": 4}, timestamp=FIRST_SECOND)
+    backwards.event("TRAINING_STARTED", {"max_epochs": 10}, timestamp=FIRST_SECOND)
+    backwards.event(BATCH, {"episodes_completed": 4}, timestamp=FIRST_SECOND - 1)
 
-    for run in (unknown, at_once):
+    for run in (unknown, at_once, backwards):
         assert run.section("batch").get("epochs_per_second") is None
         assert run.section("batch").get("batches_per_hour") is None
 

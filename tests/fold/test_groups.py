@@ -94,6 +94,19 @@ def test_a_groups_start() -> None:
     assert run.section("run")["starts"] == 1
 
 
+def test_a_groups_start_is_kept_in_its_own_run() -> None:
+    """The fields of a group's start, and how often it started, are in `<group>/run`."""
+    run = Run()
+
+    run.start({"lr": 0.1}, event_id="plain")
+    run.start({"lr": 0.2, "n_envs": 1}, group_id="A", event_id="arm")
+    run.start({"lr": 0.3, "n_envs": 9}, group_id="A", event_id="arm")
+
+    assert run.section("run")["lr"] == 0.1
+    assert (run.section("A/run")["lr"], run.section("A/run")["starts"]) == (0.2, 1)
+    assert run.counters.duplicates == 1
+
+
 def test_a_groups_batch_ends_only_its_episodes() -> None:
     """The batch end of one arm leaves the other arms' episodes running."""
     run = Run()

@@ -213,5 +213,5 @@ def test_not_a_number_has_no_place() -> None:
     _play(run, 3, 50.0, float("nan"), 60.0)
     _play(run, 6, float("nan"), 70.0, 55.0)
 
-    peaks = [peak for (peak,) in _places(run, "peak_accuracy") if peak == peak]  # noqa: PLR0124 - NaN
+    peaks = [peak for (peak,) in _places(run, "peak_accuracy")]
     assert peaks == [70.0, 60.0, 55.0, 50.0]

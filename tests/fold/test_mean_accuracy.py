@@ -85,6 +85,17 @@ def test_only_those_that_reported() -> None:
     assert _mean(run) == (20.0, 1, [20.0])
 
 
+def test_a_late_value() -> None:
+    """A value that comes when its inner epoch is closed changes no mean that was closed."""
+    run = Run()
+
+    run.epoch(0, 1, 10.0)
+    run.epoch(0, 2, 20.0)
+    run.epoch(1, 1, 30.0)
+
+    assert run.section("run")["mean_accuracy_history"][0] == 10.0
+
+
 def test_the_history_holds_50() -> None:
     """The history holds the last 50 closed inner epochs."""
     run = Run()

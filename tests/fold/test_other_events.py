@@ -68,3 +68,16 @@ def test_an_environment_does_not_come_into_being() -> None:
     run.event("GOVERNOR_ROLLBACK", {"env_id": 5}, slot_id="r0c0")
 
     assert sorted(run.sections) == ["event:GOVERNOR_ROLLBACK:5", "run"]
+
+
+def test_too_many_sections() -> None:
+    """At most 65,536 sections: what would make one more parks, what changes one that is there does not."""
+    run = Run()
+
+    for number in range(65_536):
+        run.raw({b"type": b"OTHER", b"json": b'{"data":{"kind":"k%d"}}' % number})
+    run.raw({b"type": b"OTHER", b"json": b'{"data":{"kind":"k0"}}'})
+
+    assert len(run.sections) <= 65_536
+    assert run.section("event:OTHER.k0")["count"] == 2
+    assert len(run.parked()) >= 1

@@ -117,6 +117,17 @@ def test_the_same_seed_by_its_id() -> None:
     assert "reason" not in run.section(SEED)
 
 
+def test_another_seed_is_no_revival() -> None:
+    """Where the report names another `seed_id` it is another seed: it has neither the end nor the past of the one."""
+    run = _ended(seed_id="s1")
+
+    run.event("SEED_STAGE_CHANGED", {"env_id": 0, "to": "TRAINING"}, slot_id="r0c0", seed_id="s2")
+
+    seed = run.section(SEED)
+    assert (seed["seed_id"], seed["stage"]) == ("s2", "TRAINING")
+    assert not {"reason", "blueprint_id", "params", "improvement"} & set(seed)
+
+
 def test_a_live_seed_keeps_its_fields() -> None:
     """A seed that has not ended loses nothing by a live stage."""
     run = Run()

@@ -227,3 +227,26 @@ def test_last_event_at() -> None:
     run.event("OTHER", {}, timestamp=FIRST_SECOND + 50)
 
     assert run.section("run")["last_event_at"] == FIRST_SECOND + 50
+
+
+def test_labels_have_names_that_fit() -> None:
+    """Labels that are no map, or whose name is too long, park their event."""
+    run = Run()
+
+    run.event("OTHER", {}, labels=["team"])
+    run.event("OTHER", {}, labels={"x" * 129: 1})
+
+    assert len(run.parked()) == 2
+    assert run.sections == {}
+
+
+def test_a_groups_start_sent_again() -> None:
+    """A group's start that is sent again fills what is missing in that group."""
+    run = Run()
+
+    run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": 50.0}, group_id="A")
+    run.start({"n_envs": 2, "lr": 0.1}, again=True, group_id="A")
+
+    assert run.section("A/env:0")["accuracy_history"] == [50.0]
+    assert run.section("A/run")["lr"] == 0.1
+    assert "A/env:1" in run.sections

@@ -19,6 +19,9 @@ from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode
 from sanctum_bus.wire.values import Value
 
+#: Digits of the greatest `seq`.
+_SEQ_DIGITS = 18
+
 #: Holes that are kept with their ranges; how many events were lost is counted for ever.
 MAX_RANGES = 100
 
@@ -267,13 +270,12 @@ def _number(entry: Entry) -> tuple[str, int] | None:
     producer, seq = entry.get(b"producer"), entry.get(b"seq")
     if producer is None or seq is None or wire.REQUEUED_FROM.encode() in entry:
         return None
+    if not (seq.isdigit() and len(seq) <= _SEQ_DIGITS and int(seq)):
+        raise Unfit("`seq` is no number of 1 or more")
     try:
-        name, number = producer.decode("utf-8"), int(seq)
-    except ValueError:
-        raise Unfit("`producer` is not UTF-8 or `seq` is not a number") from None
-    if number < 1:
-        raise Unfit(f"`seq` is {number}; it begins at 1")
-    return name, number
+        return producer.decode("utf-8"), int(seq)
+    except UnicodeDecodeError:
+        raise Unfit("`producer` is not UTF-8") from None
 
 
 def _line_fields(line: Line, lost: int) -> Fields:

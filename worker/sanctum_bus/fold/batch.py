@@ -2,7 +2,7 @@
 
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import capture_event, route, stored_names
-from sanctum_bus.fold.line import Line, line
+from sanctum_bus.fold.line import Line, line, signed
 from sanctum_bus.fold.run import close_epoch, edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.state import Fields, appended
@@ -52,14 +52,14 @@ def _throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> No
     """Rates since this start, by the events' own clock; null where the clock has not moved."""
     started, epochs, completed = run.get("started_at"), run.get("max_epochs"), run.get("episodes_completed")
     elapsed = at - started if started is not None else 0.0
-    before = offset if offset is not None else run.get("start_episode")
+    before = run.get("start_episode")
+    before = before if needs.is_whole(before) else offset or 0
     batch["epochs_per_second"] = batch["batches_per_hour"] = None
     if elapsed <= 0:
         return
     batch["batches_per_hour"] = run["batches_completed"] * 3600 / elapsed
-    if type(epochs) is int and type(completed) is int:
-        episodes = completed - (before if type(before) is int else 0)
-        batch["epochs_per_second"] = episodes * epochs / elapsed
+    if needs.is_whole(epochs) and completed is not None:
+        batch["epochs_per_second"] = (completed - before) * epochs / elapsed
 
 
 def _rank_episodes(scope: Scope, completed: int | None, accuracies: list[float | None]) -> None:
@@ -97,20 +97,20 @@ def _record(env: Fields, run: Fields, completed: int | None, accuracies: list[fl
         "peak_accuracy": env["best_accuracy"],
         "peak_epoch": env["best_accuracy_epoch"],
         "final_accuracy": accuracies[env_id] if ran else env.get("val_accuracy"),
-        "growth_ratio": (host + grown) / host if type(host) in (int, float) and host else None,
+        "growth_ratio": (host + grown) / host if needs.is_number(host) and host else None,
         "seeds": env["best_accuracy_seeds"],
     }
 
 
 def _message(data: Fields) -> str:
     parts = [
-        f"{word} {format(data[name], style)}"
+        f"{word} {signed(data[name], style)}"
         for word, name, style in (
             ("accuracy", "avg_accuracy", ".1f"),
             ("rolling", "rolling_accuracy", ".1f"),
             ("reward", "avg_reward", "+.2f"),
         )
-        if data.get(name) is not None
+        if data.get(name) is not None and data[name] == data[name]
     ]
     index, completed, total = (
         data.get("batch_idx"),

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from sanctum_bus.catalog.names import FIELD_ALIASES
-from sanctum_bus.fold.needs import Data
+from sanctum_bus.fold.needs import Data, is_whole
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.values import Value
@@ -55,9 +55,9 @@ def episode_of(scope: Scope, env_id: Value) -> Value:
     base = run.get("episodes_completed")
     if base is None:
         base = run.get("start_episode")
-    if type(base) is not int:
+    if not is_whole(base):
         base = 0
-    return base + env_id if type(env_id) is int else base
+    return base + env_id if is_whole(env_id) else base
 
 
 def milestone(scope: Scope, event: Event) -> Line | None:
@@ -69,6 +69,20 @@ def milestone(scope: Scope, event: Event) -> Line | None:
 
 def own_message(event: Event) -> str:
     """Return the event's own message, its first line, or its type where there is none."""
-    message = event.message if isinstance(event.message, str) else ""
-    first = message.strip().partition("\n")[0].strip()
-    return first[:_MESSAGE_CHARS] or event.type
+    return first_line(event.message) or event.type
+
+
+def first_line(text: Value) -> str:
+    """Return the first line of a text, at most 200 characters; nothing of what is no text."""
+    lines = text.strip().splitlines() if isinstance(text, str) else []
+    return lines[0].strip()[:_MESSAGE_CHARS] if lines else ""
+
+
+def signed(value: float, style: str) -> str:
+    """Return a number as text, with a plus before what rounds to zero from below."""
+    shown = format(value, style)
+    return (
+        shown
+        if any(digit in shown for digit in "123456789in")
+        else shown.replace("-", "+" if "+" in style else "")
+    )

@@ -11,6 +11,19 @@ from sanctum_bus.wire.values import Value
 
 Data = dict[str, Value]
 
+#: Integers outside this range are captured like any value, but are no numbers to a fold: arithmetic on one may fail.
+_LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
+
+
+def is_number(value: Value) -> bool:
+    """Whether a fold can calculate with a value: a float, or an integer of 64 bits; a bool is no number."""
+    return type(value) is float or (type(value) is int and _LEAST <= value <= _GREATEST)
+
+
+def is_whole(value: Value) -> bool:
+    """Whether a value is an integer of 64 bits; a bool is none."""
+    return type(value) is int and _LEAST <= value <= _GREATEST
+
 
 def number(data: Data, name: str) -> float | None:
     """Return a number, or None where there is none.
@@ -19,9 +32,9 @@ def number(data: Data, name: str) -> float | None:
         Unfit: the value is something else; a bool is no number.
     """
     value = data.get(name)
-    if value is None or type(value) is float or type(value) is int:
+    if value is None or is_number(value):
         return value
-    raise _wrong(name, value, "a number")
+    raise _wrong(name, value, "a number of 64 bits")
 
 
 def whole(data: Data, name: str) -> int | None:
@@ -31,9 +44,9 @@ def whole(data: Data, name: str) -> int | None:
         Unfit: the value is something else.
     """
     value = data.get(name)
-    if value is None or type(value) is int:
+    if value is None or is_whole(value):
         return value
-    raise _wrong(name, value, "an integer")
+    raise _wrong(name, value, "an integer of 64 bits")
 
 
 def text(data: Data, name: str) -> str | None:
@@ -72,8 +85,8 @@ def numbers(data: Data, name: str) -> list[float | None]:
     if type(values) is not list:
         raise _wrong(name, values, "a list of numbers")
     for value in values:
-        if value is not None and type(value) is not float and type(value) is not int:
-            raise _wrong(name, value, "a number in its list")
+        if value is not None and not is_number(value):
+            raise _wrong(name, value, "a number of 64 bits in its list")
     return values
 
 

@@ -14,7 +14,7 @@ from sanctum_bus.fold.capture import (
     stored_names,
 )
 from sanctum_bus.fold.env import active_env
-from sanctum_bus.fold.line import Line, line
+from sanctum_bus.fold.line import Line, first_line, line, signed
 from sanctum_bus.fold.names import name_part
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.fold.tally import blueprint, count, ended
@@ -90,18 +90,18 @@ class Slot:
         )
 
     def occupant(self) -> Fields:
-        """Return the record for writing; a slot that nobody germinated appears."""
-        return self.plant() if self.scope.get(self.section) is None else self.scope.edit(self.section)
+        """Return the record for writing; a slot that nobody germinated appears, and so does another seed in it."""
+        seed = self.scope.get(self.section)
+        if seed is None or None not in (self.seed_id, seed["seed_id"]) and self.seed_id != seed["seed_id"]:
+            return self.plant()
+        return self.scope.edit(self.section)
 
     def enter(self, stage: str) -> Fields:
         """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
         seed = self.occupant()
         if "ended_at" in seed and stage not in _NOT_LIVE:
-            if self.seed_id in (None, seed.get("seed_id")):
-                for field in _END_FIELDS:
-                    seed.pop(field, None)
-            else:
-                seed = self.plant()
+            for field in _END_FIELDS:
+                seed.pop(field, None)
         if seed.get("stage") != stage:
             seed["stage"] = stage
             seed["stage_entered_at"] = self.at
@@ -192,7 +192,7 @@ def fossilized(scope: Scope, event: Event) -> Line:
     for record in (env, tally):
         if record is not None and added is not None and math.isfinite(added):
             record["fossilized_params"] += added
-    shown = None if improvement is None or math.isnan(improvement) else _percent(improvement)
+    shown = None if improvement is None or math.isnan(improvement) else f"{signed(improvement, '+.1f')}%"
     message = f"{slot.slot} fossilized{_bracketed(shown, seed.get('blueprint_id'))}"
     return line(scope, event, message, blueprint=seed.get("blueprint_id"))
 
@@ -214,7 +214,8 @@ def culled(scope: Scope, event: Event) -> Line:
     if tally is not None:
         tally["culled"] += 1
         tally["auto_culled"] += int(automatic)
-        tally["cull_reasons"] = count(tally["cull_reasons"], reason or "")
+        if reason is not None:
+            tally["cull_reasons"] = count(tally["cull_reasons"], reason)
         ended(tally, improvement, epochs)
     verb = ("auto-" if automatic else "") + word.lower()
     message = f"{slot.slot} {verb}{_bracketed(reason, seed.get('blueprint_id'))}"
@@ -235,7 +236,9 @@ def check_report(slot: str, report: Fields) -> None:
 def reported(slot: Slot, event: Event, report: Fields) -> None:
     """Take in what an epoch reports of one slot."""
     seed = slot.enter(report["stage"]) if report.get("stage") is not None else slot.occupant()
+    stage = seed["stage"]
     capture(seed, report, _REPORT)
+    seed["stage"] = stage
     put_envelope(seed, event)
 
 
@@ -255,15 +258,14 @@ def _bracketed(*parts: Value) -> str:
     return f" ({', '.join(known)})" if known else ""
 
 
-def _percent(value: float) -> str:
-    text = f"{value:+.1f}%"
-    return "+0.0%" if text == "-0.0%" else text
-
-
 def _gate_message(slot: str, event: Event) -> str:
-    gate = event.data.get("gate") or "?"
-    if event.data.get("passed"):
+    gate, passed = event.data.get("gate") or "?", event.data.get("passed")
+    if passed is None:
+        return f"{slot} gate {gate}"
+    if passed:
         return f"{slot} gate {gate} passed"
     failed = event.data.get("checks_failed")
-    why = failed[0] if isinstance(failed, list) and failed else event.data.get("message") or event.message
-    return f"{slot} gate {gate} failed{_bracketed(str(why) if why else None)}"
+    why = (
+        str(failed[0]) if isinstance(failed, list) and failed else event.data.get("message") or event.message
+    )
+    return f"{slot} gate {gate} failed{_bracketed(first_line(why))}"

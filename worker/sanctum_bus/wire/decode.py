@@ -1,7 +1,6 @@
 """A stream entry, decoded once: after this an event is a small typed envelope and its `data`, names canonical."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -21,6 +20,9 @@ _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 _MAX_TYPE_BYTES = MAX_NAME_BYTES
 
 _TEXT = frozenset({str})
+
+#: Beyond this, in seconds or epochs, a number is none that was meant.
+_FAR = 1 << 63
 
 
 @dataclass(slots=True)
@@ -166,8 +168,8 @@ def _timestamp(value: Any, entry_id: str) -> float:
         return _timestamp_of_text(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise Unfit(f"`timestamp` is a {type(value).__name__}, not a number")
-    if not math.isfinite(value):
-        raise Unfit("`timestamp` is not finite")
+    if not -_FAR <= value <= _FAR:
+        raise Unfit("`timestamp` is not finite, or beyond any time")
     return float(value)
 
 
@@ -189,4 +191,6 @@ def _text(body: dict[str, Any], name: str) -> str | None:
 def _epoch(value: Any) -> float | None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise Unfit(f"`epoch` is a {type(value).__name__}, not a number")
+    if isinstance(value, int) and not -_FAR <= value <= _FAR:
+        raise Unfit("`epoch` is beyond 64 bits")
     return value

@@ -200,25 +200,21 @@ def _set_optional(body: dict[str, Any], name: str, value: object, converter: Con
 
 def _set_timestamp(body: dict[str, Any], timestamp: Any, converter: Converter) -> None:
     """Set the time in Unix seconds; one that cannot be read is kept beside the time of now."""
-    seconds = time.time() if timestamp is None else _unix_seconds(timestamp, converter)
-    if seconds is not None and math.isfinite(seconds):
-        body["timestamp"] = seconds
-        return
-    body["timestamp"] = time.time()
-    body[converter.another_name("timestamp", body, {})] = converter.value(timestamp)
+    moment = timestamp if issubclass(type(timestamp), datetime) else converter.value(timestamp)
+    seconds = _unix_seconds(moment)
+    body["timestamp"] = time.time() if seconds is None else seconds
+    if seconds is None and timestamp is not None:
+        body[converter.another_name("timestamp", body, {})] = converter.value(moment)
 
 
-def _unix_seconds(timestamp: Any, converter: Converter) -> float | None:
-    moment = timestamp
-    if not issubclass(type(moment), datetime):
-        moment = converter.value(timestamp)
+def _unix_seconds(moment: Any) -> float | None:
     try:
-        if type(moment) in (int, float):
-            return float(moment)
         if type(moment) is str:
             moment = datetime.fromisoformat(moment)
         if isinstance(moment, datetime):
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        if type(moment) in (int, float) and math.isfinite(moment):
+            return float(moment)
     except (ValueError, OverflowError):
         # Not a time, or one that no clock of ours can show.
         return None
