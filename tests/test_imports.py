@@ -26,6 +26,7 @@ ROOMS = (
     "settings",
     "scripts",
     "store",
+    "directory",
     "assignment",
     "run_loop",
     "worker",

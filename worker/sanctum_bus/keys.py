@@ -175,6 +175,21 @@ class RunKeys:
         """A key that never exists; declared by every script, so that a slot on the move refuses it at once."""
         return self.base + "none"
 
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The keys that every run has, the index of sections and the key that never exists first."""
+        return (
+            self.sections,
+            self.none,
+            self.events,
+            self.checkpoint,
+            self.coverage,
+            self.log,
+            self.batches,
+            self.dead,
+            self.producers,
+        )
+
     def section(self, name: str) -> str:
         """The key of one section."""
         return self.base + name
@@ -183,6 +198,11 @@ class RunKeys:
 def runs(prefix: str = DEFAULT_PREFIX) -> str:
     """The sorted set of runs by last activity."""
     return f"{check_prefix(prefix)}:runs"
+
+
+def workers(prefix: str = DEFAULT_PREFIX) -> str:
+    """The sorted set of workers by how long they count as alive."""
+    return f"{check_prefix(prefix)}:workers"
 
 
 def catalog(prefix: str = DEFAULT_PREFIX) -> str:
@@ -202,6 +222,11 @@ def run_of_events_key(key: str, prefix: str = DEFAULT_PREFIX) -> str | None:
         return None
     run_id = key[len(head) : -len(tail)]
     return run_id if _RUN_ID.fullmatch(run_id) else None
+
+
+def is_run_id(text: str) -> bool:
+    """Whether a text is a run id that is fit for a key."""
+    return _RUN_ID.fullmatch(text) is not None
 
 
 def check_run_id(run_id: str) -> str:

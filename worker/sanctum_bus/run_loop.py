@@ -9,6 +9,8 @@ import math
 import random
 import time
 from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum
 
@@ -35,6 +37,9 @@ _LONGEST_PAUSE_S = 5.0
 
 #: Failures in a row after which a drain gives up: nobody waits for it to heal by itself.
 _DRAIN_FAILURES = 8
+
+#: Seconds between two notes in the index that a run is active.
+_TOUCH_S = 5.0
 
 #: Commits that are remembered for trimming; more is not needed, for each is a place to trim at.
 _MARKS = 4096
@@ -70,6 +75,10 @@ def pause_s(failures: int, jitter: float) -> float:
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
 
 
+async def _yes() -> bool:
+    return True
+
+
 @dataclass
 class Owned:
     """A run that was taken over: what was found, and the aggregate that was rebuilt from it."""
@@ -94,12 +103,16 @@ class RunLoop:
 
     Args:
         owner: the worker's id.
+        may_own: asks whether the run is still this worker's; before it is taken over again, and not only once.
+        touch: keeps in the index when the run had its last event.
     """
 
     run_id: str
     store: RunStore
     settings: Settings
     owner: str
+    may_own: Callable[[str], Awaitable[bool]] = field(default=lambda _: _yes())
+    touch: Callable[[str, str], Awaitable[None]] | None = None
     owned: Owned | None = None
     commits: int = 0
     _poison: dict[str, str] = field(default_factory=dict)
@@ -107,14 +120,19 @@ class RunLoop:
     _innocent: bool = False
     _failures: int = 0
     _kind: str = ""
+    _active_at: float = field(default_factory=time.monotonic)
+    _touched_at: float = -math.inf
     _marks: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MARKS))
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Fold the run until told to stop; trouble is never fatal."""
+        """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
         while not stop.is_set():
             folded = await self._turn_or_recover(stop)
+            if folded == 0 and await self._falls_asleep():
+                return
             if folded == 0:
                 await self._idle(stop)
+        await self._give_up()
 
     async def drain(self, stop: asyncio.Event) -> None:
         """Fold what the stream holds, commit it, and return.
@@ -136,6 +154,8 @@ class RunLoop:
                 raise
             await self._start_over(error, trouble, stop)
             return None
+        if folded:
+            self._active_at = time.monotonic()
         if self._failures:
             _log.info("recovered", run=self.run_id, failures=self._failures)
             self._failures, self._kind = 0, ""
@@ -154,9 +174,32 @@ class RunLoop:
         self._marks.append((owned.aggregate.counters.entries, owned.aggregate.version))
         if held.ids:
             owned.taken = owned.taken._replace(attempts=0)
+            await self._touch(owned.aggregate.version)
         return len(held.ids)
 
+    async def _touch(self, version: str) -> None:
+        if self.touch is not None and time.monotonic() - self._touched_at >= _TOUCH_S:
+            self._touched_at = time.monotonic()
+            await self.touch(self.run_id, version)
+
+    async def _falls_asleep(self) -> bool:
+        """Put a run to sleep that had no event for long; an XADD at that very moment keeps it awake."""
+        if time.monotonic() - self._active_at < self.settings.idle_s:
+            return False
+        if self.owned is None or await self.store.give_up(self.owned.taken, asleep=True):
+            _log.info("asleep", run=self.run_id)
+            return True
+        return False
+
+    async def _give_up(self) -> None:
+        # A courtesy to whoever looks: the next owner needs no leave, for it brings a greater generation.
+        if self.owned is not None:
+            with suppress(Exception):
+                await self.store.give_up(self.owned.taken, asleep=False)
+
     async def _take_over(self) -> Owned | None:
+        if not await self.may_own(self.run_id):
+            return None
         taken = await self.store.take_over(self.owner, innocent=self._innocent)
         if taken is None:
             return None

@@ -51,9 +51,19 @@ class Settings(BaseSettings):
     max_envs: int = Field(
         MAX_ENVS, ge=1, description="Environments that a run may have; an event of one more parks."
     )
-    discovery_s: float = Field(1.0, gt=0, description="How often workers look for new runs in the index.")
+    discovery_s: float = Field(
+        0.5, gt=0, description="How often a worker looks at the index of runs, and beats."
+    )
     scan_s: float = Field(
         10.0, ge=0, description="How often workers scan for runs that nobody registered; 0: never."
+    )
+    alive_s: float = Field(4.0, gt=0, description="How long a worker counts as alive after its last beat.")
+    max_runs: int = Field(
+        1000, ge=1, description="Runs that a worker folds at most; what is over waits, and is logged."
+    )
+    idle_s: float = Field(600.0, gt=0, description="Time without an event after which a run goes to sleep.")
+    retention_s: float = Field(
+        604_800.0, ge=0, description="Age at which a sleeping run is removed; 0: never."
     )
     grace_s: float = Field(10.0, gt=0, description="How long a stop may take.")
     log_level: str = Field(
@@ -66,6 +76,11 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"block_ms ({self.block_ms}) must be below socket_timeout_s ({self.socket_timeout_s}), "
                 "or every idle wait would look like a dead server"
+            )
+        if self.alive_s < 2 * self.discovery_s:
+            raise ValueError(
+                f"alive_s ({self.alive_s}) must be at least twice discovery_s ({self.discovery_s}), "
+                "or a worker would count as dead between two beats"
             )
         if self.socket_timeout_s >= self.grace_s:
             raise ValueError(

@@ -3,19 +3,16 @@
 Every promise about atomicity is kept by one script each; see `scripts/`.
 """
 
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import msgpack
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
-from sanctum_bus import keys
 from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.aggregate import Aggregate, Changes, Counters, Entry, Parked
-from sanctum_bus.catalog import Declared
-from sanctum_bus.connection import PROBE, refuse_old
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
@@ -68,7 +65,7 @@ class RunStore:
         blocking: likewise; its replies may take `block_ms` longer.
     """
 
-    def __init__(self, client: "Redis", blocking: "Redis", run: RunKeys, settings: Settings) -> None:
+    def __init__(self, client: Redis, blocking: Redis, run: RunKeys, settings: Settings) -> None:
         self._client = client
         self._blocking = blocking
         self._run = run
@@ -201,14 +198,26 @@ class RunStore:
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
 
-    async def _script(self, name: str, names: Iterable[str], arguments: Iterable[Any]) -> list[Any]:
-        text, digest = script(name)
-        key_names = list(names)
-        call = (len(key_names), *key_names, *arguments)
-        try:
-            return cast("list[Any]", await self._client.execute_command("EVALSHA", digest, *call))
-        except NoScriptError:
-            return cast("list[Any]", await self._client.execute_command("EVAL", text, *call))
+    async def give_up(self, taken: Taken, *, asleep: bool) -> bool:
+        """Say that nobody owns the run any more; to sleep only if nothing is unread. Return whether it was done."""
+        run = self._run
+        names = (run.events, run.checkpoint, run.sections, run.none)
+        return bool(await self._script("sleep", names, (taken.generation, int(asleep))))
+
+    async def _script(self, name: str, names: Iterable[str], arguments: Iterable[Any]) -> Any:
+        return await run_script(self._client, name, names, arguments)
+
+
+async def run_script(client: Redis, name: str, names: Iterable[str], arguments: Iterable[Any]) -> Any:
+    """Run a script by its digest, or by its text where the server does not know it yet."""
+    text, digest = script(name)
+    key_names = list(names)
+    call = (len(key_names), *key_names, *arguments)
+    try:
+        return await client.execute_command("EVALSHA", digest, *call)
+    except NoScriptError:
+        # Nothing was executed, so nothing is done twice.
+        return await client.execute_command("EVAL", text, *call)
 
 
 def _counted(flat: list[str]) -> list[Any]:
@@ -281,40 +290,3 @@ def _hint(changes: Changes, taken: Taken, version: str) -> str:
         "sections": list(changes.sections),
     }
     return dump_json(hint)
-
-
-async def check_server(client: "Redis") -> str:
-    """Ask the server whether it will do, and return its name and version.
-
-    Raises:
-        ServerTooOld: it lacks what Sanctum needs.
-    """
-    info = await client.info("server")
-    try:
-        await client.execute_command(*PROBE)
-    except ResponseError as error:
-        raise refuse_old(error, info) from None
-    name = info.get("server_name", "redis")
-    return f"{name} {info.get('valkey_version') or info.get('redis_version')}"
-
-
-async def discover(client: "Redis", prefix: str, *, scan: bool) -> set[str]:
-    """Return the runs that there are: those in the index, and with `scan` those whose stream nobody registered."""
-    listed = await cast("Awaitable[list[bytes]]", client.zrange(keys.runs(prefix), 0, -1))
-    found = {name.decode("utf-8", "replace") for name in listed}
-    if scan:
-        async for key in client.scan_iter(match=keys.events_pattern(prefix), count=1000, _type="stream"):
-            run_id = keys.run_of_events_key(key.decode("utf-8", "replace"), prefix)
-            if run_id:
-                found.add(run_id)
-    return found
-
-
-async def publish_catalog(client: "Redis", prefix: str, declared: Mapping[tuple[str, str], Declared]) -> None:
-    """Write units and meanings of the declared fields where any tool can read them."""
-    fields = {
-        f"{event_type}.{name}": dump_json({"unit": one.unit, "meaning": one.meaning, "kept": one.kept})
-        for (event_type, name), one in declared.items()
-    }
-    flat = [item for pair in fields.items() for item in pair]
-    await client.execute_command("HSET", keys.catalog(prefix), *flat)

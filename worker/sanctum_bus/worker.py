@@ -5,22 +5,35 @@ import os
 import secrets
 import signal
 import socket
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Never
+from contextlib import contextmanager, suppress
+from typing import NamedTuple, Never
 
 import structlog
 from redis.exceptions import AuthenticationError, RedisError
 
 from sanctum_bus import catalog
+from sanctum_bus.assignment import owner_of, share_of
 from sanctum_bus.connection import connect_async, redacted
+from sanctum_bus.directory import Directory
 from sanctum_bus.errors import BadInput, ConfigurationError
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.keys import RunKeys, is_run_id
 from sanctum_bus.run_loop import RunLoop, trouble_of
 from sanctum_bus.settings import Settings
-from sanctum_bus.store import RunStore, check_server, discover, publish_catalog
+from sanctum_bus.store import RunStore
 
 _log = structlog.get_logger()
+
+#: Seconds between two looks for runs to remove, where scanning is turned off.
+_RETIRE_S = 60.0
+
+
+class _Folding(NamedTuple):
+    """One run at work: its task, and what ends it."""
+
+    task: asyncio.Task[None]
+    stop: asyncio.Event
 
 
 class Worker:
@@ -37,8 +50,12 @@ class Worker:
         url = settings.redis_url.get_secret_value()
         self._client = connect_async(url, timeout_s=settings.socket_timeout_s)
         self._blocking = connect_async(url, timeout_s=settings.socket_timeout_s + settings.block_ms / 1000)
+        self._directory = Directory(self._client, settings.key_prefix)
         self._stop = asyncio.Event()
-        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._members: frozenset[str] = frozenset()
+        self._woken: set[str] = set()
+        self._folding: dict[str, _Folding] = {}
+        self._overflow = 0
         self.loops: dict[str, RunLoop] = {}
 
     def stop(self) -> None:
@@ -46,21 +63,23 @@ class Worker:
         self._stop.set()
 
     async def follow(self) -> None:
-        """Fold every run there is and will be, until told to stop.
+        """Fold this worker's share of all runs there are and will be, until told to stop.
 
         Raises:
             ConfigurationError: the server will not do, or refuses the credentials.
         """
+        scanning = None
         try:
             await self._begin(patient=True)
-            next_scan, clock = 0.0, asyncio.get_running_loop().time
+            scanning = asyncio.create_task(self._scan_now_and_then())
             while not self._stop.is_set():
-                scan = self.settings.scan_s > 0 and clock() >= next_scan
-                next_scan = clock() + self.settings.scan_s if scan else next_scan
-                await self._look_around(scan=scan)
+                await self._look_around()
                 self._raise_defects()
-                await self._pause()
+                await self._pause(self.settings.discovery_s)
         finally:
+            if scanning is not None:
+                scanning.cancel()
+                await asyncio.gather(scanning, return_exceptions=True)
             await self._end()
 
     async def drain(self, only: frozenset[str] = frozenset()) -> int:
@@ -72,12 +91,13 @@ class Worker:
         Raises:
             ConfigurationError: the server will not do, or refuses the credentials.
             BadInput: a run that was asked for does not exist.
-            StartOver: a key of a run has the wrong type.
-            RedisError: the server could not be asked.
+            StartOver, RedisError: a run could not be folded, or the server not be asked.
         """
         try:
             await self._begin(patient=False)
-            found = await discover(self._client, self.settings.key_prefix, scan=True)
+            found = await self._directory.scanned() | {
+                one for one in await self._directory.known() if is_run_id(one)
+            }
             missing = only - found
             if missing:
                 raise BadInput(f"no such run: {', '.join(sorted(missing))}")
@@ -88,11 +108,10 @@ class Worker:
             await self._end()
 
     async def _begin(self, *, patient: bool) -> None:
-        attempt = 0
+        failures = 0
         while not self._stop.is_set():
             try:
-                server = await check_server(self._client)
-                await publish_catalog(self._client, self.settings.key_prefix, catalog.declared())
+                server = await self._directory.check_server()
             except AuthenticationError as error:
                 raise ConfigurationError(
                     f"the server refuses the credentials of SANCTUM_REDIS_URL: {error}"
@@ -100,60 +119,115 @@ class Worker:
             except (RedisError, OSError) as error:
                 if not patient:
                     raise
-                attempt += 1
-                if attempt == 1:
+                failures += 1
+                if failures == 1:
                     url = redacted(self.settings.redis_url.get_secret_value())
                     _log.warning("waiting for the server", url=url, error=str(error)[:300])
-                await self._pause()
+                await self._pause(self.settings.discovery_s)
             else:
+                # A full server must be drained, not asked for room first.
+                with suppress(RedisError):
+                    await self._directory.publish_catalog(catalog.declared())
                 _log.info("worker started", worker=self.id, server=server)
                 return
 
-    async def _look_around(self, *, scan: bool) -> None:
+    async def _look_around(self) -> None:
+        """Beat, see who is alive and which runs there are, and fold exactly this worker's share."""
         try:
-            found = await discover(self._client, self.settings.key_prefix, scan=scan)
+            now_ms = await self._beat()
+            active = await self._directory.active(now_ms - int(self.settings.idle_s * 1000))
         except Exception as error:
             if trouble_of(error) is None:
                 raise
             _log.debug("discovery failed", error=str(error)[:300])
             return
-        for run_id in sorted(found - self._tasks.keys()):
+        runs = {run_id for run_id in active | self._woken | self._folding.keys() if is_run_id(run_id)}
+        mine = share_of(self.id, runs, self._members)
+        for run_id, folding in list(self._folding.items()):
+            if run_id not in mine:
+                folding.stop.set()
+        waiting = sorted(mine - self._folding.keys())
+        room = max(0, self.settings.max_runs - len(self._folding))
+        self._note_overflow(len(waiting) - room)
+        for run_id in waiting[:room]:
+            self._woken.discard(run_id)
+            stop = asyncio.Event()
+            self._folding[run_id] = _Folding(asyncio.create_task(self._loop_of(run_id).follow(stop)), stop)
+
+    async def _beat(self) -> int:
+        now_ms, self._members = await self._directory.beat(self.id, int(self.settings.alive_s * 1000))
+        return now_ms
+
+    async def _is_mine(self, run_id: str) -> bool:
+        await self._beat()
+        return owner_of(run_id, self._members) == self.id
+
+    async def _scan_now_and_then(self) -> None:
+        """Find what the index does not tell: streams that nobody registered, sleepers that moved, runs to remove."""
+        while not self._stop.is_set():
             try:
-                loop = self._loop_of(run_id)
-            except BadInput as error:
-                _log.warning("not a run", name=run_id[:200], error=str(error))
-                continue
-            self._tasks[run_id] = asyncio.create_task(loop.follow(self._stop), name=run_id)
+                known = await self._directory.known()
+                streams = await self._directory.scanned() if self.settings.scan_s else set()
+                self._woken |= await self._directory.unread((known | streams) - self._folding.keys())
+                await self._retire(known)
+            except Exception as error:
+                if trouble_of(error) is None:
+                    raise
+                _log.debug("scan failed", error=str(error)[:300])
+            await self._pause(self.settings.scan_s or _RETIRE_S)
+
+    async def _retire(self, known: set[str]) -> None:
+        if not self.settings.retention_s or not self._members:
+            return
+        old = known - await self._directory.active(int((time.time() - self.settings.retention_s) * 1000))
+        for run_id in share_of(self.id, old - self._folding.keys(), self._members):
+            if is_run_id(run_id) and await self._directory.retire(run_id):
+                _log.info("retired", run=run_id)
 
     def _loop_of(self, run_id: str) -> RunLoop:
-        keys = RunKeys(run_id, self.settings.key_prefix)
-        store = RunStore(self._client, self._blocking, keys, self.settings)
-        loop = self.loops[run_id] = RunLoop(run_id, store, self.settings, self.id)
+        store = RunStore(
+            self._client, self._blocking, RunKeys(run_id, self.settings.key_prefix), self.settings
+        )
+        loop = RunLoop(run_id, store, self.settings, self.id, touch=self._directory.touch)
+        if self._members:
+            loop.may_own = self._is_mine
+        self.loops[run_id] = loop
         return loop
 
-    def _raise_defects(self) -> None:
-        for task in self._tasks.values():
-            if task.done() and not task.cancelled() and task.exception() is not None:
-                task.result()
+    def _note_overflow(self, over: int) -> None:
+        over = max(0, over)
+        if over != self._overflow:
+            self._overflow = over
+            _log.warning("too many runs", waiting=over, max_runs=self.settings.max_runs)
 
-    async def _pause(self) -> None:
+    def _raise_defects(self) -> None:
+        """Forget runs that have ended; what ended with a defect ends the worker."""
+        for run_id, folding in list(self._folding.items()):
+            if folding.task.done():
+                del self._folding[run_id]
+                self.loops.pop(run_id, None)
+                folding.task.result()
+
+    async def _pause(self, seconds: float) -> None:
         try:
-            await asyncio.wait_for(self._stop.wait(), self.settings.discovery_s)
+            await asyncio.wait_for(self._stop.wait(), seconds)
         except TimeoutError:
             return
 
     async def _end(self) -> None:
         self._stop.set()
-        tasks = self._tasks.values()
+        for folding in self._folding.values():
+            folding.stop.set()
+        tasks = [folding.task for folding in self._folding.values()]
         if tasks:
             _, late = await asyncio.wait(tasks, timeout=self.settings.grace_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-        events = sum(
-            loop.owned.aggregate.counters.events for loop in self.loops.values() if loop.owned is not None
-        )
-        _log.info("worker stopped", worker=self.id, runs=len(self.loops), events=events)
+        if self._members:
+            with suppress(Exception):
+                await self._directory.beat(self.id, 0)
+        _log.info("worker stopped", worker=self.id, runs=len(self.loops))
         await self._client.aclose()
         await self._blocking.aclose()
 

@@ -3,7 +3,7 @@
 --
 -- KEYS: workers
 -- ARGV: worker id, for how many ms it counts as alive from now; 0: it leaves
--- Returns: the ids of the workers that are alive.
+-- Returns: the time in ms, then the ids of the workers that are alive.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if ARGV[2] == '0' then
@@ -12,4 +12,4 @@ else
   redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
-return redis.call('ZRANGE', KEYS[1], 0, -1)
+return {now, unpack(redis.call('ZRANGE', KEYS[1], 0, -1))}

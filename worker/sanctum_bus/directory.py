@@ -1,0 +1,127 @@
+"""What there is on a server besides one run: the runs, the workers that are alive, the declared fields."""
+
+from collections.abc import AsyncIterator, Iterable, Mapping
+from typing import NamedTuple
+
+from redis.asyncio import Redis
+from redis.exceptions import ResponseError
+
+from sanctum_bus import keys
+from sanctum_bus.catalog import Declared
+from sanctum_bus.connection import PROBE, refuse_old
+from sanctum_bus.ids import milliseconds
+from sanctum_bus.keys import RunKeys
+from sanctum_bus.snapshot import dump_json
+from sanctum_bus.store import run_script
+
+#: Runs that are asked about in one round trip.
+_SLICE = 500
+
+
+class Membership(NamedTuple):
+    """Which workers are alive.
+
+    Args:
+        now_ms: the server's time, ms of Unix time.
+    """
+
+    now_ms: int
+    workers: frozenset[str]
+
+
+class Directory:
+    """The keys that no run owns.
+
+    Args:
+        client: makes no retries of its own.
+    """
+
+    def __init__(self, client: Redis, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    async def check_server(self) -> str:
+        """Ask the server whether it will do, and return its name and version.
+
+        Raises:
+            ServerTooOld: it lacks what Sanctum needs.
+        """
+        info = await self._client.info("server")
+        try:
+            await self._client.execute_command(*PROBE)
+        except ResponseError as error:
+            raise refuse_old(error, info) from None
+        return f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
+
+    async def beat(self, worker: str, alive_ms: int) -> Membership:
+        """Say that a worker is alive for so long from now, or with 0 that it leaves; return who is alive."""
+        now_ms, *workers = await run_script(
+            self._client, "beat", (keys.workers(self._prefix),), (worker, alive_ms)
+        )
+        return Membership(int(now_ms), frozenset(_names(workers)))
+
+    async def active(self, since_ms: int) -> set[str]:
+        """Return the runs of the index that had an event since then."""
+        return set(
+            _names(
+                await self._client.execute_command("ZRANGEBYSCORE", keys.runs(self._prefix), since_ms, "+inf")
+            )
+        )
+
+    async def known(self) -> set[str]:
+        """Return every run of the index."""
+        return set(_names(await self._client.execute_command("ZRANGE", keys.runs(self._prefix), 0, -1)))
+
+    async def scanned(self) -> set[str]:
+        """Return every run that has a stream, registered or not."""
+        return {run_id async for run_id in self._scan()}
+
+    async def _scan(self) -> AsyncIterator[str]:
+        pattern = keys.events_pattern(self._prefix)
+        async for key in self._client.scan_iter(match=pattern, count=1000, _type="stream"):
+            run_id = keys.run_of_events_key(key.decode("utf-8", "replace"), self._prefix)
+            if run_id:
+                yield run_id
+
+    async def unread(self, runs: Iterable[str]) -> set[str]:
+        """Return those of the runs whose stream holds something that is not in their snapshot."""
+        asked, found = sorted(run_id for run_id in runs if keys.is_run_id(run_id)), set()
+        for start in range(0, len(asked), _SLICE):
+            some = asked[start : start + _SLICE]
+            pipeline = self._client.pipeline(transaction=False)
+            for run_id in some:
+                run = RunKeys(run_id, self._prefix)
+                pipeline.execute_command("XREVRANGE", run.events, "+", "-", "COUNT", 1)
+                pipeline.execute_command("HGET", run.checkpoint, "version")
+            # A run of which a key has the wrong type answers with an error: its owner has to see to it.
+            replies = await pipeline.execute(raise_on_error=False)
+            for run_id, last, version in zip(some, replies[::2], replies[1::2], strict=True):
+                if isinstance(last, Exception) or (last and last[0][0] != version):
+                    found.add(run_id)
+        return found
+
+    async def touch(self, run_id: str, version: str) -> None:
+        """Keep in the index when a run had its last event; never goes back."""
+        await self._client.execute_command(
+            "ZADD", keys.runs(self._prefix), "GT", milliseconds(version), run_id
+        )
+
+    async def retire(self, run_id: str) -> bool:
+        """Remove all keys of a run at once, only if nothing is unread; return whether it was done."""
+        run = RunKeys(run_id, self._prefix)
+        removed = await run_script(self._client, "remove", run.fixed, (run.base, "1"))
+        if removed >= 0:
+            await self._client.zrem(keys.runs(self._prefix), run_id)
+        return int(removed) >= 0
+
+    async def publish_catalog(self, declared: Mapping[tuple[str, str], Declared]) -> None:
+        """Write units and meanings of the declared fields where any tool can read them."""
+        flat: list[str] = []
+        for (event_type, name), one in declared.items():
+            flat.append(f"{event_type}.{name}")
+            flat.append(dump_json({"unit": one.unit, "meaning": one.meaning, "kept": one.kept}))
+        await self._client.execute_command("HSET", keys.catalog(self._prefix), *flat)
+
+
+def _names(raw: Iterable[bytes]) -> list[str]:
+    return [name.decode("utf-8", "replace") for name in raw]
