@@ -10,9 +10,6 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from redis import Redis
-from redis.asyncio import Redis as AsyncRedis
-from tests.fold.feeding import Entry
-from tests.servers import Server
 
 from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.connection import connect_async
@@ -20,8 +17,10 @@ from sanctum_bus.keys import RunKeys
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings, load
 from sanctum_bus.snapshot import encode_fields
-from sanctum_bus.store import RunStore
+from sanctum_bus.store import Held, RunStore, Taken
 from sanctum_bus.worker import Worker
+from tests.fold.feeding import Entry, entry
+from tests.servers import Server
 
 T = TypeVar("T")
 
@@ -57,8 +56,8 @@ class Side:
     def add(self, entries: Iterable[Entry], *, ids: Iterable[str] | None = None) -> list[str]:
         """Append entries as a publisher does, and return their ids."""
         pipeline = self.redis.pipeline(transaction=False)
-        for entry, entry_id in zip(entries, ids or itertools.repeat("*"), strict=ids is not None):
-            pipeline.xadd(self.keys.events, cast("dict[Any, Any]", entry), id=entry_id)
+        for fields, entry_id in zip(entries, ids or itertools.repeat("*"), strict=ids is not None):
+            pipeline.xadd(self.keys.events, cast("dict[Any, Any]", fields), id=entry_id)
         return [entry_id.decode() for entry_id in pipeline.execute()]
 
     def stream(self) -> list[tuple[str, Entry]]:
@@ -110,7 +109,7 @@ class Side:
                 return self.redis.hgetall(name)
             case b"stream":
                 rows = self.redis.xrange(name)
-                groups = cast("list[dict[str, Any]]", self.redis.xinfo_groups(name))
+                groups = self.redis.xinfo_groups(name)
                 pending = [self.redis.xpending_range(name, row["name"], "-", "+", 10_000) for row in groups]
                 told = [{key: row[key] for key in ("name", "pending", "last-delivered-id")} for row in groups]
                 idle = ("time_since_delivered",)
@@ -158,6 +157,40 @@ def assert_is_fold(side: Side, entries: Iterable[tuple[str, Entry]] | None = Non
     assert differences(side, fold_entries(side.stream() if entries is None else entries)) == {}
 
 
+def plain(count: int, first: int = 0) -> list[Entry]:
+    """Events of a type that nobody declared, numbered; each changes the same section and says which it was."""
+    return [
+        entry("X", {"n": number}, event_id=f"e{number}", timestamp=float(number))
+        for number in range(first, first + count)
+    ]
+
+
+def story(first: int = 0) -> list[Entry]:
+    """A short run that changes sections, makes some go, writes lines and batches, parks one entry, and repeats one."""
+    told: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("TRAINING_STARTED", {"n_envs": 2, "max_epochs": 2}, {}),
+        ("SEED_GERMINATED", {"env_id": 0, "blueprint_id": "norm"}, {"slot_id": "r0c0"}),
+        ("EPOCH_COMPLETED", {"env_id": 0, "inner_epoch": 1, "val_accuracy": 10.0}, {"epoch": 1}),
+        ("REWARD_COMPUTED", {"env_id": 0, "action_name": "WAIT", "total_reward": float("nan")}, {}),
+        ("SEED_CULLED", {"env_id": 0, "reason": "stagnation"}, {"slot_id": "r0c0"}),
+        ("EPOCH_COMPLETED", {"env_id": "none"}, {}),
+        ("PPO_UPDATE_COMPLETED", {"entropy": 1.0}, {}),
+        ("BATCH_EPOCH_COMPLETED", {"episodes_completed": 2, "env_accuracies": [10.0, None]}, {}),
+    ]
+    return [
+        entry(
+            kind,
+            data,
+            event_id=f"s{number}",
+            timestamp=float(number),
+            producer="p",
+            seq=number + 1,
+            **envelope,
+        )
+        for number, (kind, data, envelope) in enumerate(told, first)
+    ]
+
+
 def drain(server: Server, **given: object) -> Worker:
     """Drain every run with a new worker, and return the worker."""
 
@@ -174,36 +207,49 @@ Use = Callable[["Rig"], Coroutine[Any, Any, T]]
 
 @dataclass
 class Rig:
-    """One run's loop, with its parts in reach.
-
-    Args:
-        other: a second asynchronous client, for what happens meanwhile.
-    """
+    """One run's loop, with its parts in reach."""
 
     loop: RunLoop
     store: RunStore
     side: Side
-    other: "AsyncRedis"
     stop: asyncio.Event
+
+    async def begin(self, count: int = 100) -> tuple[Aggregate, Taken, Held]:
+        """Take the run over, and fold its next entries without committing them."""
+        taken = await self.store.take_over("me", innocent=True)
+        assert taken is not None
+        aggregate, held = await self.store.load(taken), Held([])
+        for entry_id, fields in await self.store.read(count):
+            held.ids.append(entry_id)
+            aggregate.feed(entry_id, fields)
+        return aggregate, taken, held
 
     async def drain(self) -> None:
         """Let the loop fold what the stream holds."""
         await self.loop.drain(self.stop)
 
 
-def rigged(server: Server, use: Use[T], *, run_id: str = RUN, **given: object) -> T:
-    """Run a coroutine function over one run's loop on a server, and return what it returns."""
+def rigged(server: Server, use: Use[T], *, kind: type[RunStore] = RunStore, **given: object) -> T:
+    """Run a coroutine function over one run's loop on a server, and return what it returns.
+
+    Args:
+        server: where the run is.
+        use: what to do.
+        kind: the store to use, where a test breaks things from the inside.
+        given: settings.
+    """
 
     async def work() -> T:
         settings = settings_of(server, **given)
         client, blocking = connect_async(server.url), connect_async(server.url)
-        side = side_of(server, run_id)
-        store = RunStore(client, blocking, side.keys, settings)
-        rig = Rig(RunLoop(run_id, store, settings, "me"), store, side, connect_async(server.url), asyncio.Event())
+        side = side_of(server)
+        store = kind(client, blocking, side.keys, settings)
+        loop = RunLoop(RUN, store, settings, "me")
+        rig = Rig(loop, store, side, asyncio.Event())
         try:
             return await use(rig)
         finally:
-            for one in (client, blocking, rig.other):
-                await one.aclose()
+            await client.aclose()
+            await blocking.aclose()
 
     return asyncio.run(work())

@@ -1,0 +1,27 @@
+"""A worker as a process of its own, told by the environment as `sanctum worker` is; with `--drain` it drains and ends."""
+
+import asyncio
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "worker"))
+
+from sanctum_bus import logs
+from sanctum_bus.settings import load
+from sanctum_bus.worker import Worker, signals
+
+
+async def work(*, drain: bool) -> None:
+    """Run one worker until it is done or told to stop."""
+    settings = load()
+    logs.configure(settings.log_level)
+    worker = Worker(settings)
+    with signals(worker):
+        if drain:
+            await worker.drain()
+        else:
+            await worker.follow()
+
+
+if __name__ == "__main__":
+    asyncio.run(work(drain="--drain" in sys.argv))
