@@ -35,6 +35,12 @@ class Mode(Flag):
     B = 2
 
 
+class Name(Enum):
+    """A member that is called like a field."""
+
+    b = 0
+
+
 class Point(NamedTuple):
     """A tuple with names."""
 

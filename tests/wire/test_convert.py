@@ -14,12 +14,17 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sanctum_bus.wire.decode import decode
+from sanctum_bus.wire.fields import MAX_DEPTH
+from sanctum_bus.wire.plain import MAX_ELEMENTS
 from tests.wire.objects import (
     Attributes,
     Colour,
     Hostile,
     Level,
     Mode,
+    Name,
     Payload,
     Point,
     Slotted,
@@ -28,10 +33,6 @@ from tests.wire.objects import (
     same,
     sent,
 )
-
-from sanctum_bus.wire.convert import MAX_ELEMENTS
-from sanctum_bus.wire.decode import decode
-from sanctum_bus.wire.fields import MAX_DEPTH
 
 
 @pytest.mark.parametrize(
@@ -177,12 +178,17 @@ def test_every_payload_becomes_a_map(data: object, expected: object, unconvertib
 def test_keys_that_become_equal_are_both_kept() -> None:
     """A map cannot hold two equal names, and neither value may be lost: the later one is renamed and counted."""
     lone = "\ud800"
-    result = encoded({"a": {1: "int", "1": "text", "1#2": "x", Point(0, 1): "p"}, lone: 1, "\ufffd": 2})
+    result = encoded(
+        {"a": {1: "int", "1": "text", "1#2": "x"}, lone: 1, "\ufffd": 2, "b#2": 0, "b": 1, Name.b: 2}
+    )
 
     assert msgpack.unpackb(result.event)["data"] == {
-        "a": {"1": "int", "1#2": "text", "1#2#2": "x", "Point(x=0, y=1)": "p"},
+        "a": {"1": "int", "1#2": "text", "1#2#2": "x"},
         "\ufffd": 1,
         "\ufffd#2": 2,
+        "b#2": 0,
+        "b": 1,
+        "b#3": 2,
     }
     assert result.unconvertible == 4
 

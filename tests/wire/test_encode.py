@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 from uuid import UUID
 
 import msgpack
@@ -12,6 +12,10 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+
+from sanctum_bus.errors import BadInput
+from sanctum_bus.wire.decode import decode
+from sanctum_bus.wire.encode import encode_event, group_of, with_keys
 from tests.wire.objects import (
     Attributes,
     Hostile,
@@ -24,10 +28,6 @@ from tests.wire.objects import (
     encoded,
     on_wire,
 )
-
-from sanctum_bus.errors import BadInput
-from sanctum_bus.wire.decode import decode
-from sanctum_bus.wire.encode import encode_event, group_of, with_keys
 
 
 @dataclass
@@ -243,6 +243,33 @@ def test_hostile_values_do_not_raise() -> None:
             assert encoded(data).unconvertible >= 1
         result = encode_event({"type": "T", "extra": value, "message": value, "timestamp": value})
         assert result.unconvertible >= 3
+
+
+def test_an_object_that_hides_what_it_holds_is_sent_without_it() -> None:
+    """What is known by name is read all the same."""
+
+    class Closed:
+        event_type = "T"
+
+        def __getattribute__(self, name: str) -> object:
+            if name == "__dict__":
+                raise RuntimeError(name)
+            return object.__getattribute__(self, name)
+
+    assert encode_event(Closed()).type == "T"
+
+
+def test_what_belongs_to_the_class_is_no_part_of_the_event() -> None:
+    """A dataclass's constants are not telemetry."""
+
+    @dataclass
+    class Event:
+        version: ClassVar[int] = 3
+        event_type: str = "T"
+        x: int = 1
+
+    body = on_wire(Event())
+    assert (body["x"], "version" in body) == (1, False)
 
 
 def test_attributes_that_raise_are_left_out_and_counted() -> None:

@@ -72,7 +72,7 @@ class Buffer:
         self._wake_at = _NEVER
         self._lock = threading.RLock()
         self._busy = False
-        self._inbox: deque[tuple[str, bytes, int]] = deque()
+        self._inbox: deque[tuple[str, bytes, int, bool]] = deque()
         # Plain tuples: an Entry costs more to make than all the rest of `put`.
         self._entries: deque[tuple[int, str, bytes]] = deque()
         self._under_way: list[Entry] = []
@@ -90,8 +90,8 @@ class Buffer:
         """
         with self._lock:
             if self._busy:
-                self._inbox.append((kind, event, unconvertible))
-                return True
+                self._inbox.append((kind, event, unconvertible, self._closed))
+                return not self._closed
             self._busy = True
             try:
                 self._unconvertible += unconvertible
@@ -171,6 +171,15 @@ class Buffer:
             return lost
 
     @property
+    def entered(self) -> bool:
+        """Whether the calling thread is inside one of these methods: it is a signal handler that interrupted one.
+
+        Nobody else can get in before the handler returns, so it must not wait for anybody.
+        """
+        # What `threading.Condition` asks too; there is no public way.
+        return self._busy and self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001
+
+    @property
     def last_seq(self) -> int:
         """The number given last."""
         with self._alone():
@@ -212,10 +221,10 @@ class Buffer:
 
     def _empty_inbox(self) -> None:
         while self._inbox:
-            kind, event, unconvertible = self._inbox.popleft()
+            kind, event, unconvertible, late = self._inbox.popleft()
             self._unconvertible += unconvertible
             self._emitted += 1
-            if self._closed:
+            if late:
                 self._unnumbered += 1
             else:
                 self._add(kind, event)

@@ -126,7 +126,8 @@ class Publisher:
     def close(self, timeout_s: float | None = None) -> PublisherStats:
         """Send what is there, say goodbye, and end. Events that come later are dropped and counted.
 
-        It takes no longer than told. What is not sent by then is given up, and the answer says how much it is.
+        It takes no longer than told. What is not sent by then is given up, and the answer says how much it is. In a
+        signal handler that interrupted `emit` itself it does not wait: the rest is sent once the handler has returned.
 
         Args:
             timeout_s: seconds it may take; None: `close_timeout_s`.

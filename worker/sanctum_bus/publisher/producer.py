@@ -70,6 +70,7 @@ class Producer:
         self._wake = Wake()
         self._sender: Sender | None = None
         self._thread: threading.Thread | None = None
+        self._starting = False
         self._said: set[str] = set()
         self.buffer = Buffer(plan.buffer_events, plan.buffer_bytes, self._wake.call)
         self.id: str | None = None
@@ -84,31 +85,46 @@ class Producer:
             keep: is kept alive as long as the thread runs.
         """
         with self._lock:
-            if self.id is not None or self.closed:
+            if self.id is not None or self.closed or self._starting:
                 return
-            new_id = _new_id(self._label)
-            sender = Sender(self._plan, new_id, self.buffer, self._wake, self._client_factory)
-            thread = threading.Thread(target=_run, args=(sender, keep), name="sanctum-publisher", daemon=True)
+            # A signal handler may come in while this goes on; one thread is enough.
+            self._starting = True
             try:
-                thread.start()
-            except RuntimeError as error:
+                self._launch(keep)
+            except (RuntimeError, OSError, MemoryError) as error:
                 # No more threads, or the interpreter is on its way out; the next event asks again.
-                self.say_once(f"no thread can be started: {error}")
-                return
-            self.id, self._sender, self._thread = new_id, sender, thread
+                self.say_once(f"the publisher cannot start yet: {error}")
+            finally:
+                self._starting = False
+
+    def _launch(self, keep: object) -> None:
+        new_id = _new_id(self._label)
+        sender = Sender(self._plan, new_id, self.buffer, self._wake, self._client_factory)
+        thread = threading.Thread(target=_run, args=(sender, keep), name="sanctum-publisher", daemon=True)
+        thread.start()
+        self.id, self._sender, self._thread = new_id, sender, thread
+        if self.closed:
+            sender.finish()
 
     def wait_for(self, seq: int, timeout_s: float) -> bool:
         """Wait until everything up to a number is settled; False if it takes longer, or nothing sends."""
-        return self._sender is not None and self._sender.wait_for(seq, timeout_s)
+        if self._sender is None or self.buffer.entered:
+            return False
+        return self._sender.wait_for(seq, timeout_s)
 
     def close(self, timeout_s: float) -> None:
-        """Take no more events, send what is there, and give up what takes longer than told."""
+        """Take no more events, send what is there, and give up what takes longer than told.
+
+        In a signal handler that interrupted `emit` there is no waiting: the thread goes on when the handler returns.
+        """
         with self._lock:
             self.closed = True
             self.buffer.close()
         if self._sender is None or self._thread is None or self._thread is threading.current_thread():
             return
         self._sender.finish()
+        if self.buffer.entered:
+            return
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             self._sender.give_up()

@@ -9,7 +9,7 @@ import math
 import threading
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import is_dataclass
+from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -20,8 +20,9 @@ import msgpack
 
 from sanctum_bus._version import WIRE_VERSION
 from sanctum_bus.errors import BadInput
-from sanctum_bus.wire.convert import Converter, attribute_names, is_plain
+from sanctum_bus.wire.convert import Converter, attribute_names
 from sanctum_bus.wire.fields import AGAIN, ENVELOPE_KEYS, LABELS
+from sanctum_bus.wire.plain import is_plain
 from sanctum_bus.wire.printing import bounded_repr, clean
 
 #: What an event may call its type; the first that is there counts.
@@ -102,14 +103,14 @@ def group_of(event: bytes) -> str | None:
 
 def _encode(event: object, converter: Converter, labels: Mapping[str, str] | None, *, again: bool) -> Encoded:
     try:
-        fields = _fields_of(event, converter)
+        held = _held_by(event, converter)
     except Exception as error:
         raise BadInput(f"this event cannot be read: {bounded_repr(error)}") from error
-    type_key, name = _type_of(fields, converter)
-    body = _envelope(fields, converter)
-    if not _KNOWN.issuperset(fields) or (type_key == "event_type" and "type" in fields):
-        _add_unknown(body, fields, type_key, converter)
-    data = fields.get("data")
+    type_key, name = _type_of(held, converter)
+    body = _envelope(held, converter)
+    if not _KNOWN.issuperset(held) or (type_key == "event_type" and "type" in held):
+        _add_unknown(body, held, type_key, converter)
+    data = held.get("data")
     body["data"] = data if not converter.careful and is_plain(data) else converter.fields(data)
     if labels:
         body[LABELS] = {clean(key): clean(text) for key, text in labels.items()}
@@ -125,7 +126,7 @@ def _pack(body: dict[str, Any]) -> bytes:
     return packed
 
 
-def _fields_of(event: Any, converter: Converter) -> Mapping[Any, Any]:
+def _held_by(event: Any, converter: Converter) -> Mapping[Any, Any]:
     if type(event) is dict:
         return event
     kind: Any = type(event)
@@ -148,8 +149,9 @@ def _fields_of(event: Any, converter: Converter) -> Mapping[Any, Any]:
 @lru_cache(maxsize=256)
 def _reader_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]] | None:
     """The names that every event of a record class has, and one call in C that reads them all."""
+    own: tuple[str, ...]
     if is_dataclass(kind):
-        own = kind.__dataclass_fields__
+        own = tuple(field.name for field in fields(kind))
     elif issubclass(kind, tuple) and hasattr(kind, "_fields"):
         own = kind._fields
     else:
@@ -159,26 +161,26 @@ def _reader_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[An
     return (names, attrgetter(*names)) if len(names) > 1 else None
 
 
-def _type_of(fields: Mapping[Any, Any], converter: Converter) -> tuple[str, str]:
+def _type_of(held: Mapping[Any, Any], converter: Converter) -> tuple[str, str]:
     for key in _TYPE_KEYS:
-        kind = fields.get(key)
+        kind = held.get(key)
         if kind is not None and (name := kind if type(kind) is str else converter.name(kind)):
             return key, clean(name)
     raise BadInput("an event needs a type: `event_type` or `type`")
 
 
-def _envelope(fields: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
-    # An event that was never careful to begin with has plain text here; the rest takes the longer way.
+def _envelope(held: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
+    # Without care, text goes as it is: what packing refuses comes back with care.
     plain = str if not converter.careful else None
-    event_id = fields.get("event_id")
+    event_id = held.get("event_id")
     if type(event_id) is not plain:
         event_id = str(uuid4()) if event_id is None else converter.name(event_id)
-    timestamp = fields.get("timestamp")
+    timestamp = held.get("timestamp")
     body = {"v": WIRE_VERSION, "event_id": event_id, "timestamp": timestamp}
     if type(timestamp) is not float or not math.isfinite(timestamp):
         _set_timestamp(body, timestamp, converter)
     for name in _OPTIONAL:
-        value = fields.get(name)
+        value = held.get(name)
         if value is not None:
             if type(value) is plain and name != "epoch":
                 body[name] = value
@@ -221,12 +223,10 @@ def _unix_seconds(moment: Any) -> float | None:
     return None
 
 
-def _add_unknown(
-    body: dict[str, Any], fields: Mapping[Any, Any], type_key: str, converter: Converter
-) -> None:
+def _add_unknown(body: dict[str, Any], held: Mapping[Any, Any], type_key: str, converter: Converter) -> None:
     """Keep what nobody has declared. A name that the wire itself uses is moved aside, and so is never lost."""
     numbers: dict[str, int] = {}
-    for key, value in list(fields.items()):
+    for key, value in list(held.items()):
         if key == type_key or (key in _KNOWN and key != "type"):
             continue
         name = converter.name(key)

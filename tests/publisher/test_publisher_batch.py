@@ -1,0 +1,59 @@
+"""One batch: its commands, and what the replies to it mean."""
+
+import json
+
+import pytest
+from redis.exceptions import ResponseError
+
+from sanctum_bus.publisher.batch import MAX_BACKOFF_S, Route, Verdict, backoff_s, commands, verdict
+from sanctum_bus.publisher.buffer import Counts, Entry
+
+ERROR = ResponseError("WRONGTYPE")
+COUNTS = Counts(9, 4, 3, 2, 1, 0, 0)
+
+
+def test_a_batch_is_its_entries_and_one_report() -> None:
+    """The report travels with the events, so that the worker never sees a gap before the count that explains it."""
+    route = Route("events", "producers", "p")
+
+    *added, report = commands(route, [Entry(6, "A", b"a"), Entry(7, "B", b"b")], 6, COUNTS, 1.23456)
+
+    assert added == [
+        ("XADD", "events", "*", "type", "A", "producer", "p", "seq", 6, "event", b"a"),
+        ("XADD", "events", "*", "type", "B", "producer", "p", "seq", 7, "event", b"b"),
+    ]
+    assert report[:3] == ("HSET", "producers", "p")
+    assert json.loads(str(report[3])) == {"sent": 6, "dropped": 2, "at": 1.235}
+
+
+def test_a_stream_is_bounded_only_if_that_is_asked_for() -> None:
+    """MAXLEN may delete what nobody has read; it is never sent by itself."""
+    route = Route("events", "producers", "p", maxlen=10)
+
+    first, _ = commands(route, [Entry(1, "A", b"a")], 1, COUNTS, 1.0)
+
+    assert first[:6] == ("XADD", "events", "MAXLEN", "~", 10, "*")
+
+
+@pytest.mark.parametrize(
+    ("replies", "expected"),
+    [
+        ([b"1-0", b"1-1", 0], Verdict(2, 0, emptied=False, problem=None)),
+        ([b"1-0", 1], Verdict(1, 0, emptied=True, problem=None)),
+        ([b"1-0", ERROR], Verdict(1, 0, emptied=False, problem=ERROR)),
+        ([ERROR, ERROR, 0], Verdict(0, 0, emptied=False, problem=ERROR)),
+        ([b"1-0", ERROR, 0], Verdict(1, 0, emptied=False, problem=ERROR)),
+        ([ERROR, b"1-0", ERROR, b"1-1", ERROR, 0], Verdict(2, 2, emptied=False, problem=ERROR)),
+    ],
+)
+def test_replies_are_judged_one_by_one(replies: list[object], expected: Verdict) -> None:
+    """What can still follow in order is sent again; what later entries have overtaken is lost, and counted."""
+    assert verdict(replies) == expected
+
+
+def test_waits_grow_and_are_bounded() -> None:
+    """A server that is away is asked ever more rarely, but never less than every two seconds."""
+    longest = [backoff_s(attempt, 1.0) for attempt in (1, 2, 3, 7, 10_000)]
+
+    assert longest == [0.05, 0.1, 0.2, MAX_BACKOFF_S, MAX_BACKOFF_S]
+    assert backoff_s(3, 0.0) == 0.1
