@@ -21,7 +21,14 @@ def worker_process(server: Server, *arguments: str, **settings: object) -> Itera
         arguments: of the command.
         settings: told by the environment.
     """
-    told = {"redis_url": server.url, "block_ms": 50, "discovery_s": 0.05, "log_level": "error"} | settings
+    told = {
+        "redis_url": server.url,
+        "block_ms": 50,
+        "discovery_s": 0.05,
+        "alive_s": 0.2,
+        "scan_s": 0.05,
+        "log_level": "error",
+    } | settings
     environ = os.environ | {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}
     process = subprocess.Popen(
         [sys.executable, str(_SCRIPT), *arguments], env=environ, stderr=subprocess.PIPE

@@ -50,10 +50,10 @@ def training_started(scope: Scope, event: Event) -> Line | None:
     stored_names(_STARTED, tuple(data))
     if n_envs > scope.state.max_envs:
         raise Unfit(f"n_envs {n_envs:,} is over the limit of {scope.state.max_envs:,}")
-    if event.again:
-        return _fill(scope, event, n_envs, devices)
     if rank > 0:
         return _other_rank(scope, event, rank)
+    if event.again:
+        return _fill(scope, event, n_envs, devices)
     if event.event_id is not None and scope.run.get("event.id") == event.event_id:
         raise DuplicateStart
     _begin(scope, event, devices)

@@ -11,6 +11,7 @@ from typing import Any
 
 from sanctum_bus.errors import Unfit
 from sanctum_bus.wire.fields import MAX_DEPTH
+from sanctum_bus.wire.printing import clean
 
 #: None, bool, int, float, str, list of values, dict of text to values.
 Value = Any
@@ -37,7 +38,7 @@ def normalise(value: object, depth: int = 0) -> Value:
     if type(value) is dict and _TEXT.issuperset(map(type, value)) and all_plain(value):
         return value
     if isinstance(value, list | tuple):
-        return [normalise(item, depth + 1) for item in value]
+        return [item if type(item) in _PLAIN else normalise(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
         return _normalise_map(value, depth)
     if isinstance(value, bytes | bytearray | memoryview):
@@ -48,6 +49,12 @@ def normalise(value: object, depth: int = 0) -> Value:
 
 
 def _normalise_map(value: Mapping[object, object], depth: int) -> dict[str, Value]:
+    if _TEXT.issuperset(map(type, value)):
+        return {
+            key: item if type(item) in _PLAIN else normalise(item, depth + 1)
+            for key, item in value.items()
+            if type(key) is str
+        }
     result = {_key(key): normalise(item, depth + 1) for key, item in value.items()}
     if len(result) != len(value):
         raise Unfit("two keys of a map become equal as text")
@@ -69,11 +76,7 @@ def _key(key: object) -> str:
 def without_surrogates(value: Value) -> Value:
     """Return the value with each lone surrogate replaced by U+FFFD; JSON text can smuggle them in."""
     if isinstance(value, str):
-        return (
-            value.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-            if _has_surrogate(value)
-            else value
-        )
+        return clean(value)
     if isinstance(value, list):
         return [without_surrogates(item) for item in value]
     if isinstance(value, dict):
@@ -82,11 +85,3 @@ def without_surrogates(value: Value) -> Value:
             raise Unfit("two keys of a map become equal as text")
         return result
     return value
-
-
-def _has_surrogate(text: str) -> bool:
-    try:
-        text.encode("utf-8")
-    except UnicodeEncodeError:
-        return True
-    return False

@@ -1,0 +1,103 @@
+"""A2: a commit that fails on the server between its first and its last write."""
+
+import pytest
+from redis.exceptions import ResponseError
+
+from sanctum_bus.connection import connect_async
+from sanctum_bus.store import RunStore
+from tests.servers import Server
+from tests.worker.harness import Rig, Side, assert_is_fold, drain, rigged, settings_of, side_of, story
+
+USER = "half"
+
+
+def _restrict(side: Side, *rules: str) -> None:
+    side.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", ">secret", "~*", "&*", "+@all", *rules)
+
+
+async def _commit_as(rig: Rig, server: Server, *rules: str) -> None:
+    """Fold all there is, and commit it as a user to whom something is forbidden."""
+    aggregate, taken, held = await rig.begin()
+    _restrict(rig.side, *rules)
+    client = connect_async(server.url.replace("unix://", f"unix://{USER}:secret@"))
+    store = RunStore(client, client, rig.side.keys, settings_of(server))
+    try:
+        await store.commit(aggregate, taken, taken.version, held, "")
+    finally:
+        await client.aclose()
+        rig.side.redis.execute_command("ACL", "DELUSER", USER)
+
+
+@pytest.mark.parametrize("denied", ["-xadd", "-xack", "-xtrim"])
+def test_a_commit_that_dies_half_way(server: Server, denied: str) -> None:
+    """A2: the run says that it is torn, and the next owner starts a new history: the fold of what the stream holds."""
+    side = side_of(server)
+    side.add(story())
+    drain(server)
+    side.add(story(first=8))
+
+    async def use(rig: Rig) -> None:
+        with pytest.raises(ResponseError, match=r"(?i)permission|can't run"):
+            await _commit_as(rig, server, denied)
+
+    rigged(server, use)
+    assert side.checkpoint() == "torn"
+
+    drain(server)
+
+    assert_is_fold(side)
+    assert side.pending() == 0
+
+
+def test_a_commit_that_dies_at_the_first_write(server: Server) -> None:
+    """B: what is forbidden at the first write leaves no mark; the next owner goes on from the same version."""
+    side = side_of(server)
+    side.add(story())
+    drain(server)
+    version = side.checkpoint()
+    side.add(story(first=8))
+
+    async def use(rig: Rig) -> None:
+        with pytest.raises(ResponseError, match=r"(?i)permission|can't run"):
+            await _commit_as(rig, server, "-hset")
+
+    rigged(server, use)
+
+    assert side.checkpoint() == version
+    drain(server)
+    assert_is_fold(side)
+
+
+@pytest.mark.parametrize("denied", ["-spublish", "resetchannels"])
+def test_a_hint_that_is_forbidden_harms_nothing(server: Server, denied: str) -> None:
+    """A2: the hint comes after the version, and a user who may not publish commits all the same."""
+    side = side_of(server)
+    side.add(story())
+
+    rigged(server, lambda rig: _commit_as(rig, server, denied))
+
+    assert_is_fold(side)
+
+
+def test_half_of_a_commit_leaves_no_key_behind(server: Server) -> None:
+    """A7: what a torn commit wrote is deleted with the history that it was for; no key is left that nobody lists."""
+    side = side_of(server)
+    side.add(story())
+
+    async def use(rig: Rig) -> None:
+        with pytest.raises(ResponseError, match=r"(?i)permission|can't run"):
+            await _commit_as(rig, server, "-xadd")
+
+    rigged(server, use)
+    side.redis.delete(side.keys.events)
+    side.add(story()[6:7])
+    drain(server)
+
+    listed = {side.keys.section(name) for name in side.sections()}
+    own = {
+        side.keys.base + name
+        for name in ("events", "checkpoint", "sections", "coverage", "log", "batches", "dead")
+    }
+    found = {key.decode() for key in side.dump()}
+    assert found - listed - own == set()
+    assert_is_fold(side)
