@@ -14,6 +14,7 @@ from sanctum_bus.fold import DuplicateStart, Line, fold
 from sanctum_bus.fold.run import edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.ids import ZERO
+from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.state import Fields, State
 from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode
@@ -215,7 +216,7 @@ class Aggregate:
         if entry.get(b"type") == wire.CLOSED.encode():
             self._close(entry_id, entry, lost)
             return
-        event = decode(entry_id, entry)
+        event = _decoded(entry_id, entry)
         try:
             line = self._fold(entry_id, event)
         except DuplicateStart:
@@ -265,11 +266,20 @@ class Aggregate:
         self._parked.append(Parked(entry_id, reason, entry))
 
 
+def _decoded(entry_id: str, entry: Entry) -> Event:
+    try:
+        return decode(entry_id, entry)
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        raise Unfit(f"not decodable: {error!r:.200}") from error
+
+
 def _number(entry: Entry) -> tuple[str, int] | None:
     """Return an entry's producer and `seq`, or None where it has none or was put back from the dead letters."""
     producer, seq = entry.get(b"producer"), entry.get(b"seq")
     if producer is None or seq is None or wire.REQUEUED_FROM.encode() in entry:
         return None
+    if len(producer) > MAX_NAME_BYTES:
+        raise Unfit(f"a producer of {len(producer):,} bytes is over the limit of {MAX_NAME_BYTES}")
     if not (seq.isdigit() and len(seq) <= _SEQ_DIGITS and int(seq)):
         raise Unfit("`seq` is no number of 1 or more")
     try:

@@ -4,12 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError, ResponseError
 
 from sanctum_bus import keys
 from sanctum_bus.catalog import Declared
 from sanctum_bus.connection import PROBE, refuse_old
-from sanctum_bus.ids import milliseconds
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.snapshot import dump_json
 from sanctum_bus.store import run_script
@@ -49,6 +48,8 @@ class Directory:
         info = await self._client.info("server")
         try:
             await self._client.execute_command(*PROBE)
+        except NoPermissionError:
+            raise
         except ResponseError as error:
             raise refuse_old(error, info) from None
         return f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
@@ -100,11 +101,9 @@ class Directory:
                     found.add(run_id)
         return found
 
-    async def touch(self, run_id: str, version: str) -> None:
-        """Keep in the index when a run had its last event; never goes back."""
-        await self._client.execute_command(
-            "ZADD", keys.runs(self._prefix), "GT", milliseconds(version), run_id
-        )
+    async def touch(self, run_id: str) -> None:
+        """Keep in the index that a run had an event just now."""
+        await run_script(self._client, "touch", (keys.runs(self._prefix),), (run_id,))
 
     async def retire(self, run_id: str) -> bool:
         """Remove all keys of a run at once, only if nothing is unread; return whether it was done."""

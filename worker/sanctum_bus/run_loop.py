@@ -41,7 +41,13 @@ _DRAIN_FAILURES = 8
 #: Seconds between two notes in the index that a run is active.
 _TOUCH_S = 5.0
 
-#: Commits that are remembered for trimming; more is not needed, for each is a place to trim at.
+#: Entries of the first read, of which nobody knows yet how large they are; each further read asks for twice as many.
+_FIRST_READ = 128
+
+#: Bytes of entries that are held at most before they are committed; reads grow and shrink with it.
+_READ_BYTES = 32 << 20
+
+#: Commits that are remembered for trimming: places to trim at, evenly apart.
 _MARKS = 4096
 
 
@@ -75,6 +81,17 @@ def pause_s(failures: int, jitter: float) -> float:
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
 
 
+async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
+    """End a wait for entries: a plain XREAD changes nothing, so one that is given up loses nothing."""
+    while not reading.done():
+        # Again and again, for the client library may swallow a cancellation.
+        reading.cancel()
+        await asyncio.wait({reading}, timeout=0.05)
+    if reading.cancelled():
+        return False
+    return reading.exception() or reading.result()
+
+
 async def _yes() -> bool:
     return True
 
@@ -85,6 +102,16 @@ class Owned:
 
     taken: Taken
     aggregate: Aggregate
+    calm: int = 0
+    reach: int = _FIRST_READ
+
+    def settle(self, entries: int, enough: int) -> None:
+        """Note a commit: what was suspected is cleared by an empty one, or by `enough` entries one by one."""
+        self.calm += entries
+        if not entries or self.calm >= enough:
+            self.taken = self.taken._replace(attempts=0)
+        elif self.is_guilty:
+            self.taken = self.taken._replace(attempts=_SUSPECT_ATTEMPTS)
 
     @property
     def is_suspicious(self) -> bool:
@@ -112,7 +139,7 @@ class RunLoop:
     settings: Settings
     owner: str
     may_own: Callable[[str], Awaitable[bool]] = field(default=lambda _: _yes())
-    touch: Callable[[str, str], Awaitable[None]] | None = None
+    touch: Callable[[str], Awaitable[None]] | None = None
     owned: Owned | None = None
     commits: int = 0
     _poison: dict[str, str] = field(default_factory=dict)
@@ -171,16 +198,20 @@ class RunLoop:
             pass
         await self.store.commit(owned.aggregate, owned.taken, before, held, self._trim_before(owned))
         self.commits += 1
-        self._marks.append((owned.aggregate.counters.entries, owned.aggregate.version))
+        self._mark(owned)
+        owned.settle(len(held.ids), self.settings.batch_entries)
+        self._poison.clear()
+        self._believed.clear()
         if held.ids:
-            owned.taken = owned.taken._replace(attempts=0)
-            await self._touch(owned.aggregate.version)
+            await self._touch()
         return len(held.ids)
 
-    async def _touch(self, version: str) -> None:
+    async def _touch(self) -> None:
         if self.touch is not None and time.monotonic() - self._touched_at >= _TOUCH_S:
             self._touched_at = time.monotonic()
-            await self.touch(self.run_id, version)
+            # The index is a help to find runs; the run was committed without it.
+            with suppress(RedisError, OSError):
+                await self.touch(self.run_id)
 
     async def _falls_asleep(self) -> bool:
         """Put a run to sleep that had no event for long; an XADD at that very moment keeps it awake."""
@@ -213,21 +244,30 @@ class RunLoop:
 
     async def _read_and_fold(self, owned: Owned, held: Held) -> bool:
         """Take the next entries in; return whether there may be more."""
-        count = 1 if owned.is_suspicious else self.settings.batch_entries
+        count = 1 if owned.is_suspicious else min(owned.reach, self.settings.batch_entries)
         entries = await self.store.read(count)
         for entry_id, entry in entries:
             held.ids.append(entry_id)
+            held.size += sum(map(len, entry.values()))
             if owned.is_guilty:
                 self._poison[entry_id] = "killed its reader"
             owned.aggregate.feed(entry_id, entry)
+        owned.reach = count * 2 if held.size < _READ_BYTES else max(1, count // 2)
         return len(entries) == count
 
     def _commit_is_due(self, owned: Owned, held: Held, began: float) -> bool:
         return (
             owned.is_suspicious
+            or held.size >= _READ_BYTES
             or len(held.ids) + self.settings.batch_entries > self.settings.commit_entries
             or time.monotonic() - began >= self.settings.commit_interval_ms / 1000
         )
+
+    def _mark(self, owned: Owned) -> None:
+        entries = owned.aggregate.counters.entries
+        apart = max(1, self.settings.keep_events // (_MARKS // 4))
+        if not self._marks or entries - self._marks[-1][0] >= apart:
+            self._marks.append((entries, owned.aggregate.version))
 
     def _trim_before(self, owned: Owned) -> str:
         """Return an id behind the version that leaves `keep_events` folded entries, or "" where there is none yet."""
@@ -243,10 +283,8 @@ class RunLoop:
         waiting = asyncio.create_task(self.store.wait(version))
         stopping = asyncio.create_task(stop.wait())
         await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        # A plain XREAD changes nothing, so one that is given up loses nothing.
-        for task in (waiting, stopping):
-            task.cancel()
-        found = (await asyncio.gather(waiting, stopping, return_exceptions=True))[0]
+        stopping.cancel()
+        found = await _ended(waiting)
         if found is True and not begun:
             self.owned = None
         if isinstance(found, Exception):
@@ -259,11 +297,14 @@ class RunLoop:
         """Throw the state away; the next turn takes the run over again."""
         self.owned = None
         self._innocent = True
-        self._failures += 1
+        # These two are progress: next time the entry is parked, the gap believed.
         if isinstance(error, Spoiled):
             self._poison[error.entry_id] = error.why
+            return
         if isinstance(error, GapSuspected):
             self._believed.add(error.gap)
+            return
+        self._failures += 1
         kind = error.reason if isinstance(error, StartOver) else type(error).__name__
         if kind != self._kind:
             self._kind = kind

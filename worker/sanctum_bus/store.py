@@ -47,9 +47,14 @@ class Taken(NamedTuple):
 
 @dataclass(slots=True)
 class Held:
-    """The entries that were delivered and not yet committed, in order."""
+    """The entries that were delivered and not yet committed, in order.
+
+    Args:
+        size: bytes of their values.
+    """
 
     ids: list[str]
+    size: int = 0
 
     @property
     def span(self) -> tuple[int, str, str]:
@@ -127,6 +132,8 @@ class RunStore:
         sections = {
             name.decode(): decode_fields(fields) for name, fields in zip(flat[::2], flat[1::2], strict=True)
         }
+        if not all(sections.values()):
+            raise StartOver("load", "a section went while the snapshot was read")
         aggregate = Aggregate(
             State(sections, max_envs=self._settings.max_envs),
             _counters(checkpoint),

@@ -5,13 +5,12 @@ import os
 import secrets
 import signal
 import socket
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import NamedTuple, Never
 
 import structlog
-from redis.exceptions import AuthenticationError, RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
 
 from sanctum_bus import catalog
 from sanctum_bus.assignment import owner_of, share_of
@@ -24,6 +23,11 @@ from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
 
 _log = structlog.get_logger()
+
+_CREDENTIALS = "the server refuses the credentials of SANCTUM_REDIS_URL: {}"
+
+#: Connections of a worker besides one for each run that waits.
+_SPARE_CONNECTIONS = 16
 
 #: Seconds between two looks for runs to remove, where scanning is turned off.
 _RETIRE_S = 60.0
@@ -48,11 +52,15 @@ class Worker:
         self.settings = settings
         self.id = f"{label or f'{socket.gethostname()}-{os.getpid()}'}-{secrets.token_hex(4)}"
         url = settings.redis_url.get_secret_value()
-        self._client = connect_async(url, timeout_s=settings.socket_timeout_s)
-        self._blocking = connect_async(url, timeout_s=settings.socket_timeout_s + settings.block_ms / 1000)
+        timeout_s, most = settings.socket_timeout_s, settings.max_runs + _SPARE_CONNECTIONS
+        self._client = connect_async(url, timeout_s=timeout_s, max_connections=most)
+        self._blocking = connect_async(
+            url, timeout_s=timeout_s + settings.block_ms / 1000, max_connections=most
+        )
         self._directory = Directory(self._client, settings.key_prefix)
         self._stop = asyncio.Event()
         self._members: frozenset[str] = frozenset()
+        self._now_ms = 0
         self._woken: set[str] = set()
         self._folding: dict[str, _Folding] = {}
         self._overflow = 0
@@ -101,11 +109,23 @@ class Worker:
             missing = only - found
             if missing:
                 raise BadInput(f"no such run: {', '.join(sorted(missing))}")
-            for run_id in sorted(only or found):
-                await self._loop_of(run_id).drain(self._stop)
+            failed = [error for run_id in sorted(only or found) if (error := await self._drained(run_id))]
+            if failed:
+                raise failed[0]
             return len(only or found)
         finally:
             await self._end()
+
+    async def _drained(self, run_id: str) -> Exception | None:
+        """Drain one run; return what went wrong with it, so that the others are drained too."""
+        try:
+            await self._loop_of(run_id).drain(self._stop)
+        except Exception as error:
+            if trouble_of(error) is None:
+                raise
+            _log.exception("not drained", run=run_id)
+            return error
+        return None
 
     async def _begin(self, *, patient: bool) -> None:
         failures = 0
@@ -113,11 +133,11 @@ class Worker:
             try:
                 server = await self._directory.check_server()
             except AuthenticationError as error:
-                raise ConfigurationError(
-                    f"the server refuses the credentials of SANCTUM_REDIS_URL: {error}"
-                ) from None
+                raise ConfigurationError(_CREDENTIALS.format(error)) from None
             except (RedisError, OSError) as error:
-                if not patient:
+                if isinstance(error.__cause__, AuthenticationError):
+                    raise ConfigurationError(_CREDENTIALS.format(error)) from None
+                if not patient or isinstance(error, NoPermissionError):
                     raise
                 failures += 1
                 if failures == 1:
@@ -155,8 +175,8 @@ class Worker:
             self._folding[run_id] = _Folding(asyncio.create_task(self._loop_of(run_id).follow(stop)), stop)
 
     async def _beat(self) -> int:
-        now_ms, self._members = await self._directory.beat(self.id, int(self.settings.alive_s * 1000))
-        return now_ms
+        self._now_ms, self._members = await self._directory.beat(self.id, int(self.settings.alive_s * 1000))
+        return self._now_ms
 
     async def _is_mine(self, run_id: str) -> bool:
         await self._beat()
@@ -179,7 +199,7 @@ class Worker:
     async def _retire(self, known: set[str]) -> None:
         if not self.settings.retention_s or not self._members:
             return
-        old = known - await self._directory.active(int((time.time() - self.settings.retention_s) * 1000))
+        old = known - await self._directory.active(self._now_ms - int(self.settings.retention_s * 1000))
         for run_id in share_of(self.id, old - self._folding.keys(), self._members):
             if is_run_id(run_id) and await self._directory.retire(run_id):
                 _log.info("retired", run=run_id)

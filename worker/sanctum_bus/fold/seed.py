@@ -92,7 +92,7 @@ class Slot:
     def occupant(self) -> Fields:
         """Return the record for writing; a slot that nobody germinated appears, and so does another seed in it."""
         seed = self.scope.get(self.section)
-        if seed is None or None not in (self.seed_id, seed["seed_id"]) and self.seed_id != seed["seed_id"]:
+        if seed is None or (None not in (self.seed_id, seed["seed_id"]) and self.seed_id != seed["seed_id"]):
             return self.plant()
         return self.scope.edit(self.section)
 

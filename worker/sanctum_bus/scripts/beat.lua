@@ -12,4 +12,6 @@ else
   redis.call('ZADD', KEYS[1], now + tonumber(ARGV[2]), ARGV[1])
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', '(' .. now)
-return {now, unpack(redis.call('ZRANGE', KEYS[1], 0, -1))}
+local reply = {now}
+for _, worker in ipairs(redis.call('ZRANGE', KEYS[1], 0, -1)) do reply[#reply + 1] = worker end
+return reply

@@ -67,7 +67,7 @@ local dead_cap, dead_bytes, trim_before, channel, hint = take(), tonumber(take()
 
 -- Check: the fence, and the version that the fold started from.
 if type_of(checkpoint) ~= 'hash' then return refused('checkpoint', type_of(checkpoint)) end
-local known = redis.call('HMGET', checkpoint, 'generation', 'version')
+local known = redis.call('HMGET', checkpoint, 'generation', 'version', 'covered')
 if known[1] ~= generation then return refused('generation', known[1]) end
 if known[2] ~= old_version then return refused('version', known[2]) end
 
@@ -84,7 +84,10 @@ if pending[1] ~= tonumber(held) or (pending[1] > 0 and (pending[2] ~= held_min o
 end
 local following = redis.call('XRANGE', events, '(' .. old_version, '+', 'COUNT', 1)[1]
 if count > 0 then
-  if not following or following[1] ~= first then return refused('first', following and following[1]) end
+  -- What was read and is deleted by now is folded all the same; what was there to be read before it was skipped.
+  if not id_less(old_version, first) or (following and id_less(following[1], first)) then
+    return refused('first', following and following[1])
+  end
 elseif following then
   for _, flat in ipairs(redis.call('XINFO', 'GROUPS', events)) do
     local info = {}
@@ -100,6 +103,7 @@ for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {bat
   local kind = type_of(row[1])
   if kind ~= 'none' and kind ~= row[2] then return refused('wrongtype', row[1]) end
 end
+if redis.call('HLEN', coverage) ~= (tonumber(known[3] or 0) or 0) then return refused('coverage', known[3]) end
 for i = 1, #names, SLICE do
   local listed = redis.call('HMGET', index, unpack(names, i, math.min(i + SLICE - 1, #names)))
   for j = 1, math.min(SLICE, #names - i + 1) do
@@ -153,7 +157,7 @@ for i = acks[1], acks[2], SLICE do
   redis.call('XACK', events, group, unpack(ARGV, i, math.min(i + SLICE - 1, acks[2])))
 end
 call_sliced('HSET', checkpoint, counters)
-redis.call('HSET', checkpoint, 'indexed', redis.call('HLEN', index))
+redis.call('HSET', checkpoint, 'indexed', redis.call('HLEN', index), 'covered', redis.call('HLEN', coverage))
 
 -- Unmark.
 redis.call('HSET', checkpoint, 'attempts', 0, 'version', new_version)

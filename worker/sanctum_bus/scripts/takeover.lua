@@ -4,8 +4,9 @@
 -- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none
 -- ARGV: what keys of sections begin with, group, owner, "1" if the last attempt failed for a reason outside the
 --       entries, schema version
--- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream was trimmed
---          unread or "", how many entries that took, "1" if there is a stream;  or "gone" where there is neither stream nor checkpoint;  or "wrongtype" and a key.
+-- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream lost entries
+--          unread or "", how many entries that were, "1" if there is a stream;  or "gone" where there is neither
+--          stream nor checkpoint;  or "wrongtype", a key and its type.
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS)
 local base, group, owner, innocent, schema = unpack(ARGV)
 
@@ -13,69 +14,101 @@ local source = type_of(events)
 if source ~= 'stream' and source ~= 'none' then return {'wrongtype', events, source} end
 if source == 'none' and type_of(checkpoint) == 'none' then return {'gone'} end
 
-local now = redis.call('TIME')
-local generation = now[1] * 1000 + math.floor(now[2] / 1000)
-local version, attempts, entries, indexed = nil, 0, 0, 0
+local known = {}
 if type_of(checkpoint) == 'hash' then
-  local known = redis.call('HMGET', checkpoint, 'version', 'generation', 'attempts', 'entries', 'indexed')
-  version, attempts, entries = known[1], tonumber(known[3] or 0) or 0, tonumber(known[4] or 0) or 0
-  indexed = tonumber(known[5] or 0) or 0
-  generation = math.max(generation, (tonumber(known[2] or 0) or 0) + 1)
+  local flat = redis.call('HGETALL', checkpoint)
+  for i = 1, #flat, 2 do known[flat[i]] = flat[i + 1] end
 end
 
--- A checkpoint is whole when its last commit was, and every section that the index names is there.
+local function counted(name)
+  return tonumber(known[name] or 0) or 0
+end
+
+local now = redis.call('TIME')
+local generation = math.max(now[1] * 1000 + math.floor(now[2] / 1000), counted('generation') + 1)
+local attempts = counted('attempts') + (innocent == '1' and 0 or 1)
+
+-- A checkpoint is whole when its last commit was, and all that it speaks of is there.
+local function length_of(key)
+  local kind = type_of(key)
+  if kind == 'hash' then return redis.call('HLEN', key) end
+  return kind == 'none' and 0 or -1
+end
+
+local version = known.version
+local named = type_of(index) == 'hash' and redis.call('HGETALL', index) or {}
 local whole = version and version:match('^%d+-%d+$') and true or false
-local named = {}
-if type_of(index) == 'hash' then
-  named = redis.call('HGETALL', index)
-  for i = 1, #named, 2 do
-    if named[i + 1]:sub(1, 1) ~= '-' and type_of(base .. named[i]) ~= 'hash' then whole = false end
-  end
-elseif type_of(index) ~= 'none' then
-  whole = false
+whole = whole and length_of(index) == counted('indexed') and length_of(coverage) == counted('covered')
+for i = 1, #named, 2 do
+  if named[i + 1]:sub(1, 1) ~= '-' and type_of(base .. named[i]) ~= 'hash' then whole = false end
 end
-if #named ~= indexed * 2 then whole = false end
-local covered = type_of(coverage)
-if covered ~= 'hash' and covered ~= 'none' then whole = false end
 
+local entries, before = counted('entries'), counted('entries_before')
 if not whole then
   for i = 1, #named, 2 do redis.call('DEL', base .. named[i]) end
   redis.call('DEL', checkpoint, index, coverage, log, batches)
-  version, entries = '0-0', 0
+  version, entries, before = '0-0', 0, 0
 end
 
-local trimmed, trimmed_entries, added = '', 0, 0
+local lost_until, lost, added = '', 0, 0
 if source == 'stream' then
   local info = stream_info(events)
   added = info['entries-added']
   -- The stream was replaced: its ids would never be delivered. The state stays, the reading begins anew.
-  if id_less(info['last-generated-id'], version) then version, entries = '0-0', 0 end
+  if id_less(info['last-generated-id'], version) then version, before = '0-0', entries end
+  -- A trim leaves no trace but the number of entries ever added; a deletion leaves its greatest id.
+  local first = info['first-entry'] and info['first-entry'][1]
+  lost = math.max(0, added - (entries - before) - info['length'])
   if id_less(version, info['max-deleted-entry-id']) then
-    trimmed = info['max-deleted-entry-id']
-    trimmed_entries = math.max(0, added - entries - info['length'])
+    lost_until = info['max-deleted-entry-id']
+  elseif lost > 0 and (not first or id_less(version, first)) then
+    lost_until = first or info['last-generated-id']
   end
 end
 
--- Lines bear the ids of their entries: a log that is ahead of the version could take none.
-for _, key in ipairs({log, batches}) do
+-- Lines bear the ids of their entries: what is ahead of the version would let none be added.
+local function forget_after(key, id)
   local kind = type_of(key)
-  if kind == 'stream' then
-    if id_less(version, stream_info(key)['last-generated-id']) then redis.call('DEL', key) end
-  elseif kind ~= 'none' then
+  if kind ~= 'stream' then
     redis.call('DEL', key)
+  elseif id_less(id, stream_info(key)['last-generated-id']) then
+    local kept = redis.call('XRANGE', key, '-', id)
+    redis.call('DEL', key)
+    for _, line in ipairs(kept) do redis.call('XADD', key, line[1], unpack(line[2])) end
   end
 end
-if type_of(dead) ~= 'stream' then redis.call('DEL', dead) end
 
-if innocent ~= '1' then attempts = attempts + 1 end
+forget_after(log, version)
+forget_after(batches, version)
+
+-- A new history meets again what was parked and is still in the stream.
+if type_of(dead) ~= 'stream' then
+  redis.call('DEL', dead)
+elseif not whole and source == 'stream' then
+  local first = stream_info(events)['first-entry']
+  local from = '-'
+  while first do
+    local some = redis.call('XRANGE', dead, from, '+', 'COUNT', 100)
+    for _, parked in ipairs(some) do
+      from = '(' .. parked[1]
+      for i = 1, #parked[2], 2 do
+        if parked[2][i] == 'source_id' and not id_less(parked[2][i + 1], first[1]) then
+          redis.call('XDEL', dead, parked[1])
+        end
+      end
+    end
+    if #some < 100 then break end
+  end
+end
+
 generation = string.format('%.0f', generation)
 redis.call('HSET', checkpoint, 'version', version, 'generation', generation, 'owner', owner,
-  'attempts', attempts, 'entries', entries, 'schema', schema)
+  'attempts', attempts, 'entries', entries, 'entries_before', before, 'schema', schema)
 
 -- From here `>` gives, in order, exactly what was not committed, whatever had become of the group.
 if source == 'stream' then
   redis.pcall('XGROUP', 'DESTROY', events, group)
-  redis.call('XGROUP', 'CREATE', events, group, version, 'ENTRIESREAD', math.min(entries, added))
+  redis.call('XGROUP', 'CREATE', events, group, version, 'ENTRIESREAD', math.min(entries - before, added))
 end
-return {'taken', generation, version, attempts, whole and '0' or '1', trimmed, trimmed_entries,
+return {'taken', generation, version, attempts, whole and '0' or '1', lost_until, lost,
   source == 'stream' and '1' or '0'}

@@ -94,12 +94,12 @@ def _body_of(entry: Mapping[bytes, bytes]) -> dict[str, Any]:
         text = entry.get(b"json")
         if text is None:
             raise Unfit("neither `event` nor `json`")
-        body = json.loads(text)
+        body = without_surrogates(json.loads(text))
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise Unfit(f"not decodable: {str(error)[:200]}") from None
     if not isinstance(body, dict):
         raise Unfit(f"an event is a map, not a {type(body).__name__}")
-    return {key: without_surrogates(value) for key, value in body.items()}
+    return body
 
 
 def _event(emitted: str, body: dict[str, Any], entry_id: str) -> Event:
@@ -118,7 +118,7 @@ def _event(emitted: str, body: dict[str, Any], entry_id: str) -> Event:
     )
     if body:
         _extras(event, body)
-    if not (type(event.event_id) is str and type(event.message) in (str, type(None))):
+    if not all_plain({"event_id": event.event_id, "message": event.message, "severity": event.severity}):
         event.event_id, event.message = normalise(event.event_id), normalise(event.message)
         event.severity = normalise(event.severity)
     return event
