@@ -5,7 +5,7 @@ checkpoint instead, so no client made here retries.
 """
 
 from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis
 import redis.asyncio
@@ -33,7 +33,9 @@ def clean_url(url: str) -> str:
             f"{redacted(url)!r} is no URL of a Redis server: it begins with redis://, rediss:// or unix://"
         )
     query = [(name, value) for name, value in parse_qsl(parts.query) if name != "protocol"]
-    return urlunsplit(parts._replace(query=urlencode(query)))
+    # Put together by hand: `urlunsplit` takes the empty host out of unix:///path.
+    bare = url.partition("?")[0].partition("#")[0]
+    return f"{bare}?{urlencode(query)}" if query else bare
 
 
 def redacted(url: str) -> str:
