@@ -40,7 +40,7 @@ def shown(text: str) -> dict[str, Any]:
     """The sections of one printed object, each value as the text that JSON gives it: NaN equals NaN there."""
     sections = json.loads(text)["sections"]
     return {
-        name: {field: dump_json(value) for field, value in fields.items()}
+        name: {field: json.dumps(value, sort_keys=True) for field, value in fields.items()}
         for name, fields in sections.items()
     }
 
