@@ -31,6 +31,16 @@ def test_what_is_no_url_of_a_server_is_refused(wrong: str) -> None:
         clean_url(wrong)
 
 
-def test_passwords_are_masked() -> None:
-    """A URL in a message shows who, never the password."""
-    assert redacted("redis://me:secret@host:1/2") == "redis://me:***@host:1/2"
+@pytest.mark.parametrize(
+    ("given", "shown"),
+    [
+        ("redis://me:secret@host:1/2", "redis://me:***@host:1/2"),
+        ("redis://:secret@host:1/2", "redis://:***@host:1/2"),
+        ("redis://:se:cr@et@host", "redis://:***@host"),
+        ("unix:///s.sock?db=0&password=secret&x=1", "unix:///s.sock?db=0&password=***&x=1"),
+        ("redis://host:6379/0", "redis://host:6379/0"),
+    ],
+)
+def test_passwords_are_masked(given: str, shown: str) -> None:
+    """A URL in a message shows who, never the password, wherever it stands."""
+    assert redacted(given) == shown

@@ -23,6 +23,10 @@ from sanctum_bus.wire.values import Value
 #: Digits of the greatest `seq`.
 _SEQ_DIGITS = 18
 
+#: The field that names the parked entry for which an entry stands, and the greatest length of an id.
+_REQUEUED_FROM = wire.REQUEUED_FROM.encode()
+_MAX_ID_BYTES = 41
+
 #: Holes that are kept with their ranges; how many events were lost is counted for ever.
 MAX_RANGES = 100
 
@@ -100,7 +104,9 @@ class Changes:
         index: name to the id of the entry that last changed it.
         lines: lines of the seed event log, each with its id.
         batches: lines of the batches stream, each with its id.
+        parked: entries that could not be folded, and were not put back since.
         coverage: counts that changed, as they are now.
+        put_back: ids of parked entries that another entry stands for: they are dead letters no more.
     """
 
     version: str
@@ -110,6 +116,7 @@ class Changes:
     batches: list[tuple[str, Fields]]
     parked: list[Parked]
     coverage: dict[str, int]
+    put_back: list[str]
 
 
 @dataclass(slots=True)
@@ -130,7 +137,8 @@ class Aggregate:
     believed: set[Gap] = field(default_factory=set)
     _lines: list[tuple[str, Fields]] = field(default_factory=list)
     _batches: list[tuple[str, Fields]] = field(default_factory=list)
-    _parked: list[Parked] = field(default_factory=list)
+    _parked: dict[str, Parked] = field(default_factory=dict)
+    _put_back: list[str] = field(default_factory=list)
 
     def feed(self, entry_id: str, entry: Entry) -> None:
         """Take one entry in.
@@ -140,6 +148,7 @@ class Aggregate:
             GapSuspected: the producer's numbers have a hole; the aggregate is of no more use.
         """
         self.version = self.state.at = entry_id
+        self._note_put_back(entry)
         lost = 0
         try:
             numbered = _number(entry)
@@ -172,11 +181,12 @@ class Aggregate:
             dict(state.changed),
             self._lines,
             self._batches,
-            self._parked,
+            list(self._parked.values()),
             self.coverage.take_changes(),
+            self._put_back,
         )
         state.changed.clear()
-        self._lines, self._batches, self._parked = [], [], []
+        self._lines, self._batches, self._parked, self._put_back = [], [], {}, []
         return changes
 
     def _follow(self, producer: str, seq: int) -> int:
@@ -263,7 +273,18 @@ class Aggregate:
 
     def _park(self, entry_id: str, reason: str, entry: Entry) -> None:
         self.counters.parked += 1
-        self._parked.append(Parked(entry_id, reason, entry))
+        self._parked[entry_id] = Parked(entry_id, reason, entry)
+
+    def _note_put_back(self, entry: Entry) -> None:
+        """Note that an entry stands for a parked one, whether it can be folded itself or not.
+
+        The count of parked entries stays: as in `entries`, each entry of the stream is counted by what became of it.
+        """
+        named = entry.get(_REQUEUED_FROM)
+        if named is not None and len(named) <= _MAX_ID_BYTES:
+            parked_id = named.decode("ascii", "replace")
+            self._parked.pop(parked_id, None)
+            self._put_back.append(parked_id)
 
 
 def _decoded(entry_id: str, entry: Entry) -> Event:
@@ -276,7 +297,7 @@ def _decoded(entry_id: str, entry: Entry) -> Event:
 def _number(entry: Entry) -> tuple[str, int] | None:
     """Return an entry's producer and `seq`, or None where it has none or was put back from the dead letters."""
     producer, seq = entry.get(b"producer"), entry.get(b"seq")
-    if producer is None or seq is None or wire.REQUEUED_FROM.encode() in entry:
+    if producer is None or seq is None or _REQUEUED_FROM in entry:
         return None
     if len(producer) > MAX_NAME_BYTES:
         raise Unfit(f"a producer of {len(producer):,} bytes is over the limit of {MAX_NAME_BYTES}")

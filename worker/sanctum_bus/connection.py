@@ -4,6 +4,7 @@ redis-py sends a command again when its reply is lost. A lost reply of a read or
 checkpoint instead, so no client made here retries.
 """
 
+import re
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urlsplit
 
@@ -39,11 +40,12 @@ def clean_url(url: str) -> str:
 
 
 def redacted(url: str) -> str:
-    """Return a URL with its password masked."""
-    parts = urlsplit(url)
-    if not parts.password:
-        return url
-    return url.replace(f":{parts.password}@", ":***@", 1)
+    """Return a URL with its password masked, wherever in it the password stands."""
+    return _PASSWORDS.sub(r"\1***", url)
+
+
+# Between the user's colon and the host's at sign, and in an option.
+_PASSWORDS = re.compile(r"(?i)((?<=//)[^/?#@:]*:|[?&]password=)(?:(?<=:)[^/?#]*(?=@)|(?<==)[^&#]*)")
 
 
 def _options(timeout_s: float) -> dict[str, Any]:

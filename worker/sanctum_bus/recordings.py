@@ -2,9 +2,11 @@
 
 import gzip
 import json
-from collections.abc import Iterator
+import zlib
+from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from sanctum_bus.aggregate import Aggregate, Entry, fold_entries
 from sanctum_bus.errors import BadInput
@@ -26,30 +28,35 @@ class Record(NamedTuple):
     problem: str = ""
 
 
-def read_lines(path: Path) -> Iterator[bytes]:
-    """Yield the lines of a file, gzipped or not.
+def read(path: Path) -> Iterator[Record]:
+    """Yield a record for each line of a recording that is not blank; the path may be a pipe.
 
     Raises:
         BadInput: the file cannot be read.
     """
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == _GZIP_MAGIC
-        with gzip.open(path) if packed else path.open("rb") as lines:
-            yield from lines
-    except (OSError, EOFError) as error:
-        raise BadInput(f"{path}: {error}") from error
+        stream = path.open("rb")
+    except OSError as error:
+        raise BadInput(f"{path} cannot be read: {error}") from error
+    with stream:
+        yield from read_stream(stream, str(path))
 
 
-def read(path: Path) -> Iterator[Record]:
-    """Yield a record for each line of a recording that is not blank.
+def read_stream(stream: BufferedReader, name: str) -> Iterator[Record]:
+    """Yield the records of a stream that can be read only once, standard input say.
 
     Raises:
-        BadInput: the file cannot be read.
+        BadInput: it cannot be read; the message calls it by `name`.
     """
-    for number, line in enumerate(read_lines(path), 1):
-        if line.strip():
-            yield _record(number, line)
+    try:
+        # Only what the stream holds already is looked at: a pipe cannot be wound back.
+        packed = stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
+        lines = cast("Iterable[bytes]", gzip.GzipFile(fileobj=stream) if packed else stream)
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _record(number, line)
+    except (OSError, EOFError, zlib.error) as error:
+        raise BadInput(f"{name} cannot be read: {error}") from error
 
 
 def _record(number: int, line: bytes) -> Record:

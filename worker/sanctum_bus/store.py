@@ -7,22 +7,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-import msgpack
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
+from sanctum_bus import arguments as args
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.aggregate import Aggregate, Changes, Counters, Entry, Parked
+from sanctum_bus.aggregate import Aggregate, Counters, Entry
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
 from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
-from sanctum_bus.snapshot import decode_fields, dump_json, encode_fields
+from sanctum_bus.snapshot import decode_fields, encode_fields
 from sanctum_bus.state import Fields, State
-
-#: Raw fields of a parked entry that are laid out one by one; one that has more is kept as one MessagePack map.
-_MAX_RAW_FIELDS = 1000
 
 
 class Taken(NamedTuple):
@@ -87,7 +84,7 @@ class RunStore:
             None where there is no such run.
 
         Raises:
-            StartOver: a key of the run has the wrong type; somebody has to look at it.
+            StartOver: a key of the run has the wrong type, and somebody has to look at it; or the run is held.
         """
         run = self._run
         names = (
@@ -104,6 +101,8 @@ class RunStore:
         word, *rest = [item.decode() if isinstance(item, bytes) else item for item in reply]
         if word == "gone":
             return None
+        if word == "held":
+            raise StartOver("held", "somebody is just putting another snapshot in its place")
         if word == "wrongtype":
             raise StartOver(
                 "wrongtype", f"{rest[0]} is a {rest[1]}: move it away, it stands where the stream belongs"
@@ -190,17 +189,16 @@ class RunStore:
         version = held.ids[-1] if held.ids else old_version
         arguments: list[Any] = [GROUP, taken.generation, old_version, version, *held.span]
         arguments += [len(held.ids), *held.ids]
-        arguments += _section_arguments(changes)
-        arguments += _counted(encode_fields(_checkpoint(aggregate.counters)))
-        arguments += _counted(encode_fields(changes.coverage))
-        arguments += [*_line_arguments(changes.lines, self._settings.log_lines), self._settings.log_lines]
-        arguments += [
-            *_line_arguments(changes.batches, self._settings.batch_lines),
-            self._settings.batch_lines,
-        ]
-        arguments += _parked_arguments(changes.parked[-self._settings.dead_entries :])
+        arguments += args.sections(changes)
+        arguments += args.counted(encode_fields(args.checkpoint(aggregate.counters)))
+        arguments += args.counted(encode_fields(changes.coverage))
+        arguments += args.lines(changes.lines, self._settings.log_lines)
+        arguments += args.lines(changes.batches, self._settings.batch_lines)
+        arguments += args.counted(changes.put_back)
+        arguments += args.parked(changes.parked, self._settings.dead_entries)
         arguments += [self._settings.dead_entries, self._settings.dead_bytes]
-        arguments += [trim_before, run.changed, _hint(changes, taken, version)]
+        hint = args.hint(list(changes.sections), taken.generation, version) if changes.index else ""
+        arguments += [trim_before, run.changed, hint]
         reply = await self._script("commit", (*names, *section_keys), arguments)
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
@@ -227,53 +225,6 @@ async def run_script(client: Redis, name: str, names: Iterable[str], arguments: 
         return await client.execute_command("EVAL", text, *call)
 
 
-def _counted(flat: list[str]) -> list[Any]:
-    return [len(flat), *flat]
-
-
-def _section_arguments(changes: Changes) -> list[Any]:
-    arguments: list[Any] = [len(changes.sections)]
-    for name, fields in changes.sections.items():
-        arguments += (name, changes.index[name])
-        arguments += [-1] if fields is None else _counted(encode_fields(fields))
-    return arguments
-
-
-def _line_arguments(lines: list[tuple[str, Fields]], cap: int) -> list[Any]:
-    kept = lines[-cap:]
-    arguments: list[Any] = [len(kept)]
-    for line_id, fields in kept:
-        arguments += (line_id, *_counted(encode_fields(fields)))
-    return arguments
-
-
-def _parked_arguments(parked: list[Parked]) -> list[Any]:
-    arguments: list[Any] = [len(parked)]
-    for entry_id, reason, entry in parked:
-        flat: list[Any] = ["source_id", entry_id, "reason", reason]
-        if len(entry) > _MAX_RAW_FIELDS:
-            flat += ("raw", msgpack.packb(dict(entry)))
-        else:
-            for name, value in entry.items():
-                flat += (b"raw." + name, value)
-        arguments += (len(flat), *flat)
-    return arguments
-
-
-def _checkpoint(counters: Counters) -> Fields:
-    return {
-        "schema": SCHEMA_VERSION,
-        "entries": counters.entries,
-        "events": counters.events,
-        "parked": counters.parked,
-        "duplicates": counters.duplicates,
-        "lost": counters.lost,
-        "lost_ranges": counters.lost_ranges,
-        "producers": counters.producers,
-        "closed": counters.closed,
-    }
-
-
 def _counters(checkpoint: Fields) -> Counters:
     return Counters(
         checkpoint.get("entries", 0),
@@ -285,15 +236,3 @@ def _counters(checkpoint: Fields) -> Counters:
         checkpoint.get("producers", {}),
         checkpoint.get("closed", []),
     )
-
-
-def _hint(changes: Changes, taken: Taken, version: str) -> str:
-    if not changes.index:
-        return ""
-    hint = {
-        "schema": SCHEMA_VERSION,
-        "generation": int(taken.generation),
-        "version": version,
-        "sections": list(changes.sections),
-    }
-    return dump_json(hint)

@@ -7,7 +7,8 @@
 --       unacknowledged, the least and the greatest of their ids; then, each with its number in front:
 --       ids to acknowledge; sections (name, id of the change, "-1" if gone or length, fields); checkpoint (flat);
 --       coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
---       parked entries (length, fields), cap in entries, cap in bytes; then id to trim before or "", channel, hint.
+--       source ids of parked entries that were put back; parked entries (length, fields), cap in entries, cap in
+--       bytes; then id to trim before or "", channel, hint.
 -- Returns: "ok", or "refused", which guard, and what was seen. A refused commit has written nothing.
 local SLICE = 4000
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS, 1, 7)
@@ -61,7 +62,7 @@ end
 
 local log_lines, log_cap = take_lines()
 local batch_lines, batch_cap = take_lines()
-local parked = {}
+local put_back, parked = take_span(), {}
 for i = 1, tonumber(take()) do parked[i] = take_span() end
 local dead_cap, dead_bytes, trim_before, channel, hint = take(), tonumber(take()), take(), take(), take()
 
@@ -144,6 +145,11 @@ end
 
 append(log, log_lines, log_cap)
 append(batches, batch_lines, batch_cap)
+if put_back[1] <= put_back[2] and type_of(dead) == 'stream' then
+  local named = {}
+  for i = put_back[1], put_back[2] do named[ARGV[i]] = true end
+  drop_letters(dead, function(source) return named[source] end)
+end
 for _, span in ipairs(parked) do redis.call('XADD', dead, '*', unpack(ARGV, span[1], span[2])) end
 if #parked > 0 then
   redis.call('XTRIM', dead, 'MAXLEN', dead_cap)

@@ -20,3 +20,18 @@ local function stream_info(key)
   for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
   return info
 end
+
+-- Drops the dead letters whose source id is meant.
+local function drop_letters(dead, is_meant)
+  local from = '-'
+  while from do
+    local some = redis.call('XRANGE', dead, from, '+', 'COUNT', 100)
+    for _, letter in ipairs(some) do
+      for i = 1, #letter[2], 2 do
+        local source = letter[2][i] == 'source_id' and letter[2][i + 1]
+        if source and source:match('^%d+-%d+$') and is_meant(source) then redis.call('XDEL', dead, letter[1]) end
+      end
+    end
+    from = #some == 100 and '(' .. some[100][1]
+  end
+end

@@ -6,7 +6,7 @@
 --       entries, schema version
 -- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream lost entries
 --          unread or "", how many entries that were, "1" if there is a stream;  or "gone" where there is neither
---          stream nor checkpoint;  or "wrongtype", a key and its type.
+--          stream nor checkpoint;  or "held";  or "wrongtype", a key and its type.
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS)
 local base, group, owner, innocent, schema = unpack(ARGV)
 
@@ -24,8 +24,10 @@ local function counted(name)
   return tonumber(known[name] or 0) or 0
 end
 
-local now = redis.call('TIME')
-local generation = math.max(now[1] * 1000 + math.floor(now[2] / 1000), counted('generation') + 1)
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+if counted('held_until') > now then return {'held'} end
+local generation = math.max(now, counted('generation') + 1)
 local attempts = counted('attempts') + (innocent == '1' and 0 or 1)
 
 -- A checkpoint is whole when its last commit was, and all that it speaks of is there.
@@ -50,19 +52,22 @@ if not whole then
   version, entries, before = '0-0', 0, 0
 end
 
-local lost_until, lost, added = '', 0, 0
+local lost_until, lost, added, first = '', 0, 0, nil
+local meets_again = not whole and '0-0'
 if source == 'stream' then
   local info = stream_info(events)
   added = info['entries-added']
   -- The stream was replaced: its ids would never be delivered. The state stays, the reading begins anew.
-  if id_less(info['last-generated-id'], version) then version, before = '0-0', entries end
+  local last = info['last-generated-id']
+  if id_less(last, version) then version, before, meets_again = '0-0', entries, last end
+  if not whole then meets_again = last end
   -- A trim leaves no trace but the number of entries ever added; a deletion leaves its greatest id.
-  local first = info['first-entry'] and info['first-entry'][1]
+  first = info['first-entry'] and info['first-entry'][1]
   lost = math.max(0, added - (entries - before) - info['length'])
   if id_less(version, info['max-deleted-entry-id']) then
     lost_until = info['max-deleted-entry-id']
   elseif lost > 0 and (not first or id_less(version, first)) then
-    lost_until = first or info['last-generated-id']
+    lost_until = first or last
   end
 end
 
@@ -84,22 +89,12 @@ forget_after(batches, version)
 -- A new history meets again what was parked and is still in the stream.
 if type_of(dead) ~= 'stream' then
   redis.call('DEL', dead)
-elseif not whole and source == 'stream' then
-  local first = stream_info(events)['first-entry']
-  local from = '-'
-  while first do
-    local some = redis.call('XRANGE', dead, from, '+', 'COUNT', 100)
-    for _, parked in ipairs(some) do
-      from = '(' .. parked[1]
-      for i = 1, #parked[2], 2 do
-        if parked[2][i] == 'source_id' and not id_less(parked[2][i + 1], first[1]) then
-          redis.call('XDEL', dead, parked[1])
-        end
-      end
-    end
-    if #some < 100 then break end
-  end
+elseif first and not whole then
+  drop_letters(dead, function(source) return not id_less(source, first) end)
 end
+
+-- Up to there the stream may hold, unread, the stand-in of an entry that is parked once more: see requeue.lua.
+if meets_again then redis.call('HSET', checkpoint, 'meets_again_until', meets_again) end
 
 generation = string.format('%.0f', generation)
 redis.call('HSET', checkpoint, 'version', version, 'generation', generation, 'owner', owner,

@@ -1,0 +1,71 @@
+"""What the tests of mending share: letters by their source, and a client on which the wire breaks or somebody acts."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import ConnectionError as NoConnection
+
+from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.scripts import script
+from tests.fold.feeding import Entry, entry
+from tests.worker.harness import Side, assert_is_fold
+
+#: What no worker can fold, ever.
+HOPELESS: Entry = {b"type": b"X", b"event": b"\xc1"}
+
+
+def misnumbered(number: int) -> Entry:
+    """An event that parks for its number alone, so that it is folded when it comes back without one."""
+    return entry("BACK", {"n": number}, event_id=f"b{number}", timestamp=float(number), producer="q", seq="x")
+
+
+def letters(side: Side) -> list[str]:
+    """The dead letters, by the ids that their entries had in the stream."""
+    return [fields[b"source_id"].decode() for fields in side.dead()]
+
+
+def assert_is_right(side: Side) -> None:
+    """The snapshot is the fold of the stream, and the letters are what that fold has parked and not met again."""
+    assert_is_fold(side)
+    expected = fold_entries(side.stream()).take_changes().parked
+    assert letters(side) == [parked.entry_id for parked in expected]
+
+
+def counts(side: Side) -> list[int]:
+    """Entries taken in, events folded, entries parked."""
+    return [int(side.checkpoint(name)) for name in ("entries", "events", "parked")]
+
+
+Hook = Callable[[], object]
+
+
+class Hooked(Redis):
+    """A client with which something happens just before or just after a script.
+
+    Args:
+        side: whose server it asks.
+    """
+
+    def __init__(self, side: Side) -> None:
+        super().__init__(connection_pool=side.redis.connection_pool)
+        self._texts = {script(name).text: name for name in ("touch", "requeue", "hold", "replace")}
+        self.before: dict[str, Hook] = {}
+        self.after: dict[str, Hook] = {}
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, with what belongs before and after it; each hook is called once."""
+        name = self._texts.get(args[1], "") if args[0] == "EVAL" else ""
+        self.before.pop(name, _nothing)()
+        reply = cast("Any", super().execute_command(*args, **options))
+        self.after.pop(name, _nothing)()
+        return reply
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def cut() -> None:
+    """The connection breaks."""
+    raise NoConnection("cut by the test")

@@ -1,0 +1,276 @@
+"""The terminal view: it fits, whatever is in it, and it shows what matters."""
+
+import io
+from functools import cache
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from sanctum_bus import recordings
+from sanctum_bus.cli.sections import behind_s, notices_of
+from sanctum_bus.demo_data import demo_recording
+from sanctum_bus.reader import Snapshot
+from sanctum_bus.tui.layout import pages, view
+from sanctum_bus.tui.model import sort_out
+from sanctum_bus.tui.view import Line, View
+
+Sections = dict[str, dict[str, Any]]
+
+SIZES = [(120, 40), (80, 24), (80, 40), (200, 60), (100, 30), (60, 20), (40, 12), (30, 8)]
+
+
+@cache
+def demo_sections() -> Sections:
+    """The sections of the recording that is shipped."""
+    return recordings.fold(recordings.read(demo_recording())).state.sections
+
+
+def with_envs(amount: int, prefix: str = "") -> Sections:
+    """The demo's sections with so many environments."""
+    made: Sections = {"run": demo_sections()["run"]}
+    for name, fields in demo_sections().items():
+        kind, _, rest = name.partition(":")
+        if kind not in {"env", "seed"}:
+            made[prefix + name] = fields
+            continue
+        env_id, colon, slot = rest.partition(":")
+        for copy in range(int(env_id), amount, 4):
+            made[f"{prefix}{kind}:{copy}{colon}{slot}"] = fields
+    return made
+
+
+def drawn(shown: View, width: int, height: int | None) -> list[str]:
+    """The lines of a picture."""
+    out = io.StringIO()
+    screen = Console(width=width, height=height, file=out, color_system=None, force_terminal=False)
+    screen.print(view(shown, width, height, "n/p page  q quit"))
+    return out.getvalue().splitlines()
+
+
+def of(sections: Sections, **more: Any) -> View:
+    """The view of sections."""
+    return View("demo", sort_out(sections), "1-0", 10, **more)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=str)
+@pytest.mark.parametrize("envs", [0, 1, 4, 16, 64, 300])
+def test_it_fits(size: tuple[int, int], envs: int) -> None:
+    """No picture is wider or higher than its terminal, from one environment to hundreds."""
+    width, height = size
+    lines = drawn(of(with_envs(envs), lines=[Line("T", 1.0, 0, 1, "m" * 300)] * 99), width, height)
+
+    assert len(lines) <= height
+    assert max(map(cell_len, lines)) <= width
+
+
+@pytest.mark.parametrize("size", [(120, 40), (80, 40)], ids=str)
+def test_64_environments_are_all_there(size: tuple[int, int]) -> None:
+    """64 environments fit on one page of a common terminal, each with its accuracy and its curve."""
+    width, height = size
+    picture = "\n".join(drawn(of(with_envs(64)), width, height))
+
+    assert pages(sort_out(with_envs(64)).envs, width, height) == 1
+    assert [env for env in range(64) if f" {env} " not in picture] == []
+    assert "48.4" in picture
+
+
+def test_pages_go_round() -> None:
+    """Environments that do not fit are on further pages; after the last one comes the first."""
+    sections = with_envs(300)
+    amount = pages(sort_out(sections).envs, 80, 24)
+    first, second, again = (drawn(of(sections, page=page), 80, 24) for page in (0, 1, amount))
+
+    assert amount > 1
+    assert f"page 1 of {amount}" in "\n".join(first)
+    assert f"page 2 of {amount}" in "\n".join(second)
+    assert again == first
+
+
+def test_what_it_shows() -> None:
+    """Run, policy, batch, environments, seeds by stage, blueprints, the best episode and the log."""
+    line = Line("SEED_CULLED", 1795406632.0, 2, 14, "r0c0 culled (norm)")
+    picture = "\n".join(drawn(of(demo_sections(), lines=[line]), 120, 40))
+
+    for text in (
+        "cifar10_blind",
+        "ended",
+        "16/16",
+        "25/25",
+        "mean acc. 57.0",
+        "update 4",
+        "4.999",
+        "batch 4",
+    ):
+        assert text in picture
+    for text in (
+        "3 degraded",
+        "GERMINATE 34%",
+        "TRAINING   3",
+        "attention",
+        "72.7",
+        "env 2  ep 14  r0c0 culled (norm)",
+    ):
+        assert text in picture
+
+
+def test_the_arms_of_a_comparison() -> None:
+    """Each arm has its environments; policy and batch are those of the arm that is looked at."""
+    sections = with_envs(2, "A/") | with_envs(2, "B/")
+    sections["B/policy"] = sections["B/policy"] | {"updates": 77}
+    run = sort_out(sections)
+
+    assert run.arms == ("A", "B")
+    assert [env.label for env in run.envs] == ["A/0", "A/1", "B/0", "B/1"]
+    assert "update 77" in "\n".join(drawn(of(sections, arm="B"), 120, 40))
+
+
+def test_nothing_is_there_yet() -> None:
+    """A run of which nothing is known yet is a picture too."""
+    picture = "\n".join(drawn(of({}), 80, 24))
+
+    assert "no events" in picture
+    assert "no update yet" in picture
+
+
+def test_what_is_wrong_stands_in_the_last_line() -> None:
+    """Parked and lost events, and notices, are in the last line; a worker that is behind is named."""
+    shown = of({}, parked=3, lost=4, notices=("look here",), behind_s=9.0)
+
+    last = drawn(shown, 120, 24)[-1]
+
+    assert "parked 3" in last
+    assert "lost 4" in last
+    assert "! look here" in last
+    assert "! 9.0 s behind; is a worker there?" in last
+
+
+def test_a_quiet_run() -> None:
+    """A run that has not ended and has had no event for a minute is called quiet."""
+    sections = {"run": {"status": "running", "started_at": 0.0, "last_event_at": 60.0}}
+
+    assert "quiet for 2 min 5 s" in drawn(of(sections, age_s=125.0), 120, 24)[0]
+    assert "running" in drawn(of(sections, age_s=5.0), 120, 24)[0]
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.just(10**400),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+FIELDS = st.dictionaries(
+    st.sampled_from(
+        [
+            *(
+                "status",
+                "inner_epoch",
+                "episodes_completed",
+                "max_epochs",
+                "n_episodes",
+                "devices",
+                "slot_ids",
+                "stage",
+            ),
+            *(
+                "mean_accuracy",
+                "mean_accuracy_history",
+                "accuracy_history",
+                "reward_history",
+                "action_history",
+                "1",
+            ),
+            *(
+                "entropy",
+                "entropy_history",
+                "updates",
+                "val_accuracy",
+                "best_accuracy",
+                "best_accuracy_epoch",
+                "task",
+            ),
+            *(
+                "started_at",
+                "last_event_at",
+                "germinated",
+                "culled",
+                "improvement_sum",
+                "blueprint_id",
+                "batch_idx",
+            ),
+        ]
+    ),
+    VALUES,
+    max_size=8,
+)
+NAMES = st.sampled_from(
+    [
+        *(
+            "run",
+            "policy",
+            "batch",
+            "best",
+            "env:0",
+            "env:1",
+            "env:x",
+            "seed:0:r0c0",
+            "seed:7:a%3Ab",
+            "seed:0",
+            "blueprint:x",
+        ),
+        *(
+            "A/env:0",
+            "A/policy",
+            "A/seed:0:r0c0",
+            "A/blueprint:%1B[1m",
+            "event:T",
+            ":",
+            "/",
+            "env:",
+            "A/B/env:1",
+        ),
+    ]
+)
+
+
+@settings(max_examples=80, deadline=None)
+@given(st.dictionaries(NAMES, FIELDS, max_size=8), VALUES, VALUES)
+def test_any_value_anywhere(sections: Sections, at: Any, env_id: Any) -> None:
+    """Whatever stands in whatever field, the picture is drawn and fits, and nothing in it moves the cursor."""
+    shown = of(sections, lines=[Line("T", at, env_id, at, "x")])
+
+    for width, height in ((120, 40), (60, 16)):
+        lines = drawn(shown, width, height)
+        assert len(lines) <= height
+        assert max(map(cell_len, lines)) <= width
+        assert "\x1b" not in "".join(lines)
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "notice"),
+    [
+        (Snapshot("r", version="torn", generation=1), "a commit died half-way"),
+        (Snapshot("r", last_id="5-0"), "start a worker"),
+        (Snapshot("r", version="5-0", generation=1, last_id="5-0"), ""),
+    ],
+)
+def test_notices(snapshot: Snapshot, notice: str) -> None:
+    """A person is told when a snapshot is not what it seems."""
+    assert notice in " ".join(notices_of(snapshot))
+    assert bool(notices_of(snapshot)) == bool(notice)
+
+
+@pytest.mark.parametrize(
+    ("version", "last_id", "now", "late"),
+    [
+        ("1000-0", "1000-0", 9.0, 0.0),
+        ("1000-0", "5000-0", 5.0, 4.0),
+        ("1000-0", "1001-0", 9.0, pytest.approx(7.999)),
+        ("torn", "5000-0", 9.0, 0.0),
+    ],
+)
+def test_behind(version: str, last_id: str, now: float, late: Any) -> None:
+    """A worker is behind by the time that the newest entry waits, or by what lies between it and the version."""
+    assert behind_s(Snapshot("r", version, 1, last_id=last_id, server_time_s=now)) == late

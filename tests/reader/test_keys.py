@@ -1,0 +1,64 @@
+"""Which keys the reader's commands touch."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from redis.crc import key_slot
+
+from sanctum_bus.keys import RunKeys
+from sanctum_bus.reader import core
+from sanctum_bus.reader.core import Page
+from sanctum_bus.reader.program import Call, Program
+from sanctum_bus.scripts import script
+
+KEYS = RunKeys("r")
+
+
+def asked(program: Program[Any], reply: object) -> list[tuple[str | int, ...]]:
+    """The commands of a program that is answered the same each time."""
+    calls = []
+    try:
+        effect = next(program)
+        while True:
+            assert isinstance(effect, Call)
+            calls.append(effect.args)
+            effect = program.send(reply)
+    except StopIteration:
+        return calls
+
+
+def test_a_view_is_one_command() -> None:
+    """Version, sections and counters come from one script: nothing can happen between them."""
+    reply = [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
+
+    (call,) = asked(core.view(KEYS, None), reply)
+
+    assert call[:3] == ("EVALSHA_RO", script("read").digest, 5)
+
+
+def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:
+    """A cluster's slot on the move refuses the script before its first read."""
+    (call,) = asked(core.view(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"])
+    names = call[3:8]
+
+    assert names == (KEYS.events, KEYS.checkpoint, KEYS.sections, KEYS.coverage, KEYS.none)
+    assert {key_slot(str(name).encode()) for name in names} == {key_slot(b"r")}
+    assert key_slot(f"{call[8]}env:0".encode()) == key_slot(b"r")
+
+
+@pytest.mark.parametrize(
+    ("program", "reply"),
+    [
+        (lambda: core.log(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: core.log(KEYS, Page(newest=1)), [(b"1-0", {})]),
+        (lambda: core.batches(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: core.dead(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: core.seen(KEYS), {b"TICK": b"1"}),
+    ],
+)
+def test_a_list_is_one_command_on_the_runs_slot(program: Callable[[], Program[Any]], reply: object) -> None:
+    """A page costs one command; whether the run exists is asked only where there is nothing."""
+    (call,) = asked(program(), reply)
+
+    assert key_slot(str(call[1]).encode()) == key_slot(b"r")

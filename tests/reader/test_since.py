@@ -1,0 +1,82 @@
+"""What changed since a version: the delta of a view."""
+
+import pytest
+
+from sanctum_bus.errors import BadInput
+from tests.reader.shells import Shell
+from tests.reader.training import RUN, Training, folded, ticks
+
+
+def test_since_carries_what_changed(training: Training, reader: Shell) -> None:
+    """The answer to `since` names all sections and carries those that changed after that version."""
+    with training.folding():
+        training.tick("a")
+        second = training.tick("b")
+        before = folded(reader, second)
+        third = training.tick("b")
+        folded(reader, third)
+
+        news = reader.snapshot(RUN, since=before)
+        same = reader.snapshot(RUN, since=(before.version, before.generation))
+
+    assert news.names == {"run", "event:TICK.a", "event:TICK.b"}
+    assert news.changed == set(news.sections) == {"run", "event:TICK.b"}
+    assert ticks(news.over(before)) == {"a": 1, "b": 2}
+    assert news.sections == same.sections
+
+
+def test_since_the_newest_version_carries_nothing(training: Training, reader: Shell) -> None:
+    """A view that is asked for again without a change costs the names alone."""
+    training.tick()
+    training.fold()
+    before = reader.snapshot(RUN)
+
+    news = reader.snapshot(RUN, since=before)
+
+    assert (news.sections, news.changed, news.names) == ({}, frozenset(), before.names)
+    assert news.over(before).sections == before.sections
+
+
+@pytest.mark.parametrize("since", [("0-1", 1), ("99999999999999-0", 0), ("torn", 0)])
+def test_since_another_history_carries_everything(
+    training: Training, reader: Shell, since: tuple[str, int]
+) -> None:
+    """Another generation, a version that is not reached, or a torn one: nothing may be left out."""
+    training.tick()
+    training.fold()
+    whole = reader.snapshot(RUN)
+
+    version, generation = since
+    news = reader.snapshot(RUN, since=(version, generation or whole.generation))
+
+    assert news.sections == whole.sections
+
+
+def test_a_section_that_went_is_gone(training: Training, reader: Shell) -> None:
+    """A section that ended is in no view, and a view that is put together loses it."""
+    with training.folding():
+        seeded = training.seed("r0c0")
+        before = folded(reader, seeded)
+        started = training.emit("TRAINING_STARTED", {"n_envs": 1})
+        after = folded(reader, started)
+        news = reader.snapshot(RUN, since=before)
+
+    assert "seed:0:r0c0" in before.names
+    assert "seed:0:r0c0" not in after.names
+    assert news.over(before).sections == after.sections
+
+
+def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> None:
+    """Views of two runs are never put together."""
+    training.tick()
+    Training(training.server, "other").tick()
+
+    with pytest.raises(BadInput, match="of run 'other'"):
+        reader.snapshot(RUN, since=reader.snapshot("other"))
+
+
+@pytest.mark.parametrize("version", ["", "x", "1-x", "-1-0", "1--5", " 1-0"])
+def test_since_what_is_no_version_is_refused(reader: Shell, version: str) -> None:
+    """A version is checked before it reaches the server."""
+    with pytest.raises(BadInput, match="no id"):
+        reader.snapshot(RUN, since=(version, 1))

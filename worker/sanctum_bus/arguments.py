@@ -1,0 +1,90 @@
+"""What scripts are told: state, counters, lines and parked entries as flat lists, each with its length in front."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgpack
+
+from sanctum_bus._version import SCHEMA_VERSION
+from sanctum_bus.aggregate import Changes, Counters, Parked
+from sanctum_bus.snapshot import dump_json, encode_fields
+from sanctum_bus.state import Fields
+
+#: Raw fields of a parked entry that are laid out one by one; one that has more is kept as one MessagePack map.
+_MAX_RAW_FIELDS = 1000
+
+#: Stands before the name of a parked entry's own field.
+_RAW = b"raw."
+
+
+def counted(flat: Sequence[Any]) -> list[Any]:
+    """Return a list with its length in front."""
+    return [len(flat), *flat]
+
+
+def sections(changes: Changes) -> list[Any]:
+    """Return the sections that changed: name, id of the change, and the fields or -1 where it has gone."""
+    arguments: list[Any] = [len(changes.sections)]
+    for name, fields in changes.sections.items():
+        arguments += (name, changes.index[name])
+        arguments += [-1] if fields is None else counted(encode_fields(fields))
+    return arguments
+
+
+def lines(given: Sequence[tuple[str, Fields]], cap: int) -> list[Any]:
+    """Return the last lines of a stream: id and fields; then how many the stream keeps."""
+    kept = given[-cap:]
+    arguments: list[Any] = [len(kept)]
+    for line_id, fields in kept:
+        arguments += (line_id, *counted(encode_fields(fields)))
+    return [*arguments, cap]
+
+
+def parked(given: Sequence[Parked], cap: int) -> list[Any]:
+    """Return the last parked entries as they are laid out among the dead letters."""
+    kept = given[-cap:]
+    arguments: list[Any] = [len(kept)]
+    for entry_id, reason, entry in kept:
+        flat: list[Any] = ["source_id", entry_id, "reason", reason]
+        if len(entry) > _MAX_RAW_FIELDS:
+            flat += ("raw", msgpack.packb(dict(entry)))
+        else:
+            for name, value in entry.items():
+                flat += (_RAW + name, value)
+        arguments += counted(flat)
+    return arguments
+
+
+def raw_of(letter: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the entry that a dead letter holds: what `parked` laid out."""
+    packed = letter.get(b"raw")
+    if packed is not None:
+        return dict(msgpack.unpackb(packed))
+    return {name.removeprefix(_RAW): value for name, value in letter.items() if name.startswith(_RAW)}
+
+
+def checkpoint(counters: Counters) -> Fields:
+    """Return the counters as the checkpoint has them."""
+    return {
+        "schema": SCHEMA_VERSION,
+        "entries": counters.entries,
+        "events": counters.events,
+        "parked": counters.parked,
+        "duplicates": counters.duplicates,
+        "lost": counters.lost,
+        "lost_ranges": counters.lost_ranges,
+        "producers": counters.producers,
+        "closed": counters.closed,
+    }
+
+
+def hint(changed: list[str], generation: str, version: str) -> str:
+    """Return what is published after a commit."""
+    return dump_json(
+        {
+            "schema": SCHEMA_VERSION,
+            "generation": int(generation),
+            "version": version,
+            "sections": changed,
+        }
+    )

@@ -1,0 +1,88 @@
+"""The command line: `sanctum`, or `python -m sanctum_bus.cli`.
+
+Exit status: 0 all is well; 1 what was asked for could not be done, and one line on standard error says why; 2 the
+command line is wrong; 130 Ctrl-C.
+"""
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Annotated, Any, cast
+
+import typer
+
+from sanctum_bus._version import __version__
+from sanctum_bus.cli.commands import COMMANDS
+from sanctum_bus.cli.options import PrefixOption, RedisOption, Where, examples
+from sanctum_bus.errors import SanctumError
+
+#: Exit status where what was asked for could not be done.
+FAILED = 1
+
+app = typer.Typer(
+    name="sanctum",
+    no_args_is_help=True,
+    add_completion=False,
+    # Help is made without rich, which takes longer to load than all the rest.
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog=examples(
+        "sanctum demo                                    see it at work",
+        "sanctum server & sanctum worker &               run it",
+        "sanctum publish events.jsonl.gz --run my-run    feed it",
+        "sanctum watch my-run                            look at it",
+    ),
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"sanctum {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _global(
+    ctx: typer.Context,
+    redis: RedisOption = None,
+    prefix: PrefixOption = None,
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+    ] = False,
+) -> None:
+    """Training telemetry as one shared, exact, crash-proof view in Redis."""
+    ctx.obj = Where(redis, prefix)
+
+
+for _command in COMMANDS:
+    app.command(_command.name, epilog=_command.epilog)(cast("Callable[..., Any]", _command.run))
+
+
+def main() -> None:
+    """Run a command and end the process."""
+    status: object = 0
+    try:
+        app(prog_name="sanctum")
+    except SystemExit as end:
+        status = end.code
+    except SanctumError as error:
+        from sanctum_bus.cli.output import complain
+
+        complain(str(error))
+        status = FAILED
+    except BrokenPipeError:
+        status = FAILED
+    sys.exit(_flushed(status))
+
+
+def _flushed(status: object) -> Any:
+    """Return the exit status; a reader that went away, as `head` does, is no reason for a complaint."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still in the buffer would be flushed once more at the end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FAILED
+    return status

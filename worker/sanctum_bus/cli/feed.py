@@ -1,0 +1,95 @@
+"""`publish` and `fold`: recorded telemetry into a run, or folded on the spot."""
+
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from sanctum_bus import recordings
+from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.cli.output import complain, console, print_json
+from sanctum_bus.cli.place import Failed, Place
+from sanctum_bus.cli.replay import losses, publisher_for, replay, settle
+from sanctum_bus.cli.sections import Picture, chosen, print_picture
+from sanctum_bus.cli.source import STDIN, Source, lines_in
+from sanctum_bus.recordings import Record
+
+
+def publish(place: Place, files: list[str], run_id: str, speed: float | None, *, as_json: bool) -> None:
+    """Publish recordings to a run.
+
+    Raises:
+        Failed: not everything arrived.
+        BadInput: a file cannot be read, or the run's name cannot be one.
+    """
+    place.keys(run_id)
+    source, began = Source(files), time.monotonic()
+    publisher = publisher_for(place, run_id)
+    with publisher:
+        for _ in _with_progress(replay(source, publisher, speed), files):
+            pass
+        settle(publisher)
+    stats, seconds = publisher.stats, time.monotonic() - began
+    said = {"run_id": run_id, "seconds": round(seconds, 3), "bad_lines": source.bad}
+    said |= {
+        name: getattr(stats, name) for name in ("emitted", "sent", "dropped", "unconvertible", "rejected")
+    }
+    if as_json:
+        print_json(said)
+    else:
+        bad = f"; {source.bad:,} lines were no events" if source.bad else ""
+        console().print(f"{stats.sent:,} events published to run {run_id} in {seconds:.1f} s{bad}")
+    if losses(stats):
+        raise Failed(f"not everything was published to run {run_id}: {losses(stats)}")
+
+
+def _with_progress(records: Iterator[Record], files: list[str]) -> Iterator[Record]:
+    screen = console(stderr=True)
+    if not screen.is_terminal:
+        yield from records
+        return
+    columns = (TextColumn("publishing"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=screen, transient=True) as progress:
+        task = progress.add_task("publishing", total=lines_in(files))
+        for record in records:
+            progress.advance(task)
+            yield record
+
+
+def fold(files: list[str], patterns: list[str], *, as_json: bool, strict: bool) -> None:
+    """Fold recordings without a server and print what comes of it.
+
+    Raises:
+        BadInput: a file cannot be read, or no section is called so.
+    """
+    source = Source(files)
+    aggregate = recordings.fold(iter(source))
+    changes = aggregate.take_changes()
+    for entry_id, reason, _ in changes.parked:
+        complain(f"event {entry_id.partition('-')[2]} cannot be folded: {reason}")
+    name = "standard input" if files[0] == STDIN else _stem(files[0])
+    picture = _picture(name, aggregate)
+    picture = picture.with_lines([fields for _, fields in changes.lines])
+    sections = chosen(picture.sections, patterns)
+    if as_json:
+        print_json(picture.as_json(sections), strict=strict)
+    else:
+        print_picture(picture, sections if patterns else None)
+
+
+def _picture(name: str, aggregate: Aggregate) -> Picture:
+    counters = aggregate.counters
+    return Picture(
+        run_id=name,
+        version=aggregate.version,
+        sections=aggregate.state.sections,
+        events=counters.events,
+        parked=counters.parked,
+        duplicates=counters.duplicates,
+        lost=sum(counters.lost.values()),
+    )
+
+
+def _stem(name: str) -> str:
+    return Path(name).name.removesuffix(".gz").removesuffix(".jsonl")

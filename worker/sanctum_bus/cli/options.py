@@ -1,0 +1,77 @@
+"""The options that every command knows. Imports nothing heavy: `sanctum --help` is made from this."""
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from sanctum_bus.keys import DEFAULT_PREFIX
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What the global options say of the server; None is not said."""
+
+    redis: str | None = None
+    prefix: str | None = None
+
+
+RedisOption = Annotated[
+    str | None,
+    typer.Option(
+        "--redis",
+        metavar="URL",
+        envvar="SANCTUM_REDIS_URL",
+        help="The server: redis://, rediss:// or unix://. Else the one that `sanctum server` runs, else localhost:6379.",
+        show_default=False,
+    ),
+]
+PrefixOption = Annotated[
+    str | None,
+    typer.Option(
+        "--prefix",
+        metavar="TEXT",
+        envvar="SANCTUM_KEY_PREFIX",
+        help=f"What every key begins with; else {DEFAULT_PREFIX}.",
+        show_default=False,
+    ),
+]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="The run.")]
+FilesArgument = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="FILE...", show_default=False, help="JSON lines, plain or gzipped; `-`: standard input."
+    ),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="JSON for tools.")]
+StrictOption = Annotated[
+    bool,
+    typer.Option(
+        "--strict", help="With --json: NaN and infinities as text, so that any JSON parser takes it."
+    ),
+]
+SpeedOption = Annotated[
+    str, typer.Option("--speed", metavar="N|max", help="Times the recorded pace, or as fast as it goes.")
+]
+
+
+def speed_of(text: str) -> float | None:
+    """Return how many times the recorded pace, None for as fast as it goes.
+
+    Raises:
+        BadParameter: it is neither.
+    """
+    if text == "max":
+        return None
+    try:
+        speed = float(text)
+    except ValueError:
+        speed = 0.0
+    if not 0 < speed < float("inf"):
+        raise typer.BadParameter(f"{text!r} is neither a number above 0 nor `max`", param_hint="--speed")
+    return speed
+
+
+def examples(*lines: str) -> str:
+    """Return the end of a help text; the first character keeps the lines as they are."""
+    return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

@@ -1,0 +1,117 @@
+"""Where a command works: which server, which keys, and what is said when the server cannot be asked."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import redis
+from redis.exceptions import (
+    AuthenticationError,
+    AuthorizationError,
+    BusyLoadingError,
+    NoPermissionError,
+    RedisError,
+    ResponseError,
+)
+from redis.exceptions import ConnectionError as NoConnection
+from redis.exceptions import TimeoutError as TooLate
+
+from sanctum_bus.cli.options import Where
+from sanctum_bus.connection import DEFAULT_URL, connect, redacted
+from sanctum_bus.embedded import running_server
+from sanctum_bus.errors import SanctumError
+from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys
+from sanctum_bus.reader import Reader
+
+
+class Failed(SanctumError):
+    """A command cannot go on. The message says what happened, where, and what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A server and what its keys begin with.
+
+    Args:
+        url: of the server.
+        prefix: what every key begins with.
+        chosen: somebody named the server; otherwise it is the default.
+    """
+
+    url: str
+    prefix: str = DEFAULT_PREFIX
+    chosen: bool = True
+
+    def keys(self, run_id: str) -> RunKeys:
+        """Return the keys of a run."""
+        return RunKeys(run_id, self.prefix)
+
+    @contextmanager
+    def reader(self) -> Iterator[Reader]:
+        """Yield a reader; trouble with the server becomes a sentence."""
+        with self.asking(), Reader(self.url, key_prefix=self.prefix) as reader:
+            yield reader
+
+    @contextmanager
+    def client(self) -> Iterator[redis.Redis]:
+        """Yield a client; trouble with the server becomes a sentence."""
+        with self.asking(), connect(self.url) as client:
+            yield client
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Say in a sentence what is wrong with the server.
+
+        Raises:
+            Failed: the server could not be asked.
+        """
+        try:
+            yield
+        except RedisError as error:
+            raise Failed(sentence(error, redacted(self.url))) from error
+
+
+#: What a person should know of an error of redis-py, and do; the first that fits, so that special ones come first.
+_SENTENCES: tuple[tuple[tuple[type[RedisError], ...], str], ...] = (
+    (
+        (AuthenticationError, AuthorizationError),
+        "the server at {url} refuses the credentials ({error}); correct --redis or SANCTUM_REDIS_URL",
+    ),
+    (
+        (NoPermissionError,),
+        "the server at {url} does not permit it ({error}); grant the right or use another user",
+    ),
+    ((BusyLoadingError,), "the server at {url} is still loading its data; try again in a moment"),
+    (
+        (TooLate,),
+        "the server at {url} does not answer in time ({error}); look whether it is busy, or try again",
+    ),
+    ((NoConnection,), "no server answers at {url} ({error}); start one with: sanctum server"),
+    ((ResponseError,), "the server at {url} refuses: {error}"),
+    ((RedisError,), "the server at {url} cannot be asked: {error}"),
+)
+
+
+def sentence(error: RedisError, url: str) -> str:
+    """Return what a person should know of an error of redis-py, and do."""
+    words = next(words for kinds, words in _SENTENCES if isinstance(error, kinds))
+    return words.format(url=url, error=error)
+
+
+def resolve(where: Where) -> Place:
+    """Return where to work: what the options or the environment say, then the settings file, then what runs here."""
+    url, prefix = where.redis, where.prefix
+    if os.environ.get("SANCTUM_CONFIG"):
+        # Only where it is wanted: loading it takes longer than most commands do.
+        from sanctum_bus.settings import load
+
+        settings = load(redis_url=url, key_prefix=prefix)
+        prefix = settings.key_prefix
+        if "redis_url" in settings.model_fields_set:
+            url = settings.redis_url.get_secret_value()
+    prefix = prefix or DEFAULT_PREFIX
+    if url:
+        return Place(url, prefix)
+    running = running_server()
+    return Place(running or DEFAULT_URL, prefix, chosen=running is not None)

@@ -1,0 +1,50 @@
+"""`watch`: the live view of a run."""
+
+from collections.abc import Sequence
+
+from sanctum_bus.cli.output import console, show
+from sanctum_bus.cli.place import Place
+from sanctum_bus.cli.sections import picture_of, view_of
+from sanctum_bus.cli.signals import until_told
+from sanctum_bus.errors import BadInput
+from sanctum_bus.reader import LogLine, Reader, Snapshot
+from sanctum_bus.tui.layout import view
+from sanctum_bus.tui.live import Looking
+from sanctum_bus.tui.live import watch as draw
+from sanctum_bus.tui.model import Run
+from sanctum_bus.tui.view import View
+
+
+def watch(place: Place, run_id: str | None) -> None:
+    """Draw a run until the person quits; without a name, the run that was active last.
+
+    Raises:
+        BadInput: no run was named and there is none, or this is no terminal.
+    """
+    if not console().is_terminal:
+        raise BadInput("the live view needs a terminal; without one: sanctum show RUN")
+    with place.reader() as reader:
+        looking = Looking(reader, run_id or _newest(reader), picture)
+        with until_told():
+            draw(looking, console(), lambda _: False)
+    leave(looking)
+
+
+def picture(snapshot: Snapshot, lines: Sequence[LogLine], run: Run) -> View:
+    """Return the view of a snapshot, the log's newest lines, and the sections sorted out."""
+    return view_of(picture_of(snapshot, lines), run)
+
+
+def leave(looking: Looking) -> None:
+    """Leave the last picture on the screen."""
+    shown = looking.view()
+    if shown is not None:
+        width, height = console().size
+        show(view(shown, width, height - 1))
+
+
+def _newest(reader: Reader) -> str:
+    found = reader.runs()
+    if not found:
+        raise BadInput("there is no run on this server yet")
+    return found[0].run_id

@@ -1,0 +1,167 @@
+"""The reader for asyncio: carries the programs of `core` out over redis-py."""
+
+import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Any, Self, cast
+
+import redis.asyncio
+from redis.asyncio.client import PubSub
+from redis.client import NEVER_DECODE
+from redis.exceptions import RedisError
+
+from sanctum_bus.connection import connect_async
+from sanctum_bus.coverage import TypeCoverage
+from sanctum_bus.ids import ZERO
+from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys, check_prefix
+from sanctum_bus.reader import core, follow
+from sanctum_bus.reader.core import Page, Since
+from sanctum_bus.reader.program import MOST_HINTS, Call, Effect, Forget, Program, T, Wait, one_of, url_of
+from sanctum_bus.reader.results import BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
+from sanctum_bus.reader.watch import Patience, Watch
+
+
+class AsyncReader:
+    """Reads runs; the same as `Reader`, whose methods say what arguments mean and what is raised.
+
+    What follows a run keeps a connection until it is closed: `contextlib.aclosing` sees to it where a loop may break.
+
+    Args:
+        url: of the server; else $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
+        client: instead of a URL; it stays the caller's, and is not closed.
+        key_prefix: what every key begins with.
+
+    Raises:
+        ConfigurationError: the URL is wrong.
+        BadInput: the prefix is, or both URL and client are given.
+    """
+
+    def __init__(
+        self,
+        url: str | None = None,
+        *,
+        client: redis.asyncio.Redis | None = None,
+        key_prefix: str = DEFAULT_PREFIX,
+    ) -> None:
+        one_of(url, client)
+        self._prefix = check_prefix(key_prefix)
+        self._own = client is None
+        self._client = connect_async(url_of(url)) if client is None else client
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Close the connections, unless the client was given."""
+        if self._own:
+            await self._client.aclose()
+
+    async def runs(self, *, scan: bool = True) -> list[RunInfo]:
+        """Return the runs that there are, the one that was active last first."""
+        return await self._do(core.runs(self._prefix, scan=scan))
+
+    async def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot:
+        """Return one consistent view of a run, in one round trip."""
+        return await self._do(core.snapshot(self._keys(run), since))
+
+    def follow(
+        self, run: str, *, poll_s: float = 1.0, idle_s: float | None = None
+    ) -> AsyncGenerator[Snapshot, None]:
+        """Yield the whole view of a run at once, and again whenever it is another one."""
+        return self._watch(follow.views(self._keys(run), Patience(poll_s, idle_s)))
+
+    async def log(
+        self, run: str, *, after: str = ZERO, count: int = 1000, newest: int | None = None
+    ) -> list[LogLine]:
+        """Return lines of the seed event log, the oldest first."""
+        return await self._do(core.log(self._keys(run), Page(after, count, newest)))
+
+    def follow_log(
+        self, run: str, *, after: str = ZERO, poll_s: float = 1.0, idle_s: float | None = None
+    ) -> AsyncGenerator[LogLine, None]:
+        """Yield the lines of the seed event log after an id, and then each as it comes."""
+        return self._watch(follow.lines(self._keys(run), after, Patience(poll_s, idle_s)))
+
+    async def batches(self, run: str, *, after: str = ZERO, count: int = 5000) -> list[BatchLine]:
+        """Return lines of the curves, one for each batch, the oldest first."""
+        return await self._do(core.batches(self._keys(run), Page(after, count)))
+
+    async def coverage(self, run: str) -> list[TypeCoverage]:
+        """Return which event types and fields were seen, and how often, in the order of names."""
+        return await self._do(core.seen(self._keys(run)))
+
+    async def dead(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadEntry]:
+        """Return entries that could not be folded, the oldest first."""
+        return await self._do(core.dead(self._keys(run), Page(after, count)))
+
+    def _keys(self, run: str) -> RunKeys:
+        return RunKeys(run, self._prefix)
+
+    async def _do(self, program: Program[T], ears: "_Ears | None" = None) -> T:
+        try:
+            effect = next(program)
+            while True:
+                try:
+                    reply = await self._carry_out(effect, ears)
+                except (RedisError, OSError) as error:
+                    effect = program.throw(error)
+                else:
+                    effect = program.send(reply)
+        except StopIteration as end:
+            return cast("T", end.value)
+
+    async def _carry_out(self, effect: Effect, ears: "_Ears | None") -> Any:
+        if isinstance(effect, Call):
+            return await self._client.execute_command(*effect.args, **{NEVER_DECODE: True})
+        if isinstance(effect, Forget):
+            return await self._client.connection_pool.disconnect(inuse_connections=False)
+        if ears is not None and effect.channel:
+            return await ears.wait(effect)
+        return await asyncio.sleep(effect.seconds)
+
+    async def _watch(self, watch: Watch[T]) -> AsyncGenerator[T, None]:
+        async with aclosing(_Ears(self._client)) as ears:
+            while found := await self._do(watch.next(), ears):
+                for one in found:
+                    yield one
+
+
+class _Ears:
+    """One follower's subscription, made when it first waits."""
+
+    def __init__(self, client: redis.asyncio.Redis) -> None:
+        self._client = client
+        self._pubsub: PubSub | None = None
+
+    async def wait(self, effect: Wait) -> bool:
+        """Return whether something came; all that did is taken, for one look serves for it."""
+        try:
+            pubsub = await self._subscribed(effect)
+            heard = await pubsub.get_message(timeout=effect.seconds) is not None
+            for _ in range(MOST_HINTS):
+                if await pubsub.get_message() is None:
+                    break
+        except (RedisError, OSError):
+            await self.aclose()
+            raise
+        return heard
+
+    async def aclose(self) -> None:
+        """End the subscription."""
+        pubsub, self._pubsub = self._pubsub, None
+        if pubsub is not None:
+            await pubsub.aclose()
+
+    async def _subscribed(self, effect: Wait) -> PubSub:
+        if effect.anew:
+            await self.aclose()
+        if self._pubsub is None:
+            self._pubsub = self._client.pubsub()
+            await self._pubsub.ssubscribe(effect.channel)
+        return self._pubsub

@@ -1,0 +1,280 @@
+"""What the reader asks, and what it makes of the answers; nothing here does I/O."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
+
+import msgpack
+from redis.exceptions import NoScriptError, ResponseError
+
+from sanctum_bus import coverage, ids, keys
+from sanctum_bus.connection import refuse_old
+from sanctum_bus.coverage import TypeCoverage
+from sanctum_bus.errors import BadInput, UnknownRun
+from sanctum_bus.ids import ZERO
+from sanctum_bus.keys import RunKeys
+from sanctum_bus.reader.program import Program, ask
+from sanctum_bus.reader.results import TORN, BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
+from sanctum_bus.scripts import script
+from sanctum_bus.snapshot import decode_fields
+
+#: Keys that one step of a SCAN looks at.
+_SCAN_STEP = 1000
+
+#: What a raw field of a parked entry is called: this, and its name.
+_RAW = b"raw."
+
+_ID = re.compile(rb"[0-9]{1,20}(?:-[0-9]{1,20})?")
+
+Since: TypeAlias = Snapshot | tuple[str, int]
+Entries: TypeAlias = list[tuple[str, dict[bytes, bytes]]]
+
+
+class Page(NamedTuple):
+    """Which entries of a stream are wanted.
+
+    Args:
+        after: those with greater ids.
+        limit: how many at most, the oldest of them.
+        newest: instead of `limit`: the newest of them.
+    """
+
+    after: str = ZERO
+    limit: int = 1000
+    newest: int | None = None
+
+
+def runs(prefix: str, *, scan: bool) -> Program[list[RunInfo]]:
+    """Return the runs that there are, the one that was active last first; with `scan` also unregistered streams."""
+    reply = yield from ask("ZRANGE", keys.runs(prefix), 0, -1, "WITHSCORES")
+    # RESP2 has members and scores in turn, RESP3 has pairs.
+    pairs = reply if reply and isinstance(reply[0], list | tuple) else _pairs(reply)
+    active = {_text(name): float(score) / 1000 for name, score in pairs}
+    streams = (yield from _scanned(prefix)) if scan else set()
+    found = [RunInfo(name, at) for name, at in active.items() if _is_run_id(name)]
+    found += [RunInfo(name) for name in streams - active.keys()]
+    return sorted(found, key=lambda run: (-(run.last_activity or 0), run.run_id))
+
+
+def _is_run_id(name: str) -> bool:
+    try:
+        keys.check_run_id(name)
+    except BadInput:
+        return False
+    return True
+
+
+def _scanned(prefix: str) -> Program[set[str]]:
+    cursor, found = 0, set()
+    while True:
+        cursor, names = yield from ask(
+            "SCAN", cursor, "MATCH", keys.events_pattern(prefix), "COUNT", _SCAN_STEP, "TYPE", "stream"
+        )
+        found |= {keys.run_of_events_key(_text(name), prefix) for name in names}
+        if not int(cursor):
+            return {name for name in found if name is not None}
+
+
+def snapshot(run: RunKeys, since: Since | None) -> Program[Snapshot]:
+    """Return the view of a run.
+
+    Raises:
+        UnknownRun: there is no such run.
+        BadInput: `since` is no version, or a view of another run.
+        ServerTooOld: the server lacks read-only scripts.
+    """
+    found = yield from view(run, since)
+    if found is None:
+        raise unknown(run)
+    return found
+
+
+def view(run: RunKeys, since: Since | None) -> Program[Snapshot | None]:
+    """Return the view of a run, or None where there is no such run."""
+    text, digest = script("read")
+    names = (run.events, run.checkpoint, run.sections, run.coverage, run.none)
+    rest = (len(names), *names, run.base, *_since_arguments(run, since), "")
+    try:
+        reply = yield from ask("EVALSHA_RO", digest, *rest)
+    except NoScriptError:
+        reply = yield from ask("EVAL_RO", text, *rest)
+    except ResponseError as error:
+        if not str(error).lower().startswith("unknown command"):
+            raise
+        raise refuse_old(error, (yield from ask("INFO", "server"))) from None
+    return _snapshot_of(run.run_id, reply)
+
+
+def _since_arguments(run: RunKeys, since: Since | None) -> tuple[str, str | int]:
+    if isinstance(since, Snapshot):
+        if since.run_id != run.run_id:
+            raise BadInput(f"`since` is a view of run {since.run_id!r}, not of {run.run_id!r}")
+        since = (since.version, since.generation)
+    if since is None or since[0] == TORN:
+        return "", ""
+    return checked_id(since[0]), since[1]
+
+
+def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
+    known, index, _, last_id, seconds, microseconds, _, *flat = reply
+    if not known and not last_id:
+        return None
+    checkpoint = decode_fields(known)
+    version = checkpoint.get("version", ZERO)
+    now = int(seconds) + int(microseconds) / 1e6
+    sections = {_text(name): decode_fields(fields) for name, fields in _pairs(flat)}
+    return Snapshot(
+        run_id,
+        version,
+        checkpoint.get("generation", 0),
+        checkpoint.get("schema", 0),
+        now,
+        None if version in {ZERO, TORN} else max(0.0, now - ids.milliseconds(version) / 1000),
+        sections,
+        frozenset(_text(name) for name, changed in _pairs(index) if not changed.startswith(b"-")),
+        frozenset(sections),
+        _text(last_id),
+        str(checkpoint.get("owner", "")),
+        **{name: checkpoint[name] for name in _COUNTERS if name in checkpoint},
+        closed=frozenset(checkpoint.get("closed", ())),
+    )
+
+
+_COUNTERS = ("events", "parked", "duplicates", "lost", "lost_ranges", "producers")
+
+
+def entries(run: RunKeys, key: str, page: Page) -> Program[Entries]:
+    """Return entries of one of a run's streams, the oldest first.
+
+    Raises:
+        UnknownRun: there is nothing, and no such run.
+        BadInput: the page cannot be.
+    """
+    after = f"({checked_id(page.after)}"
+    if page.newest is None:
+        found = yield from ask("XRANGE", key, after, "+", "COUNT", _positive(page.limit))
+    else:
+        found = yield from ask("XREVRANGE", key, "+", after, "COUNT", _positive(page.newest))
+        found = found[::-1]
+    if not found:
+        yield from must_exist(run)
+    return texts(found)
+
+
+def texts(found: list[tuple[bytes, dict[bytes, bytes]]]) -> Entries:
+    """Return entries as redis-py gives them, with ids as text."""
+    return [(_text(entry_id), fields) for entry_id, fields in found]
+
+
+def log(run: RunKeys, page: Page) -> Program[list[LogLine]]:
+    """Return lines of the seed event log."""
+    return log_lines((yield from entries(run, run.log, page)))
+
+
+def log_lines(found: Entries) -> list[LogLine]:
+    """Return entries of the log as lines."""
+    return [_log_line(entry_id, _decoded(flat)) for entry_id, flat in found]
+
+
+def _log_line(entry_id: str, fields: dict[str, Any]) -> LogLine:
+    return LogLine(
+        entry_id,
+        fields.get("type", ""),
+        fields.get("at"),
+        fields.get("env_id"),
+        fields.get("slot_id"),
+        fields.get("blueprint_id"),
+        fields.get("episode"),
+        fields.get("message", ""),
+        fields.get("data", {}),
+        fields.get("lost", 0),
+    )
+
+
+def batches(run: RunKeys, page: Page) -> Program[list[BatchLine]]:
+    """Return lines of the curves."""
+    lines = []
+    for entry_id, flat in (yield from entries(run, run.batches, page)):
+        fields = _decoded(flat)
+        lines.append(BatchLine(entry_id, fields.pop("at", None), fields.pop("group_id", ""), fields))
+    return lines
+
+
+def dead(run: RunKeys, page: Page) -> Program[list[DeadEntry]]:
+    """Return parked entries."""
+    found = yield from entries(run, run.dead, page)
+    return [
+        DeadEntry(entry_id, _text(flat.get(b"source_id", b"")), _text(flat.get(b"reason", b"")), _raw(flat))
+        for entry_id, flat in found
+    ]
+
+
+def _raw(flat: dict[bytes, bytes]) -> dict[str, bytes]:
+    packed = flat.get(b"raw")
+    raw: dict[bytes, bytes] = {} if packed is None else msgpack.unpackb(packed)
+    raw |= {name.removeprefix(_RAW): value for name, value in flat.items() if name.startswith(_RAW)}
+    return {name.decode("utf-8", "backslashreplace"): value for name, value in raw.items()}
+
+
+def seen(run: RunKeys) -> Program[list[TypeCoverage]]:
+    """Return which types and fields were seen, and how often.
+
+    Raises:
+        UnknownRun: there is nothing, and no such run.
+    """
+    counts = yield from ask("HGETALL", run.coverage)
+    if not counts:
+        yield from must_exist(run)
+    return coverage.report(_decoded(counts))
+
+
+def must_exist(run: RunKeys) -> Program[None]:
+    """Return if there is such a run: asked for only where an answer was empty.
+
+    Raises:
+        UnknownRun: there is none.
+    """
+    if not (yield from ask("EXISTS", run.events, run.checkpoint)):
+        raise unknown(run)
+
+
+def unknown(run: RunKeys) -> UnknownRun:
+    """Return the error for a run that is not there."""
+    return UnknownRun(f"there is no run {run.run_id!r} on this server; `sanctum runs` lists what there is")
+
+
+def checked_id(entry_id: str) -> str:
+    """Return an id that the server takes.
+
+    Raises:
+        BadInput: it is none.
+    """
+    if not is_id(entry_id.encode()):
+        raise BadInput(f"{entry_id!r} is no id of a stream, like 1700000000000-0")
+    milliseconds, sequence = ids.parse(entry_id)
+    return f"{milliseconds}-{sequence}"
+
+
+def is_id(text: bytes) -> bool:
+    """Whether a text is an id, which `torn` is not."""
+    return _ID.fullmatch(text) is not None
+
+
+def _positive(count: int) -> int:
+    if count < 1:
+        raise BadInput(f"a count of {count} asks for nothing: it must be 1 or more")
+    return count
+
+
+def _pairs(flat: Iterable[Any]) -> Iterator[tuple[Any, Any]]:
+    items = iter(flat)
+    return zip(items, items, strict=True)
+
+
+def _decoded(fields: Mapping[bytes, bytes]) -> dict[str, Any]:
+    return decode_fields(chain.from_iterable(fields.items()))
+
+
+def _text(raw: bytes) -> str:
+    return raw.decode("utf-8", "replace")

@@ -1,0 +1,290 @@
+"""Folding a run anew: the whole stream up to the snapshot's version, in this process, while the old snapshot stays.
+
+The worker that owns the run goes on meanwhile. Only for the switch is the run held still: its owner is fenced, nobody
+takes it over for a moment, what it committed last is folded too, and one script puts the new snapshot in the place of
+the old one, with the version unchanged. Then the owner takes the run over again by itself, and goes on from there.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import redis
+from redis.exceptions import ResponseError
+
+from sanctum_bus import arguments as args
+from sanctum_bus.admin import must_exist, run_script
+from sanctum_bus.aggregate import Aggregate, Changes, Entry, Gap, Parked, Spoiled
+from sanctum_bus.errors import NotNow
+from sanctum_bus.ids import ZERO, parse
+from sanctum_bus.keys import RunKeys
+from sanctum_bus.settings import Settings
+from sanctum_bus.snapshot import encode_fields
+from sanctum_bus.state import Fields, State
+
+#: Entries that are read at once.
+_PAGE = 1000
+
+#: How long the run is held still, in ms, each time that it is said.
+_HOLD_MS = 5000
+
+#: How often it is tried where the stream is trimmed, or the run taken over, at the wrong moment.
+_TRIES = 5
+
+
+class Rebuilt(NamedTuple):
+    """What a rebuild brought.
+
+    Args:
+        missing: entries that the stream no longer had.
+    """
+
+    generation: int
+    version: str
+    entries: int
+    events: int
+    parked: int
+    lost: dict[str, int]
+    missing: int
+
+
+class _Again(Exception):
+    """The ground moved. The caller begins anew."""
+
+
+class _AnyGap(set[Gap]):
+    """What believes every gap: entries that are read as a range have not been skipped by anybody."""
+
+    def __contains__(self, _gap: object) -> bool:
+        return True
+
+
+def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partial: bool = False) -> Rebuilt:
+    """Fold a run's stream from its first entry, and put the result in the place of its snapshot.
+
+    Args:
+        client: of the server.
+        run: the run.
+        settings: those of the workers: the limits have a part in what is folded.
+        partial: do so even where the stream was trimmed; what it no longer has is counted as lost.
+
+    Raises:
+        UnknownRun: there is no such run.
+        NotNow: there is no stream or no whole snapshot, the stream was trimmed, or the run does not hold still.
+        RedisError: the server could not be asked; the snapshot is either the old one or the new one.
+    """
+    must_exist(client, run)
+    poison: dict[str, str] = {}
+    tries = 0
+    while tries < _TRIES:
+        try:
+            return _Rebuild(client, run, settings, poison).work(partial=partial)
+        except Spoiled as error:
+            poison[error.entry_id] = error.why
+        except _Again:
+            tries += 1
+    raise NotNow(f"run {run.run_id} did not hold still in {_TRIES} attempts: try again, or stop its workers")
+
+
+@dataclass(slots=True)
+class _Source:
+    """The stream, read page by page. Whoever folds it trims it, too: what goes before it was read is noticed.
+
+    Args:
+        missing: entries that it had lost when it was first looked at.
+        deleted: the greatest id that had been deleted by then.
+        first: id of the first entry that was there.
+        cursor: id of the last entry that was read.
+        entries: how many were read.
+    """
+
+    client: redis.Redis
+    run: RunKeys
+    missing: int = 0
+    deleted: str = ZERO
+    first: str = ""
+    cursor: str = ZERO
+    entries: int = 0
+
+    def begin(self) -> None:
+        """Look at what there is."""
+        info = self._checked(self.client.pipeline().xinfo_stream(self.run.events))[0]
+        self.missing = info["entries-added"] - info["length"]
+        self.deleted = info["max-deleted-entry-id"].decode()
+        self.first = info["first-entry"][0].decode() if info["first-entry"] else ""
+
+    def page(self, until: str) -> list[tuple[str, Entry]]:
+        """Return the next entries up to an id."""
+        pipeline = self.client.pipeline(transaction=True)
+        pipeline.xinfo_stream(self.run.events)
+        pipeline.xrange(self.run.events, min=f"({self.cursor}", max=until, count=_PAGE)
+        info, rows = self._checked(pipeline)
+        first, deleted = info["first-entry"], info["max-deleted-entry-id"].decode()
+        trimmed = info["entries-added"] - info["length"] > self.missing + self.entries
+        if trimmed and (not first or _less(self.cursor, first[0].decode())):
+            raise _Again
+        if deleted != self.deleted and _less(self.cursor, deleted):
+            raise _Again
+        if rows:
+            self.cursor, self.entries = rows[-1][0].decode(), self.entries + len(rows)
+        return [(entry_id.decode(), entry) for entry_id, entry in rows]
+
+    def _checked(self, pipeline: Any) -> list[Any]:
+        try:
+            return cast("list[Any]", pipeline.execute())
+        except ResponseError as error:
+            if "no such key" not in str(error):
+                raise
+            raise NotNow(
+                f"the stream of run {self.run.run_id} is gone: its snapshot is all that is left of it"
+            ) from None
+
+
+class _Rebuild:
+    """One attempt."""
+
+    def __init__(self, client: redis.Redis, run: RunKeys, settings: Settings, poison: dict[str, str]) -> None:
+        self._client = client
+        self._run = run
+        self._settings = settings
+        self._source = _Source(client, run)
+        self._aggregate = Aggregate(State(max_envs=settings.max_envs), poison=poison, believed=_AnyGap())
+        self._index: dict[str, str] = {}
+        self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_lines)
+        self._batches: deque[tuple[str, Fields]] = deque(maxlen=settings.batch_lines)
+        self._parked: dict[str, Parked] = {}
+        self._parked_bytes = 0
+
+    def work(self, *, partial: bool) -> Rebuilt:
+        """Fold all there is, and switch."""
+        version = self._version()
+        self._source.begin()
+        self._check_whole(version, partial=partial)
+        while not self._advance(version):
+            pass
+        # While that was folded the owner went on; the run is held still for what is left after this.
+        version = self._version()
+        while not self._advance(version):
+            pass
+        while True:
+            generation, version = self._hold()
+            if self._advance(version):
+                return self._switch(generation, version)
+
+    def _version(self) -> str:
+        version = cast("bytes | None", self._client.hget(self._run.checkpoint, "version")) or b""
+        return self._whole(version.decode())
+
+    def _whole(self, version: str) -> str:
+        if version in {"", ZERO, "torn"}:
+            raise NotNow(
+                f"run {self._run.run_id} has no whole snapshot: a worker folds it from its first entry by itself"
+            )
+        return version
+
+    def _hold(self) -> tuple[str, str]:
+        held = run_script(self._client, "hold", (self._run.checkpoint, self._run.none), _HOLD_MS)
+        generation, version = [item.decode() for item in held] or ["", ""]
+        return generation, self._whole(version)
+
+    def _check_whole(self, version: str, *, partial: bool) -> None:
+        source, run_id = self._source, self._run.run_id
+        if not source.first or _less(version, source.first):
+            raise NotNow(f"the stream of run {run_id} holds nothing any more of what was folded")
+        if not source.missing:
+            return
+        if not partial:
+            raise NotNow(
+                f"the stream of run {run_id} was trimmed: {source.missing:,} entries are gone, the first that is left is "
+                f"{source.first}; with --partial it is folded from there, and what is missing is counted as lost"
+            )
+        lost_until = source.first if source.deleted == ZERO else source.deleted
+        self._aggregate.note_trimmed(lost_until, source.missing)
+
+    def _advance(self, version: str) -> bool:
+        """Fold one page; return whether that was all up to the version."""
+        if _less(version, self._source.cursor):
+            raise _Again
+        page = self._source.page(version)
+        for entry_id, entry in page:
+            self._aggregate.feed(entry_id, entry)
+        self._collect(self._aggregate.take_changes())
+        return len(page) < _PAGE
+
+    def _collect(self, changes: Changes) -> None:
+        self._index |= changes.index
+        self._lines += changes.lines
+        self._batches += changes.batches
+        for source_id in changes.put_back:
+            self._forget(source_id)
+        for parked in changes.parked:
+            self._parked[parked.entry_id] = parked
+            self._parked_bytes += _size(parked)
+        while len(self._parked) > self._settings.dead_entries or (
+            self._parked_bytes > self._settings.dead_bytes and len(self._parked) > 1
+        ):
+            self._forget(next(iter(self._parked)))
+
+    def _forget(self, source_id: str) -> None:
+        parked = self._parked.pop(source_id, None)
+        if parked is not None:
+            self._parked_bytes -= _size(parked)
+
+    def _switch(self, generation: str, version: str) -> Rebuilt:
+        run, source, counters = self._run, self._source, self._aggregate.counters
+        sections = self._aggregate.state.sections
+        names = (
+            run.events,
+            run.checkpoint,
+            run.sections,
+            run.coverage,
+            run.log,
+            run.batches,
+            run.dead,
+            run.none,
+        )
+        arguments = [run.base, generation, version, source.first, source.missing, *self._contents()]
+        arguments += [run.changed, args.hint(list(sections), generation, version)]
+        section_keys = [run.section(name) for name in sections]
+        reply = run_script(self._client, "replace", (*names, *section_keys), *arguments)
+        if reply[0] != b"ok":
+            raise _Again
+        return Rebuilt(
+            int(generation),
+            version,
+            counters.entries,
+            counters.events,
+            counters.parked,
+            counters.lost,
+            source.missing,
+        )
+
+    def _contents(self) -> list[Any]:
+        aggregate, settings = self._aggregate, self._settings
+        changes = Changes(
+            aggregate.version,
+            dict(aggregate.state.sections),
+            self._index,
+            list(self._lines),
+            list(self._batches),
+            list(self._parked.values()),
+            aggregate.coverage.counts,
+            [],
+        )
+        return [
+            *args.sections(changes),
+            *args.counted(encode_fields(args.checkpoint(aggregate.counters))),
+            *args.counted(encode_fields(changes.coverage)),
+            *args.lines(changes.lines, settings.log_lines),
+            *args.lines(changes.batches, settings.batch_lines),
+            *args.parked(changes.parked, settings.dead_entries),
+            settings.dead_entries,
+        ]
+
+
+def _size(parked: Parked) -> int:
+    return sum(map(len, parked.entry.values()))
+
+
+def _less(one: str, other: str) -> bool:
+    return parse(one) < parse(other)
