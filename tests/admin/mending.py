@@ -57,7 +57,7 @@ class Hooked(Redis):
         """Send a command, with what belongs before and after it; each hook is called once."""
         name = self._texts.get(args[1], "") if args[0] == "EVAL" else ""
         self.before.pop(name, _nothing)()
-        reply = cast("Any", super().execute_command(*args, **options))
+        reply = cast("Any", super()).execute_command(*args, **options)
         self.after.pop(name, _nothing)()
         return reply
 

@@ -315,8 +315,9 @@ def _line_fields(line: Line, lost: int) -> Fields:
 
 
 def _batch_line(event: Event) -> Fields:
-    group = {"group_id": event.group_id} if event.group_id else {}
-    return {"at": event.timestamp, **group, **event.data}
+    own = {"at": event.timestamp} | ({"group_id": event.group_id} if event.group_id else {})
+    emitted = {f"emitted.{name}" if name in own else name: value for name, value in event.data.items()}
+    return own | emitted
 
 
 def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
