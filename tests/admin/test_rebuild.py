@@ -216,6 +216,57 @@ def test_too_late_for_the_switch(server: Server) -> None:
     assert_is_right(side)
 
 
+def test_taken_over_before_the_switch(server: Server) -> None:
+    """A15: an owner that came in between is never left with a state that is not the snapshot's: it is fenced first."""
+    side = _folded(server)
+    client = Hooked(side)
+
+    def come_between() -> None:
+        side.redis.hdel(side.keys.checkpoint, "held_until")
+        assert _take(server) == "taken"
+        taken.append(int(side.checkpoint("generation")))
+
+    taken: list[int] = []
+    client.before["replace"] = come_between
+
+    built = rebuild_run(client, side.keys, settings_of(server))
+
+    assert built.generation == int(side.checkpoint("generation")) > taken[0]
+
+
+def test_rolled_back_before_the_switch(server: Server) -> None:
+    """A failover that takes the version back makes the rebuild begin anew: state and version belong together."""
+    side = side_of(server)
+    ids = side.add(story())
+    drain(server)
+    client = Hooked(side)
+    client.before["hold"] = lambda: side.redis.hset(side.keys.checkpoint, "version", ids[3])
+
+    built = rebuild_run(client, side.keys, settings_of(server))
+
+    assert (built.version, built.entries) == (ids[3], 4)
+    assert_is_fold(side, side.stream()[:4])
+    drain(server)
+    assert_is_right(side)
+
+
+@pytest.mark.parametrize("page", [1, 2, 1000])
+def test_what_was_put_back_stays_put_back(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
+    """A9: a rebuild parks the original and meets its stand-in: no letter comes back, whatever pages it reads."""
+    monkeypatch.setattr(module, "_PAGE", page)
+    side = _folded(server, misnumbered(1), HOPELESS)
+    requeue(side.redis, side.keys, None)
+    drain(server)
+    before = _view(side)
+
+    _rebuild(server, side)
+
+    # What is parked anew is a letter anew; those of the story and the hopeless one are there once.
+    assert _view(side) == before
+    assert_is_right(side)
+    assert len(letters(side)) == 3
+
+
 def test_a_stand_in_that_is_unread(server: Server) -> None:
     """A9: what was put back and not yet folded is not put back once more when the rebuild parks its original again."""
     side = _folded(server, misnumbered(1))

@@ -7,7 +7,7 @@ import pytest
 from sanctum_bus import rebuild as module
 from sanctum_bus.errors import NotNow
 from sanctum_bus.rebuild import rebuild_run
-from tests.admin.mending import Hooked, assert_is_right
+from tests.admin.mending import Hook, Hooked, assert_is_right
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
 from tests.worker.harness import Side, drain, settings_of, side_of
@@ -75,15 +75,18 @@ def test_what_was_told_is_not_told_again(server: Server) -> None:
     assert '"entries":3' in side.checkpoint("lost_ranges").removeprefix(told[:-1])
 
 
-def test_trimmed_while_it_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("hand", "gone"), [(_trim, 4), (_delete, 2), (_cap, 7)])
+def test_trimmed_while_it_is_read(
+    server: Server, monkeypatch: pytest.MonkeyPatch, hand: Any, gone: int
+) -> None:
     """What goes before it was read is noticed: the whole is refused."""
     monkeypatch.setattr(module, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)
 
-    with pytest.raises(NotNow, match="6 entries are gone"):
-        rebuild_run(_Trimming(side, ids[6]), side.keys, settings_of(server))
+    with pytest.raises(NotNow, match=f"{gone} entries are gone"):
+        rebuild_run(_Trimming(side, lambda: hand(side, ids)), side.keys, settings_of(server))
 
     assert side.checkpoint("entries") == "10"
 
@@ -96,7 +99,12 @@ def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.Monkey
     drain(server)
     side.redis.xtrim(side.keys.events, minid=ids[1], approximate=False)
 
-    built = rebuild_run(_Trimming(side, ids[6]), side.keys, settings_of(server), partial=True)
+    built = rebuild_run(
+        _Trimming(side, lambda: side.redis.xtrim(side.keys.events, maxlen=4, approximate=False)),
+        side.keys,
+        settings_of(server),
+        partial=True,
+    )
 
     assert (built.missing, built.entries) == (6, 4)
     assert_is_right(side)
@@ -110,7 +118,7 @@ def test_trimmed_behind_the_reader(server: Server, monkeypatch: pytest.MonkeyPat
     drain(server)
     sections = side.sections()
 
-    built = rebuild_run(_Trimming(side, ids[4]), side.keys, settings_of(server))
+    built = rebuild_run(_Trimming(side, lambda: _trim(side, ids)), side.keys, settings_of(server))
 
     assert (built.missing, built.entries, built.lost) == (0, 10, {})
     assert side.sections() == sections
@@ -123,18 +131,17 @@ class _Trimming(Hooked):
 
     Args:
         side: the run.
-        until: the id of the entry that is the first then.
+        trim: what is done then.
     """
 
-    def __init__(self, side: Side, until: str) -> None:
+    def __init__(self, side: Side, trim: Hook) -> None:
         super().__init__(side)
-        self._side = side
-        self._until = until
+        self._trim = trim
         self._pipelines = 0
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
         """Open a pipeline: the first one looks at the stream, the second one reads a page, the third one the next."""
         self._pipelines += 1
         if self._pipelines == 3:
-            self._side.redis.xtrim(self._side.keys.events, minid=self._until, approximate=False)
+            self._trim()
         return super().pipeline(*args, **options)

@@ -70,6 +70,20 @@ def test_cut_at_any_moment(server: Server, name: str, when: str) -> None:
     assert_is_right(side)
 
 
+def test_two_at_once(server: Server) -> None:
+    """A9: of two who put the same letter back at the same moment one finds it gone; it is folded once."""
+    side, (source,) = _parked(server, misnumbered(1))
+    client = Hooked(side)
+    client.before["requeue"] = lambda: admin.requeue(side.redis, side.keys, [source])
+
+    late = admin.requeue(client, side.keys, [source])
+    drain(server)
+
+    assert (late.done, late.missing) == ({}, [source])
+    assert len(_stand_ins(side, source)) == 1
+    assert_is_right(side)
+
+
 def test_parked_again(server: Server) -> None:
     """What cannot be folded is parked each time anew with the fields that it had at first; nothing nests."""
     side, (source,) = _parked(server, HOPELESS)

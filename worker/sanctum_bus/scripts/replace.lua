@@ -50,7 +50,7 @@ redis.call('DEL', index, coverage, log, batches)
 if type_of(dead) ~= 'stream' then
   redis.call('DEL', dead)
 else
-  drop_letters(dead, function(source) return not (id_less(source, first) or id_less(version, source)) end)
+  drop_letters(dead, function(source) return not id_less(source, first) end)
 end
 
 for i = 1, tonumber(take()) do
