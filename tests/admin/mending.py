@@ -7,9 +7,11 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
 from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.rebuild import Rebuilt, rebuild_run
 from sanctum_bus.scripts import script
 from tests.fold.feeding import Entry, entry
-from tests.worker.harness import Side, assert_is_fold
+from tests.servers import Server
+from tests.worker.harness import Side, assert_is_fold, drain, settings_of, side_of, story
 
 #: What no worker can fold, ever.
 HOPELESS: Entry = {b"type": b"X", b"event": b"\xc1"}
@@ -38,6 +40,44 @@ def counts(side: Side) -> list[int]:
 
 
 Hook = Callable[[], object]
+
+
+_COUNTERS = (
+    "version",
+    "entries",
+    "events",
+    "parked",
+    "duplicates",
+    "lost",
+    "lost_ranges",
+    "producers",
+    "closed",
+)
+
+
+def view(side: Side) -> dict[str, Any]:
+    """All of a snapshot that does not depend on who made it."""
+    return {
+        "sections": side.sections(),
+        "log": side.lines(side.keys.log),
+        "batches": side.lines(side.keys.batches),
+        "coverage": side.coverage(),
+        "dead": side.dead(),
+        "counters": {name: side.checkpoint(name) for name in _COUNTERS},
+    }
+
+
+def rebuild(server: Server, side: Side, *, partial: bool = False, **given: object) -> Rebuilt:
+    """Rebuild the run, with the settings of its workers."""
+    return rebuild_run(side.redis, side.keys, settings_of(server, **given), partial=partial)
+
+
+def folded(server: Server, *more: Entry) -> Side:
+    """A run with all that a run can have, folded."""
+    side = side_of(server)
+    side.add([entry("OLD", {"a": 1}), *story(), *story()[2:4], *story(first=12), *more])
+    drain(server)
+    return side
 
 
 class Hooked(Redis):

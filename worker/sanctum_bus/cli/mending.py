@@ -7,27 +7,29 @@ import typer
 from sanctum_bus.cli.options import JsonOption, RunArgument, Where
 
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+IdsArgument = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="[ID...]",
+        show_default=False,
+        help="With --requeue or --drop: which, by the first column of the list; or all.",
+    ),
+]
+RequeueOption = Annotated[
+    bool, typer.Option("--requeue", help="Put them back into the stream, each once; a worker folds them.")
+]
+DropOption = Annotated[
+    bool, typer.Option("--drop", help="Drop them for good. A rebuild may find them again.")
+]
 
 
 def dead(
     ctx: typer.Context,
     run: RunArgument,
-    ids: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="[ID...]",
-            show_default=False,
-            help="With --requeue or --drop: which, by the first column of the list; or all.",
-        ),
-    ] = None,
+    ids: IdsArgument = None,
     *,
-    requeue: Annotated[
-        bool,
-        typer.Option("--requeue", help="Put them back into the stream, each once; a worker folds them."),
-    ] = False,
-    drop: Annotated[
-        bool, typer.Option("--drop", help="Drop them for good. A rebuild may find them again.")
-    ] = False,
+    requeue: RequeueOption = False,
+    drop: DropOption = False,
     yes: YesOption = False,
     as_json: JsonOption = False,
 ) -> None:
