@@ -5,7 +5,8 @@ from typing import Any
 
 import msgpack
 
-from sanctum_bus.aggregate import Aggregate, Counters, Parked
+from sanctum_bus.accounts import Counters, Parked
+from sanctum_bus.aggregate import Aggregate
 
 Fields = dict[str, Any]
 Entry = dict[bytes, bytes]

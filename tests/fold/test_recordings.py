@@ -14,7 +14,8 @@ import pytest
 
 from sanctum_bus import coverage
 from sanctum_bus import recordings as package_recordings
-from sanctum_bus.aggregate import Aggregate, Changes
+from sanctum_bus.accounts import Changes
+from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.catalog import names
 from tests.recordings import Raw, Recording, entry_of, recordings, timestamp_of
 

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 
+from sanctum_bus.accounts import Entry as AnyEntry
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.aggregate import Entry as AnyEntry
 from sanctum_bus.store import RunStore, Taken
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server

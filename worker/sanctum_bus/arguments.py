@@ -6,7 +6,7 @@ from typing import Any
 import msgpack
 
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.aggregate import Changes, Counters, Parked
+from sanctum_bus.accounts import Changes, Counters, Parked
 from sanctum_bus.snapshot import dump_json, encode_fields
 from sanctum_bus.state import Fields
 

@@ -13,8 +13,9 @@ import redis
 from redis.exceptions import ResponseError
 
 from sanctum_bus import arguments as args
+from sanctum_bus.accounts import Changes, Entry, Gap, Parked
 from sanctum_bus.admin import must_exist, run_script
-from sanctum_bus.aggregate import Aggregate, Changes, Entry, Gap, Parked, Spoiled
+from sanctum_bus.aggregate import Aggregate, Spoiled
 from sanctum_bus.errors import NotNow
 from sanctum_bus.ids import ZERO, parse
 from sanctum_bus.keys import RunKeys

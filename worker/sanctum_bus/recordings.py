@@ -8,7 +8,8 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any, NamedTuple, cast
 
-from sanctum_bus.aggregate import Aggregate, Entry, fold_entries
+from sanctum_bus.accounts import Entry
+from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.errors import BadInput
 from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.encode import encode_event

@@ -12,16 +12,17 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from enum import Enum
 
 import structlog
 from redis.exceptions import RedisError
 
-from sanctum_bus.aggregate import Aggregate, Gap, GapSuspected, Spoiled
+from sanctum_bus.accounts import Gap
+from sanctum_bus.aggregate import Aggregate, GapSuspected, Spoiled
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import Held, RunStore, Taken
+from sanctum_bus.trouble import Trouble, pause_s, trouble_of
 
 _log = structlog.get_logger()
 
@@ -30,10 +31,6 @@ _SUSPECT_ATTEMPTS = 3
 
 #: Take-overs without a commit after which the first entry is parked unread.
 _GUILTY_ATTEMPTS = 5
-
-#: Back-off after trouble, in seconds: the first, and the longest.
-_FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
 
 #: Failures in a row after which a drain gives up: nobody waits for it to heal by itself.
 _DRAIN_FAILURES = 8
@@ -49,36 +46,6 @@ _READ_BYTES = 32 << 20
 
 #: Commits that are remembered for trimming: places to trim at, evenly apart.
 _MARKS = 4096
-
-
-class Trouble(Enum):
-    """Why a run is started over, and what that says about its entries."""
-
-    TRANSIENT = "the server could not be asked; the entries are innocent"
-    REFUSED = "a commit was refused or the group was gone; the entries are innocent"
-    POISONED = "an entry could not be folded; it is parked next time"
-
-
-def trouble_of(error: BaseException) -> Trouble | None:
-    """Return what kind of trouble an error is, or None for one that is a defect of the worker."""
-    if isinstance(error, Spoiled):
-        return Trouble.POISONED
-    if isinstance(error, StartOver):
-        return Trouble.REFUSED
-    # The cluster's errors of redis-py are no RedisErrors, and its time-outs are both.
-    if isinstance(error, RedisError | OSError | TimeoutError) or type(error).__module__.startswith("redis."):
-        return Trouble.TRANSIENT
-    return None
-
-
-def pause_s(failures: int, jitter: float) -> float:
-    """Return how long to wait before the next attempt.
-
-    Args:
-        failures: attempts that failed in a row, from 1.
-        jitter: 0 to 1; spreads workers that failed together.
-    """
-    return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
 
 
 async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:

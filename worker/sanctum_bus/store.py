@@ -12,7 +12,8 @@ from redis.exceptions import NoScriptError, ResponseError
 
 from sanctum_bus import arguments as args
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.aggregate import Aggregate, Counters, Entry
+from sanctum_bus.accounts import Counters, Entry
+from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys

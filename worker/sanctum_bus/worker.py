@@ -18,9 +18,10 @@ from sanctum_bus.connection import connect_async, redacted
 from sanctum_bus.directory import Directory
 from sanctum_bus.errors import BadInput, ConfigurationError
 from sanctum_bus.keys import RunKeys, is_run_id
-from sanctum_bus.run_loop import RunLoop, trouble_of
+from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
+from sanctum_bus.trouble import trouble_of
 
 _log = structlog.get_logger()
 

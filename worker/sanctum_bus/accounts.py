@@ -1,0 +1,81 @@
+"""What is counted of a run, and what one commit has to write of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from sanctum_bus.state import Fields
+
+#: Holes that are kept with their ranges; how many events were lost is counted for ever.
+MAX_RANGES = 100
+
+#: Producers of which the last `seq` is kept: those seen last.
+MAX_PRODUCERS = 1000
+
+Entry = Mapping[bytes, bytes]
+
+
+class Gap(NamedTuple):
+    """A hole in a producer's numbers: `seq` came after `last`."""
+
+    producer: str
+    last: int
+    seq: int
+
+
+class Parked(NamedTuple):
+    """An entry that could not be folded."""
+
+    entry_id: str
+    reason: str
+    entry: Entry
+
+
+@dataclass(slots=True)
+class Counters:
+    """What a checkpoint counts.
+
+    Args:
+        entries: stream entries taken in, whatever became of them.
+        events: events folded.
+        parked: entries parked.
+        duplicates: entries skipped because they had been folded before.
+        lost: events that never arrived, by reason.
+        lost_ranges: where they are missing, the last 100 holes: by producer and `seq`, or by id where the stream was
+            trimmed before it was read.
+        producers: last `seq` by producer, the producer seen last at the end.
+        closed: producers that said goodbye.
+    """
+
+    entries: int = 0
+    events: int = 0
+    parked: int = 0
+    duplicates: int = 0
+    lost: dict[str, int] = field(default_factory=dict)
+    lost_ranges: list[Fields] = field(default_factory=list)
+    producers: dict[str, int] = field(default_factory=dict)
+    closed: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Changes:
+    """What one commit has to write.
+
+    Args:
+        sections: name to the section as it is now, or None where it has gone.
+        index: name to the id of the entry that last changed it.
+        lines: lines of the seed event log, each with its id.
+        batches: lines of the batches stream, each with its id.
+        parked: entries that could not be folded, and were not put back since.
+        coverage: counts that changed, as they are now.
+        put_back: ids of parked entries that another entry stands for: they are dead letters no more.
+    """
+
+    version: str
+    sections: dict[str, Fields | None]
+    index: dict[str, str]
+    lines: list[tuple[str, Fields]]
+    batches: list[tuple[str, Fields]]
+    parked: list[Parked]
+    coverage: dict[str, int]
+    put_back: list[str]
