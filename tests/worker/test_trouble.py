@@ -168,7 +168,7 @@ def test_a_run_in_trouble_keeps_no_other_from_being_drained(
     valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P22, P33: a key of another type where a stream belongs is told, and the runs after it are folded all the same."""
-    monkeypatch.setattr("sanctum_bus.run_loop._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("sanctum_bus.trouble._FIRST_PAUSE_S", 0.001)
     side, broken = side_of(valkey, "z"), side_of(valkey, "a")
     side.add(story())
     broken.redis.set(broken.keys.events, "x")
