@@ -121,10 +121,9 @@ class RunLoop:
     async def follow(self, stop: asyncio.Event) -> None:
         """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
         while not stop.is_set():
-            folded = await self._turn_or_recover(stop)
-            if folded == 0 and await self._falls_asleep():
-                return
-            if folded == 0:
+            if await self._try(self._turn, stop) == 0:
+                if await self._try(self._falls_asleep, stop):
+                    return
                 await self._idle(stop)
         await self._give_up()
 
@@ -135,25 +134,25 @@ class RunLoop:
             StartOver, RedisError: the trouble that did not go away in a few attempts.
         """
         while not stop.is_set():
-            if await self._turn_or_recover(stop, give_up_after=_DRAIN_FAILURES) == 0:
+            if await self._try(self._turn, stop, give_up_after=_DRAIN_FAILURES) == 0:
                 return
 
-    async def _turn_or_recover(self, stop: asyncio.Event, *, give_up_after: float = math.inf) -> int | None:
-        """Return how many entries were committed, or None after trouble."""
+    async def _try(
+        self, step: Callable[[], Awaitable[int]], stop: asyncio.Event, *, give_up_after: float = math.inf
+    ) -> int | None:
+        """Take a step and return what it returns, or None after trouble: then the run is started over."""
         try:
-            folded = await self._turn()
+            done = await step()
         except Exception as error:
             trouble = trouble_of(error)
             if trouble is None or self._failures >= give_up_after:
                 raise
             await self._start_over(error, trouble, stop)
             return None
-        if folded:
-            self._active_at = time.monotonic()
         if self._failures:
             _log.info("recovered", run=self.run_id, failures=self._failures)
             self._failures, self._kind = 0, ""
-        return folded
+        return done
 
     async def _turn(self) -> int:
         """Read, fold and commit once; 0 where there was nothing to read."""
@@ -170,6 +169,7 @@ class RunLoop:
         self._poison.clear()
         self._believed.clear()
         if held.ids:
+            self._active_at = time.monotonic()
             await self._touch()
         return len(held.ids)
 

@@ -15,16 +15,19 @@ _PENALTIES = frozenset({"PUNISHMENT", "AUTO_CULL_PENALTY"})
 _FAMILIES = ("GERMINATE", "FOSSILIZE", "CULL", "PRUNE")
 
 #: Fields of a step that say what the policy decided, and why; they stay in `reward.` too.
-_DECISION = (
-    "action_name",
-    "action_slot",
-    "action_confidence",
-    "value_estimate",
-    "slot_states",
-    "alternatives",
-    "host_accuracy",
-    "total_reward",
-)
+_DECISION = {
+    name: f"decision.{name}"
+    for name in (
+        "action_name",
+        "action_slot",
+        "action_confidence",
+        "value_estimate",
+        "slot_states",
+        "alternatives",
+        "host_accuracy",
+        "total_reward",
+    )
+}
 
 _STEP = route("REWARD_COMPUTED", prefix="reward.")
 _PENALTY = route("REWARD_COMPUTED", prefix="penalty.")
@@ -39,7 +42,8 @@ def reward_computed(scope: Scope, event: Event) -> None:
     stored_names(_STEP, tuple(data))
     env = active_env(scope, env_id)
     if action in _PENALTIES:
-        _drop_prefix(env, "penalty.")
+        for name in [name for name in env if name.startswith("penalty.")]:
+            del env[name]
         capture(env, data, _PENALTY)
         env["penalties"] = count(env["penalties"], action)
     else:
@@ -63,8 +67,11 @@ def _take_step(env: Fields, event: Event, action: str | None, total: float | Non
     if data.get("ab_group"):
         env["cohort"] = data["ab_group"]
     if data.get("action_confidence") is not None:
-        _drop_prefix(env, "decision.")
-        env.update({f"decision.{name}": data[name] for name in _DECISION if name in data})
+        for name, stored in _DECISION.items():
+            if name in data:
+                env[stored] = data[name]
+            else:
+                env.pop(stored, None)
 
 
 def normalised(action: str) -> str:
@@ -73,8 +80,3 @@ def normalised(action: str) -> str:
         if action.startswith(family + "_"):
             return family
     return action
-
-
-def _drop_prefix(env: Fields, prefix: str) -> None:
-    for name in [name for name in env if name.startswith(prefix)]:
-        del env[name]

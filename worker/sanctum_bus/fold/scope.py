@@ -11,7 +11,7 @@ from sanctum_bus.wire.decode import Event
 _PLAIN_GROUPS = frozenset({None, "", "default"})
 
 
-@dataclass(slots=True, frozen=True)
+@dataclass(slots=True)
 class Scope:
     """The sections that one event may touch.
 

@@ -68,7 +68,7 @@ local dead_cap, dead_bytes, trim_before, channel, hint = take(), tonumber(take()
 
 -- Check: the fence, and the version that the fold started from.
 if type_of(checkpoint) ~= 'hash' then return refused('checkpoint', type_of(checkpoint)) end
-local known = redis.call('HMGET', checkpoint, 'generation', 'version', 'covered')
+local known = redis.call('HMGET', checkpoint, 'generation', 'version', 'covered', 'indexed')
 if known[1] ~= generation then return refused('generation', known[1]) end
 if known[2] ~= old_version then return refused('version', known[2]) end
 
@@ -105,6 +105,7 @@ for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {bat
   if kind ~= 'none' and kind ~= row[2] then return refused('wrongtype', row[1]) end
 end
 if redis.call('HLEN', coverage) ~= (tonumber(known[3] or 0) or 0) then return refused('coverage', known[3]) end
+if redis.call('HLEN', index) ~= (tonumber(known[4] or 0) or 0) then return refused('index', known[4]) end
 for i = 1, #names, SLICE do
   local listed = redis.call('HMGET', index, unpack(names, i, math.min(i + SLICE - 1, #names)))
   for j = 1, math.min(SLICE, #names - i + 1) do
@@ -124,15 +125,14 @@ end
 -- Mark. Whatever fails from here on leaves a run that says so.
 redis.call('HSET', checkpoint, 'version', 'torn')
 
--- Write. Sections as wholes, so that nothing of an older record can stay in one.
+-- Write. The index first: by it a new history finds what a commit that died has left. Sections as wholes, so that
+-- nothing of an older record can stay in one.
+for _, section in ipairs(sections) do
+  redis.call('HSET', index, section.name, (section.gone and '-' or '') .. section.id)
+end
 for _, section in ipairs(sections) do
   redis.call('DEL', section.key)
-  if section.gone then
-    redis.call('HSET', index, section.name, '-' .. section.id)
-  else
-    call_sliced('HSET', section.key, section.fields)
-    redis.call('HSET', index, section.name, section.id)
-  end
+  if not section.gone then call_sliced('HSET', section.key, section.fields) end
 end
 call_sliced('HSET', coverage, covered)
 

@@ -6,10 +6,11 @@
 -- Returns: 1 if it was given up, 0 if it is not the caller's any more, or there is something to read.
 local events, checkpoint, index = unpack(KEYS)
 if type_of(checkpoint) ~= 'hash' then return 0 end
-local known = redis.call('HMGET', checkpoint, 'generation', 'version')
+local known = redis.call('HMGET', checkpoint, 'generation', 'version', 'indexed')
 if known[1] ~= ARGV[1] then return 0 end
 if ARGV[2] == '1' then
   if type_of(events) == 'stream' and stream_info(events)['last-generated-id'] ~= known[2] then return 0 end
+  if redis.call('HLEN', index) ~= (tonumber(known[3] or 0) or 0) then return 0 end
   local names = redis.call('HGETALL', index)
   for i = 1, #names, 2 do
     if names[i + 1]:sub(1, 1) == '-' then redis.call('HDEL', index, names[i]) end
