@@ -185,13 +185,15 @@ class Oracle:
     def unread(self, run_id: str) -> str:
         """Say what of a run is not folded yet, or ""."""
         stream, run = self._stream(run_id), RunKeys(run_id)
-        if stream is None:
-            return ""
         checkpoint = self._model.keys.get(run.checkpoint.encode(), {})
         version = checkpoint.get(b"version", b"0-0") if isinstance(checkpoint, dict) else b"of the wrong type"
+        if stream is None:
+            # Nothing can be unread, but a commit may have died and its owner not come back yet.
+            return f"{run_id}: torn" if version == b"torn" else ""
         group = stream.groups.get(GROUP.encode())
         if not version[:1].isdigit() or any(one > parse_id(version) for one in stream.ids):
             return f"{run_id}: version {version!r}, the stream goes to {show_id(stream.last)!r}"
-        if group is not None and group.pending:
+        # What a hand has read of a run that sleeps waits for its next owner, and harms nobody.
+        if group is not None and group.pending and checkpoint.get(b"owner"):
             return f"{run_id}: pending {sorted(group.pending)}"
         return ""

@@ -208,7 +208,7 @@ class RunStore:
         """Say that nobody owns the run any more; to sleep only if nothing is unread. Return whether it was done."""
         run = self._run
         names = (run.events, run.checkpoint, run.sections, run.none)
-        return bool(await self._script("sleep", names, (taken.generation, int(asleep))))
+        return bool(await self._script("sleep", names, (taken.generation, int(asleep), GROUP)))
 
     async def _script(self, name: str, names: Iterable[str], arguments: Iterable[Any]) -> Any:
         return await run_script(self._client, name, names, arguments)
