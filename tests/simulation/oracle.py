@@ -193,7 +193,8 @@ class Oracle:
         group = stream.groups.get(GROUP.encode())
         if not version[:1].isdigit() or any(one > parse_id(version) for one in stream.ids):
             return f"{run_id}: version {version!r}, the stream goes to {show_id(stream.last)!r}"
-        # What a hand has read of a run that sleeps waits for its next owner, and harms nobody.
-        if group is not None and group.pending and checkpoint.get(b"owner"):
-            return f"{run_id}: pending {sorted(group.pending)}"
+        # What a hand has read again of what is folded waits for the next owner, and harms nobody.
+        ahead = [one for one in group.pending if one > parse_id(version)] if group is not None else []
+        if ahead:
+            return f"{run_id}: pending {sorted(ahead)}"
         return ""
