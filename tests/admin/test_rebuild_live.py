@@ -20,8 +20,8 @@ ROUNDS = 5
 
 
 @contextmanager
-def _published(server: Server) -> Iterator[threading.Event]:
-    """A publisher at work; what is yielded is set by whoever wants it to end."""
+def _published(server: Server) -> Iterator[None]:
+    """A publisher at work; at the end it has sent all that it will ever send."""
     enough = threading.Event()
 
     def publish() -> None:
@@ -38,7 +38,7 @@ def _published(server: Server) -> Iterator[threading.Event]:
     thread = threading.Thread(target=publish)
     thread.start()
     try:
-        yield enough
+        yield
     finally:
         enough.set()
         thread.join()
@@ -56,18 +56,17 @@ def test_under_a_worker_at_work(server: Server, workers: int) -> None:
     with ExitStack() as stack:
         for _ in range(workers):
             stack.enter_context(worker_process(server, keep_events=1_000_000))
-        enough = stack.enter_context(_published(server))
-        wait_until(lambda: int(side.checkpoint("entries") or 0) > 3002, "the worker is at work")
         generations = []
-        for _ in range(ROUNDS):
-            built = rebuild_run(side.redis, side.keys, settings_of(server))
-            generations.append(built.generation)
-            wait_until(
-                lambda mine=built.generation: int(side.checkpoint("generation")) > mine,  # type: ignore[misc]
-                "the owner has taken over again",
-            )
-            wait_until(lambda: _is_put_back(side), "the letters can be put back")
-        enough.set()
+        with _published(server):
+            wait_until(lambda: int(side.checkpoint("entries") or 0) > 3002, "the worker is at work")
+            for _ in range(ROUNDS):
+                built = rebuild_run(side.redis, side.keys, settings_of(server))
+                generations.append(built.generation)
+                wait_until(
+                    lambda mine=built.generation: int(side.checkpoint("generation")) > mine,  # type: ignore[misc]
+                    "the owner has taken over again",
+                )
+                wait_until(lambda: _is_put_back(side), "the letters can be put back")
         wait_until(lambda: _is_folded(side), "all is folded")
 
     assert generations == sorted(set(generations))
@@ -87,12 +86,12 @@ def test_a_worker_that_trims(server: Server) -> None:
     """A stream that its worker trims all the time is rebuilt in part, and the worker goes on without a loss."""
     side = side_of(server)
     first = side.add(plain(3000))[0]
-    with worker_process(server, keep_events=100), _published(server) as enough:
-        wait_until(lambda: side.stream()[0][0] != first, "the worker has trimmed")
-        for _ in range(ROUNDS):
-            built = rebuild_run(side.redis, side.keys, settings_of(server), partial=True)
-            assert built.missing > 0
-        enough.set()
+    with worker_process(server, keep_events=100):
+        with _published(server):
+            wait_until(lambda: side.stream()[0][0] != first, "the worker has trimmed")
+            for _ in range(ROUNDS):
+                built = rebuild_run(side.redis, side.keys, settings_of(server), partial=True)
+                assert built.missing > 0
         wait_until(lambda: _is_folded(side), "all is folded")
 
     info = side.redis.xinfo_stream(side.keys.events)

@@ -176,19 +176,24 @@ class RunKeys:
         return self.base + "none"
 
     @property
-    def fixed(self) -> tuple[str, ...]:
-        """The keys that every run has, the index of sections and the key that never exists first."""
+    def written(self) -> tuple[str, ...]:
+        """The keys that a commit may write besides sections, as the scripts number them."""
         return (
-            self.sections,
-            self.none,
             self.events,
             self.checkpoint,
+            self.sections,
             self.coverage,
             self.log,
             self.batches,
             self.dead,
-            self.producers,
+            self.none,
         )
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """Every key that a run may have besides sections, the index of sections and the key that never exists first."""
+        rest = [key for key in self.written if key not in (self.sections, self.none)]
+        return (self.sections, self.none, *rest, self.producers)
 
     def section(self, name: str) -> str:
         """The key of one section."""

@@ -234,20 +234,10 @@ class _Rebuild:
     def _switch(self, generation: str, version: str) -> Rebuilt:
         run, source, counters = self._run, self._source, self._aggregate.counters
         sections = self._aggregate.state.sections
-        names = (
-            run.events,
-            run.checkpoint,
-            run.sections,
-            run.coverage,
-            run.log,
-            run.batches,
-            run.dead,
-            run.none,
-        )
         arguments = [run.base, generation, version, source.first, source.missing, *self._contents()]
         arguments += [run.changed, args.hint(list(sections), generation, version)]
         section_keys = [run.section(name) for name in sections]
-        reply = run_script(self._client, "replace", (*names, *section_keys), *arguments)
+        reply = run_script(self._client, "replace", (*run.written, *section_keys), *arguments)
         if reply[0] != b"ok":
             raise _Again
         return Rebuilt(

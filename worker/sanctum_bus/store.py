@@ -88,17 +88,9 @@ class RunStore:
             StartOver: a key of the run has the wrong type, and somebody has to look at it; or the run is held.
         """
         run = self._run
-        names = (
-            run.events,
-            run.checkpoint,
-            run.sections,
-            run.coverage,
-            run.log,
-            run.batches,
-            run.dead,
-            run.none,
+        reply = await self._script(
+            "takeover", run.written, (run.base, GROUP, owner, int(innocent), SCHEMA_VERSION)
         )
-        reply = await self._script("takeover", names, (run.base, GROUP, owner, int(innocent), SCHEMA_VERSION))
         word, *rest = [item.decode() if isinstance(item, bytes) else item for item in reply]
         if word == "gone":
             return None
@@ -177,16 +169,6 @@ class RunStore:
         changes = aggregate.take_changes()
         section_keys = [self._run.section(name) for name in changes.sections]
         run = self._run
-        names = (
-            run.events,
-            run.checkpoint,
-            run.sections,
-            run.coverage,
-            run.log,
-            run.batches,
-            run.dead,
-            run.none,
-        )
         version = held.ids[-1] if held.ids else old_version
         arguments: list[Any] = [GROUP, taken.generation, old_version, version, *held.span]
         arguments += [len(held.ids), *held.ids]
@@ -200,7 +182,7 @@ class RunStore:
         arguments += [self._settings.dead_entries, self._settings.dead_bytes]
         hint = args.hint(list(changes.sections), taken.generation, version) if changes.index else ""
         arguments += [trim_before, run.changed, hint]
-        reply = await self._script("commit", (*names, *section_keys), arguments)
+        reply = await self._script("commit", (*run.written, *section_keys), arguments)
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
 
