@@ -180,4 +180,6 @@ def test_draining_one_run(run: Run) -> None:
     states = {one["run_id"]: one["state"] for one in run.good("runs", "--json").json_lines}
     assert states == {run.id: "ended", "other": "not folded"}
     assert missing.status == 1
-    assert missing.err.splitlines()[-1] == "sanctum: no such run: nosuch"
+    assert missing.err.splitlines()[-1] == (
+        "sanctum: no such run: nosuch; `sanctum runs` lists what there is on this server"
+    )

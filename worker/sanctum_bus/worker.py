@@ -109,7 +109,9 @@ class Worker:
             }
             missing = only - found
             if missing:
-                raise BadInput(f"no such run: {', '.join(sorted(missing))}")
+                raise BadInput(
+                    f"no such run: {', '.join(sorted(missing))}; `sanctum runs` lists what there is on this server"
+                )
             failed = [error for run_id in sorted(only or found) if (error := await self._drained(run_id))]
             if failed:
                 raise failed[0]
