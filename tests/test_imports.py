@@ -22,6 +22,7 @@ ROOMS = (
     "coverage",
     "snapshot",
     "accounts",
+    "sequence",
     "aggregate",
     "connection",
     "settings",

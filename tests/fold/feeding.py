@@ -21,10 +21,12 @@ def entry(event_type: str, data: Any = None, **envelope: Any) -> Entry:
     Args:
         event_type: the emitted type.
         data: the event's fields.
-        envelope: keys of the event map; `producer` and `seq` become fields of the entry, as on the wire.
+        envelope: keys of the event map; `producer`, `seq` and `dropped` become fields of the entry, as on the wire.
     """
     fields = {
-        name.encode(): str(envelope.pop(name)).encode() for name in ("producer", "seq") if name in envelope
+        name.encode(): str(envelope.pop(name)).encode()
+        for name in ("producer", "seq", "dropped")
+        if name in envelope
     }
     body = {"v": 1, **envelope, "data": {} if data is None else data}
     return {b"type": event_type.encode(), b"event": msgpack.packb(body), **fields}

@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from tests.fold.feeding import FIRST_SECOND, Run
+from sanctum_bus.aggregate import Aggregate
+from tests.fold.feeding import FIRST_SECOND, Run, entry
 
 
 def test_a_line() -> None:
@@ -160,3 +161,58 @@ def test_a_loss_is_a_field_of_the_line() -> None:
     assert len(run.lines()) == 1
     assert run.lines()[0][1]["type"] == "SEED_GERMINATED"
     assert run.lines()[0][1]["lost"] == 4
+
+
+def test_what_the_publisher_dropped_is_told_apart() -> None:
+    """Where the entry has no line of its own, the line says what was lost and what of it the publisher dropped."""
+    run = Run()
+
+    run.event("OTHER", {}, producer="p", seq=8, dropped=3)
+
+    (_, line), *more = run.lines()
+    assert more == []
+    assert (line["type"], line["lost"], line["dropped"]) == ("_lost", 7, 3)
+    assert line["message"] == (
+        "7 events of this producer before this one were lost; 3 of them its publisher dropped"
+    )
+
+
+def test_a_loss_before_an_entry_that_parks() -> None:
+    """An entry that cannot be folded reveals a loss as well; the line bears its id and the id's time."""
+    run = Run()
+
+    entry_id = run.raw({b"type": b"OTHER", b"event": b"\xc1", b"producer": b"p", b"seq": b"3"})
+
+    assert [(line_id, line["lost"], line["at"]) for line_id, line in run.lines()] == [(entry_id, 2, 0.001)]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "shown"), [("OTHER", "_lost"), ("SEED_GERMINATED", "SEED_GERMINATED")]
+)
+def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None:
+    """What was trimmed unread is in the line of the entry that came next, and in no other."""
+    run = Run()
+    run.aggregate.note_trimmed("1-5", 4)
+
+    run.event(event_type, {"env_id": 0}, slot_id="r0c0")
+    run.event("SEED_GERMINATED", {"env_id": 0}, slot_id="r0c1")
+
+    first, second = (line for _, line in run.lines())
+    assert (first["type"], first["trimmed"]) == (shown, 4)
+    assert "trimmed" not in second
+
+
+def test_a_trim_is_told_until_it_is_committed() -> None:
+    """Found again at the same version it still waits for its line; once an entry was folded it was told."""
+    run = Run()
+    run.aggregate.note_trimmed("3-0", 1)
+    again = Aggregate(counters=run.aggregate.counters)
+    again.note_trimmed("3-0", 1)
+    again.feed("1-0", entry("OTHER", {}))
+    later = Aggregate(counters=again.counters, version="1-0")
+    later.note_trimmed("3-0", 1)
+    later.feed("2-0", entry("OTHER", {}))
+
+    assert [line["trimmed"] for _, line in again.take_changes().lines] == [1]
+    assert later.take_changes().lines == []
+    assert len(later.counters.lost_ranges) == 1

@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate, GapSuspected, fold_entries
+from sanctum_bus.aggregate import Aggregate, fold_entries
+from sanctum_bus.sequence import GapSuspected
 from tests.fold.feeding import Entry, Run, entry
 
 

@@ -7,8 +7,9 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sanctum_bus.aggregate import Aggregate, GapSuspected, Spoiled, fold_entries
+from sanctum_bus.aggregate import Aggregate, Spoiled, fold_entries
 from sanctum_bus.catalog import names
+from sanctum_bus.sequence import GapSuspected
 from tests.fold.events import Made, feed_all, made_events, values
 from tests.fold.feeding import Entry, Fields
 

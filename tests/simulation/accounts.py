@@ -13,6 +13,19 @@ def number_of(flat: Flat) -> tuple[bytes, int] | None:
     return fields[b"producer"], int(fields[b"seq"])
 
 
+def _judge_holes(one: SimPublisher, flats: list[Flat]) -> None:
+    """What an entry says was dropped before it are the numbers that were never sent, no more and no fewer."""
+    for flat in flats:
+        fields = dict(zip(flat[::2], flat[1::2], strict=True))
+        number = number_of(flat)
+        if number is None or number[0] != one.producer.encode():
+            continue
+        seq, told = number[1], int(fields.get(b"dropped", b"0"))
+        sent = max((other for other in (*one.accepted, *one.refused) if other < seq), default=0)
+        if told != seq - 1 - sent:
+            raise Violation(f"{one.producer}: {seq} says {told} were dropped, the one before was {sent}")
+
+
 def judge_publisher(one: SimPublisher, stream: Stream, lost: set[tuple[bytes, int]]) -> None:
     """Each event that was accepted is there unless the server lost it, and behind those before it.
 
@@ -34,6 +47,7 @@ def judge_publisher(one: SimPublisher, stream: Stream, lost: set[tuple[bytes, in
     untold = set(own) - set(one.accepted)
     if untold:
         raise Violation(f"{one.producer}: counted as dropped, and in the stream: {sorted(untold)}")
+    _judge_holes(one, [flat for _, flat in stream.full])
     top = 0
     for seq in dict.fromkeys(own):
         if seq < top and seq not in vanished:

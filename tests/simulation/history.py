@@ -1,7 +1,7 @@
 """What a snapshot should be: the fold of the entries that a history has had, entry by entry."""
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 from sanctum_bus.accounts import Gap
 from sanctum_bus.aggregate import Aggregate, Spoiled
@@ -24,18 +24,28 @@ def _texts(fields: dict[str, Any]) -> Texts:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
+class Trim(NamedTuple):
+    """What a take-over has found trimmed between the version and an id."""
+
+    after: str
+    until: str
+    entries: int
+
+
 class Reference:
     """What a snapshot should be: the entries that belong in it, folded one after the other.
 
     Args:
         poison: entries that are parked unread, with the reason.
         log_cap: lines that the log keeps.
+        trims: what was found trimmed, by the number of entries that were folded before.
         begins: number of entries of which the lines are gone.
     """
 
-    def __init__(self, poison: dict[str, str], log_cap: int, begins: int = 0) -> None:
+    def __init__(self, poison: dict[str, str], log_cap: int, trims: dict[int, Trim], begins: int = 0) -> None:
         self._poison = poison
         self._log_cap = log_cap
+        self._trims = trims
         self._begins = begins
         self._entries: list[tuple[Id, Flat]] = []
         self._begin()
@@ -58,6 +68,10 @@ class Reference:
                     if self._fed == self._begins:
                         self._collect()
                         self.lines, self.batches = [], []
+                    trim = self._trims.get(self._fed)
+                    if trim is not None:
+                        self.aggregate.version = trim.after
+                        self.aggregate.note_trimmed(trim.until, trim.entries)
                     self._fed += 1
                     self.aggregate.feed(show_id(one).decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
                 break
@@ -95,6 +109,7 @@ class History:
     Attributes:
         folded: the entries that are in the snapshot.
         begins: number of entries that were folded before the stream was replaced: their log lines are gone.
+        trims: what was found trimmed, by the number of entries that were folded before.
         may_be_fresh: something has damaged the checkpoint, so that a new history may begin.
         unchecked: somebody's hand has been in the snapshot; until a new history begins it is not compared.
     """
@@ -103,6 +118,7 @@ class History:
         self.log_cap = log_cap
         self.folded: list[tuple[Id, Flat]] = []
         self.begins = 0
+        self.trims: dict[int, Trim] = {}
         self.version: Id = (0, 0)
         self.generation = 0
         self.attempts = 0
@@ -117,17 +133,24 @@ class History:
         new = History(self.log_cap)
         new.__dict__.update(self.__dict__)
         new.folded, new.poison, new._reference = list(self.folded), dict(self.poison), None
+        new.trims = dict(self.trims)
         return new
 
     def begin(self) -> None:
         """Forget what was folded: a new history."""
-        self.folded, self.begins, self.version = [], 0, (0, 0)
+        self.folded, self.begins, self.trims, self.version = [], 0, {}, (0, 0)
         self.poison, self._reference = {}, None
         self.may_be_fresh = self.unchecked = False
 
     def replaced(self) -> None:
         """Note that the stream is another one: the state stays, the log does not."""
         self.begins, self.version, self._reference = len(self.folded), (0, 0), None
+
+    def trimmed(self, until: str, entries: int) -> None:
+        """Note what the last take-over has found trimmed, or nothing where it goes to "": the next line says it."""
+        self.trims.pop(len(self.folded), None)
+        if until:
+            self.trims[len(self.folded)] = Trim(show_id(self.version).decode(), until, entries)
 
     def extend(self, entries: list[tuple[Id, Flat]], version: Id) -> None:
         """Fold more entries."""
@@ -140,6 +163,6 @@ class History:
     def reference(self) -> Reference:
         """What the snapshot should be."""
         if self._reference is None:
-            self._reference = Reference(self.poison, self.log_cap, self.begins)
+            self._reference = Reference(self.poison, self.log_cap, self.trims, self.begins)
             self._reference.feed(self.folded)
         return self._reference

@@ -93,7 +93,8 @@ class Thawing(SimPublisher):
             await super().deliver()
         except (RedisError, OSError):
             buffer = self.buffer
-            buffer._entries.extendleft(reversed(buffer._under_way))
+            buffer._entries.extendleft(entry[:3] for entry in reversed(buffer._under_way))
+            buffer._handed_out = buffer._under_way[0].seq - 1 - buffer._under_way[0].dropped
             buffer._bytes += sum(len(entry.event) for entry in buffer._under_way)
             buffer._under_way.clear()
             buffer._drop_oldest()

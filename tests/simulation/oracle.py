@@ -81,6 +81,7 @@ class Oracle:
             if version != (0, 0) or stream is None or stream.last >= history.version:
                 raise Violation(f"taken over at version {version}, which was {history.version}")
             history.replaced()
+        history.trimmed(reply[5].decode(), int(reply[6]))
         self.compare(run_id)
 
     def _is_empty(self, run_id: str) -> bool:

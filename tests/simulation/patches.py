@@ -82,6 +82,10 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
 
     quiet = logging.getLogger("sanctum_bus.publisher")
     before, quiet.disabled = quiet.disabled, True
+
+    async def passes(_error: BaseException, _url: str) -> None:
+        return None
+
     log = _Log(world.note)
     try:
         with (
@@ -90,6 +94,7 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
             mock.patch.object(run_loop, "_log", log),
             mock.patch.object(worker, "_log", log),
             mock.patch.object(worker, "connect_async", connect),
+            mock.patch.object(worker, "refusal_of", passes),
             mock.patch.object(worker, "RunLoop", new_loop),
             mock.patch.object(worker, "catalog", SimpleNamespace(declared=dict)),
             mock.patch.object(worker, "secrets", SimpleNamespace(token_hex=world.token_hex)),

@@ -18,7 +18,6 @@ from sanctum_bus.publisher.buffer import Buffer, Counts, Entry
 from sanctum_bus.publisher.link import Wake
 from sanctum_bus.publisher.plan import Plan
 from sanctum_bus.publisher.sender import Sender
-from sanctum_bus.wire.fields import CLOSED
 
 NewClient = Callable[[], Redis]
 
@@ -67,6 +66,7 @@ class SimPublisher:
 
     Attributes:
         accepted: numbers of the events that the server has accepted.
+        refused: numbers of the events that it has overtaken: they were sent, and are in no stream.
         done: everything is sent and the goodbye is said.
     """
 
@@ -94,6 +94,7 @@ class SimPublisher:
         )
         self.sender = Sender(self._plan, producer, self.buffer, Wake(), lambda: None)  # type: ignore[arg-type, return-value]
         self.accepted: list[int] = []
+        self.refused: list[int] = []
         self._emitting = True
         self.done = False
         self._touched = -10.0
@@ -134,6 +135,7 @@ class SimPublisher:
         """Note what the server has accepted."""
         self.buffer.settle(result.sent, result.lost)
         self.accepted += [entry.seq for entry in entries[result.lost :]]
+        self.refused += [entry.seq for entry in entries[: result.lost]]
         self.sender._accepted(result, entries)
 
     def batch_of(self, entries: list[Entry], sent: int, counts: Counts) -> list[Any]:
@@ -177,11 +179,12 @@ class SimPublisher:
     async def _say_goodbye(self) -> None:
         farewell = self.buffer.farewell()
         if farewell is not None:
-            seq, counts = farewell
+            goodbye, counts = farewell
             data = {"sent": counts.sent, "dropped": counts.dropped - counts.unnumbered}
             event = msgpack.packb({"v": 1, "timestamp": 1.0, "data": data})
-            result = await self.insist(self.batch_of([Entry(seq, CLOSED, event)], counts.sent, counts))
-            self.accepted.append(seq)
+            last = goodbye._replace(event=event)
+            result = await self.insist(self.batch_of([last], counts.sent, counts))
+            self.accepted.append(last.seq)
             self.sender._accepted(result, [])
         self.done = not self.buffer.arm(1)
 

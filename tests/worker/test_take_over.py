@@ -7,9 +7,19 @@ import pytest
 from sanctum_bus.accounts import Entry as AnyEntry
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.store import RunStore, Taken
-from tests.fold.feeding import Entry, entry
+from tests.fold.feeding import entry
 from tests.servers import Server
-from tests.worker.harness import Rig, Side, assert_is_fold, differences, drain, plain, rigged, side_of, story
+from tests.worker.harness import (
+    Rig,
+    Side,
+    assert_is_fold,
+    differences,
+    drain,
+    plain,
+    rigged,
+    side_of,
+    story,
+)
 
 Hand = Callable[[Side], object]
 
@@ -138,44 +148,6 @@ def test_no_entry_of_a_replaced_stream_is_forgotten_in_the_counts(valkey: Server
     drain(valkey)
 
     assert [side.checkpoint(name) for name in ("entries", "events")] == ["5", "5"]
-
-
-def _numbered(first: int, count: int) -> list[Entry]:
-    return [entry("X", {"n": seq}, producer="p", seq=seq) for seq in range(first, first + count)]
-
-
-@pytest.mark.parametrize("deleted", ["trimmed", "deleted one by one"])
-def test_entries_that_went_unread(server: Server, deleted: str) -> None:
-    """P18, P19: what the stream lost before it was read is counted by `seq`, and told as a range of ids."""
-    side = side_of(server)
-    side.add(_numbered(1, 5))
-    drain(server)
-    ids = side.add(_numbered(6, 6))
-    if deleted == "trimmed":
-        side.redis.xtrim(side.keys.events, minid=ids[4], approximate=False)
-    else:
-        side.redis.xdel(side.keys.events, *ids[:4])
-
-    drain(server)
-
-    assert side.checkpoint("lost") == '{"gap":4}'
-    assert side.checkpoint("events") == "7"
-    assert '"reason":"trimmed"' in side.checkpoint("lost_ranges")
-
-
-def test_a_history_that_the_stream_no_longer_has(server: Server) -> None:
-    """A7: a new history over a stream whose beginning was trimmed says how many events came before it."""
-    side = side_of(server)
-    side.add(_numbered(1, 10))
-    drain(server)
-    side.redis.xtrim(side.keys.events, maxlen=3, approximate=False)
-    side.redis.delete(side.keys.checkpoint)
-
-    drain(server)
-
-    assert_is_fold(side)
-    assert side.checkpoint("lost") == '{"before this history":7}'
-    assert '"reason":"trimmed"' in side.checkpoint("lost_ranges")
 
 
 def test_a_stream_that_others_cap_is_folded(server: Server) -> None:

@@ -11,17 +11,17 @@ from sanctum_bus.accounts import MAX_PRODUCERS, MAX_RANGES, Changes, Counters, E
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import StartOver, Unfit
 from sanctum_bus.fold import DuplicateStart, Line, fold
+from sanctum_bus.fold.line import loss
 from sanctum_bus.fold.run import edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import MAX_NAME_BYTES
+from sanctum_bus.sequence import Expected, GapSuspected, dropped_before, number_of
 from sanctum_bus.state import Fields, State
 from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode
 from sanctum_bus.wire.values import Value
 
-#: Digits of the greatest `seq`.
-_SEQ_DIGITS = 18
+_CLOSED = wire.CLOSED.encode()
 
 #: The field that names the parked entry for which an entry stands, and the greatest length of an id.
 _REQUEUED_FROM = wire.REQUEUED_FROM.encode()
@@ -35,14 +35,6 @@ class Spoiled(StartOver):
         super().__init__("spoiled", f"{entry_id}: {detail}")
         self.entry_id = entry_id
         self.why = detail
-
-
-class GapSuspected(StartOver):
-    """A producer's numbers have a hole. The caller starts over; a hole that is still there is believed."""
-
-    def __init__(self, gap: Gap) -> None:
-        super().__init__("gap", f"producer {gap.producer}: {gap.seq} after {gap.last}")
-        self.gap = gap
 
 
 @dataclass(slots=True)
@@ -65,6 +57,9 @@ class Aggregate:
     _batches: list[tuple[str, Fields]] = field(default_factory=list)
     _parked: dict[str, Parked] = field(default_factory=dict)
     _put_back: list[str] = field(default_factory=list)
+    # What is missing before the next entry; it goes into the log with that entry.
+    _missing: dict[str, int] = field(default_factory=dict)
+    _expected: Expected | None = None
 
     def feed(self, entry_id: str, entry: Entry) -> None:
         """Take one entry in.
@@ -74,36 +69,42 @@ class Aggregate:
             GapSuspected: the producer's numbers have a hole; the aggregate is of no more use.
         """
         self.version = self.state.at = entry_id
-        self._note_put_back(entry)
-        lost = 0
+        if _REQUEUED_FROM in entry:
+            self._note_put_back(entry)
         try:
-            numbered = _number(entry)
-            if numbered is not None:
-                lost = self._follow(*numbered)
-            if lost >= 0:
-                self._take(entry_id, entry, lost)
+            if self._is_new(entry):
+                self._take(entry_id, entry)
         except Unfit as error:
             self._park(entry_id, str(error), entry)
+        if self._missing:
+            self._note_loss(entry_id, int(entry_id.partition("-")[0]) / 1000)
         self.counters.entries += 1
 
     def note_trimmed(self, until: str, entries: int) -> None:
         """Keep that the stream lost entries between the version and an id before they could be read.
 
-        How many events that were is known by their producers' numbers; `entries` counts those that bore none too.
+        How many events that were is known by their producers' numbers; `entries` counts those that bore none too, and is
+        the least that it can have been. The next entry's line in the log says it.
         """
         hole = {"reason": "trimmed", "after": self.version, "until": until, "entries": entries}
-        if hole not in self.counters.lost_ranges:
-            self._keep_range(hole)
+        *before, last = self.counters.lost_ranges or [{}]
+        if last.get("reason") == "trimmed" and last["after"] == self.version:
+            self.counters.lost_ranges = before
+        elif any(_is_in(hole, one) for one in self.counters.lost_ranges):
+            # Deleted entries are found again until the version is past them.
+            return
+        self._missing["trimmed"] = max(entries, 1)
+        self._keep_range(hole)
 
     def _keep_range(self, hole: Fields) -> None:
         self.counters.lost_ranges = [*self.counters.lost_ranges, hole][-MAX_RANGES:]
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call."""
-        state = self.state
+        state, sections = self.state, self.state.sections
         changes = Changes(
             self.version,
-            {name: state.sections.get(name) for name in state.changed},
+            {name: sections.get(name) for name in state.changed},
             dict(state.changed),
             self._lines,
             self._batches,
@@ -115,67 +116,80 @@ class Aggregate:
         self._lines, self._batches, self._parked, self._put_back = [], [], {}, []
         return changes
 
-    def _follow(self, producer: str, seq: int) -> int:
-        """Note a producer's number; return how many were lost before it, or -1 where it is here again."""
+    def _is_new(self, entry: Entry) -> bool:
+        """Note an entry's number and what is missing before it; return whether it was not here before."""
+        expected = self._expected
+        if expected is not None and expected.takes(entry):
+            self.counters.producers[expected.producer] = expected.seq
+            return True
+        numbered = number_of(entry)
+        return numbered is None or self._follow(*numbered, entry)
+
+    def _follow(self, producer: str, seq: int, entry: Entry) -> bool:
         known = self.counters.producers
         last = known.pop(producer, None)
-        known[producer] = max(seq, last or 0)
+        known[producer] = top = max(seq, last or 0)
+        self._expected = Expected(entry[b"producer"], producer, top)
         if len(known) > MAX_PRODUCERS:
             forgotten = next(iter(known))
             del known[forgotten]
             self.counters.closed = [one for one in self.counters.closed if one != forgotten]
         if last is not None and seq <= last:
             self.counters.duplicates += 1
-            return -1
+            return False
         missing = seq - 1 - (last or 0)
-        if missing and last is not None:
+        if missing:
+            sent = max(seq - dropped_before(entry), (last or 0) + 1)
+            if sent - 1 != (last or 0):
+                self._believe(producer, last, sent, seq)
+            if sent != seq:
+                self._count_lost("dropped", producer, sent - 1, seq)
+                self._missing["dropped"] = seq - sent
+            self._missing["lost"] = missing
+        return True
+
+    def _believe(self, producer: str, last: int | None, sent: int, seq: int) -> None:
+        """Count a hole that the publisher does not explain: numbers that were sent, and are not here."""
+        if last is not None:
             gap = Gap(producer, last, seq)
             if gap not in self.believed:
                 raise GapSuspected(gap)
-        if missing:
-            reason = "before this history" if last is None else "gap"
-            self.counters.lost[reason] = self.counters.lost.get(reason, 0) + missing
-            self._keep_range(
-                {
-                    "reason": reason,
-                    "producer": producer,
-                    "after": last or 0,
-                    "until": seq,
-                    "seen_at": self.version,
-                }
-            )
-        return missing
+        self._count_lost("gap" if last else "before this history", producer, last or 0, sent)
 
-    def _take(self, entry_id: str, entry: Entry, lost: int) -> None:
+    def _count_lost(self, reason: str, producer: str, after: int, until: int) -> None:
+        self.counters.lost[reason] = self.counters.lost.get(reason, 0) + until - 1 - after
+        where = {"producer": producer, "after": after, "until": until, "seen_at": self.version}
+        self._keep_range({"reason": reason, **where})
+
+    def _take(self, entry_id: str, entry: Entry) -> None:
         if entry_id in self.poison:
             raise Unfit(self.poison[entry_id])
-        if entry.get(b"type") == wire.CLOSED.encode():
-            self._close(entry_id, entry, lost)
+        if entry.get(b"type") == _CLOSED:
+            self._close(entry_id, entry)
             return
         event = _decoded(entry_id, entry)
         try:
-            line = self._fold(entry_id, event)
+            line = fold(self.state, event)
         except DuplicateStart:
             self.counters.duplicates += 1
             return
-        self.counters.events += 1
-        self._write_down(entry_id, event, line, lost)
-
-    def _fold(self, entry_id: str, event: Event) -> Line | None:
-        writes = self.state.writes
-        try:
-            line = fold(self.state, event)
         except Unfit as error:
-            if self.state.writes != writes:
+            if self.state.is_touched:
                 raise Spoiled(entry_id, str(error)) from error
-            self.coverage.see(event, kept=False)
+            self.coverage.see(event.shape, kept=False)
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise Spoiled(entry_id, f"the fold failed: {error!r:.200}") from error
-        self.coverage.see(event)
-        return line
+        self.coverage.see(event.shape)
+        self.counters.events += 1
+        if line is not None:
+            self._add_line(entry_id, line)
+        elif self._missing:
+            self._note_loss(entry_id, event.timestamp)
+        if event.shape.type == "BATCH_EPOCH_COMPLETED":
+            self._batches.append((entry_id, _batch_line(event)))
 
-    def _close(self, entry_id: str, entry: Entry, lost: int) -> None:
+    def _close(self, entry_id: str, entry: Entry) -> None:
         producer = entry.get(b"producer", b"").decode("utf-8", "replace")
         closed, known = self.counters.closed, self.counters.producers
         if producer in known and producer not in closed:
@@ -185,17 +199,19 @@ class Aggregate:
         run = edit_run(Scope(self.state, ""))
         run["status"] = "ended"
         at: Value = run.get("last_event_at")
-        line = Line(wire.CLOSED, at, None, None, None, None, "run ended", {})
-        self._lines.append((entry_id, _line_fields(line, lost)))
+        self._add_line(entry_id, Line(wire.CLOSED, at, None, None, None, None, "run ended", {}))
 
-    def _write_down(self, entry_id: str, event: Event, line: Line | None, lost: int) -> None:
-        if line is None and lost:
-            message = f"{lost:,} events of this producer before this one were lost"
-            line = Line("_lost", event.timestamp, None, None, None, None, message, {})
-        if line is not None:
-            self._lines.append((entry_id, _line_fields(line, lost)))
-        if event.type == "BATCH_EPOCH_COMPLETED":
-            self._batches.append((entry_id, _batch_line(event)))
+    def _note_loss(self, entry_id: str, at: float) -> None:
+        self._add_line(entry_id, loss(at, self._missing))
+
+    def _add_line(self, entry_id: str, line: Line) -> None:
+        fields: Fields = {
+            name: value for name, value in zip(Line._fields, line, strict=True) if value is not None
+        }
+        if self._missing:
+            fields.update(self._missing)
+            self._missing = {}
+        self._lines.append((entry_id, fields))
 
     def _park(self, entry_id: str, reason: str, entry: Entry) -> None:
         self.counters.parked += 1
@@ -220,24 +236,9 @@ def _decoded(entry_id: str, entry: Entry) -> Event:
         raise Unfit(f"not decodable: {error!r:.200}") from error
 
 
-def _number(entry: Entry) -> tuple[str, int] | None:
-    """Return an entry's producer and `seq`, or None where it has none or was put back from the dead letters."""
-    producer, seq = entry.get(b"producer"), entry.get(b"seq")
-    if producer is None or seq is None or _REQUEUED_FROM in entry:
-        return None
-    if len(producer) > MAX_NAME_BYTES:
-        raise Unfit(f"a producer of {len(producer):,} bytes is over the limit of {MAX_NAME_BYTES}")
-    if not (seq.isdigit() and len(seq) <= _SEQ_DIGITS and int(seq)):
-        raise Unfit("`seq` is no number of 1 or more")
-    try:
-        return producer.decode("utf-8"), int(seq)
-    except UnicodeDecodeError:
-        raise Unfit("`producer` is not UTF-8") from None
-
-
-def _line_fields(line: Line, lost: int) -> Fields:
-    fields = {name: value for name, value in line._asdict().items() if value is not None}
-    return fields | {"lost": lost} if lost else fields
+def _is_in(hole: Fields, told: Fields) -> bool:
+    alike = all(hole[name] == told[name] for name in ("reason", "until"))
+    return alike and hole["entries"] <= told["entries"]
 
 
 def _batch_line(event: Event) -> Fields:

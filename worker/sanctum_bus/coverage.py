@@ -20,15 +20,21 @@ from sanctum_bus.wire.values import Value
 #: Distinct shapes of which counts are held before they are spelled out.
 _MAX_SHAPES = 4096
 
-_Shape = tuple[str, str, bool, tuple[str, ...]]
 
+class Shape(Protocol):
+    """What is counted of an event. Not the decoder's own: readers take `report` from here, and need no decoder."""
 
-class Seen(Protocol):
-    """What is counted of an event. Not the event itself: readers take `report` from here, and need no decoder."""
+    @property
+    def type(self) -> str:
+        """The canonical type."""
 
-    type: str
-    emitted_type: str
-    data: dict[str, Value]
+    @property
+    def emitted_type(self) -> str:
+        """The type as it was emitted."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the fields."""
 
 
 @dataclass(slots=True)
@@ -40,14 +46,15 @@ class Coverage:
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    _shapes: dict[_Shape, int] = field(default_factory=dict)
+    _kept: dict[Shape, int] = field(default_factory=dict)
+    _gaps: dict[Shape, int] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
 
-    def see(self, event: Seen, *, kept: bool = True) -> None:
-        """Count one event and its fields."""
-        shape = (event.type, event.emitted_type, kept, tuple(event.data))
-        self._shapes[shape] = self._shapes.get(shape, 0) + 1
-        if len(self._shapes) > _MAX_SHAPES:
+    def see(self, shape: Shape, *, kept: bool = True) -> None:
+        """Count one event of a shape, and its fields."""
+        counts = self._kept if kept else self._gaps
+        counts[shape] = counts.get(shape, 0) + 1
+        if len(counts) > _MAX_SHAPES:
             self._spell_out()
 
     def take_changes(self) -> dict[str, int]:
@@ -58,22 +65,23 @@ class Coverage:
         return changed
 
     def _spell_out(self) -> None:
-        for (event_type, emitted_type, kept, names), times in self._shapes.items():
-            for name in _count_names(event_type, emitted_type, names, kept=kept):
-                self.counts[name] = self.counts.get(name, 0) + times
-                self._changed.add(name)
-        self._shapes.clear()
+        for counts, mark in ((self._kept, ""), (self._gaps, "!")):
+            for shape, times in counts.items():
+                for name in _count_names(shape, mark):
+                    self.counts[name] = self.counts.get(name, 0) + times
+                    self._changed.add(name)
+            counts.clear()
 
 
-def _count_names(event_type: str, emitted_type: str, emitted: tuple[str, ...], *, kept: bool) -> list[str]:
-    aliases = FIELD_ALIASES.get(event_type, {})
-    base, spelled = _quoted(event_type, dots=True), _quoted(emitted_type, dots=True)
+def _count_names(shape: Shape, mark: str) -> list[str]:
+    aliases = FIELD_ALIASES.get(shape.type, {})
+    base, spelled = _quoted(shape.type, dots=True), _quoted(shape.emitted_type, dots=True)
     names = [base]
-    for name in emitted:
+    for name in shape.names:
         canonical = aliases.get(name, name)
         count = f"{base}.{_quoted(canonical)}"
-        names.append(count if kept else f"{count}!")
-        if canonical != name or event_type != emitted_type:
+        names.append(count + mark)
+        if canonical != name or shape.type != shape.emitted_type:
             names.append(f"{count}={spelled}.{_quoted(name)}")
     return names
 

@@ -17,9 +17,10 @@ import structlog
 from redis.exceptions import RedisError
 
 from sanctum_bus.accounts import Gap
-from sanctum_bus.aggregate import Aggregate, GapSuspected, Spoiled
+from sanctum_bus.aggregate import Aggregate, Spoiled
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
+from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import Held, RunStore, Taken
 from sanctum_bus.trouble import Trouble, pause_s, trouble_of

@@ -6,13 +6,16 @@ kept here beyond the sections (who is whose child, what changed) can be worked o
 Values are never changed in place, only replaced: a list that was handed out stays what it was.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from typing import Any, TypeAlias
 
 from sanctum_bus.errors import Unfit
 from sanctum_bus.wire.values import Value
 
 Fields = dict[str, Value]
+
+#: Puts something into a section.
+Put: TypeAlias = Callable[[Fields, Any], None]
 
 #: Limits that keep one producer from exhausting a worker and a server.
 MAX_SECTIONS = 65_536
@@ -22,32 +25,46 @@ MAX_ENVS = 4_096
 HISTORY = 50
 
 
-@dataclass(slots=True)
 class State:
     """All sections of a run.
 
+    Most fields of most events are overwritten before anybody looks at them. So what an event only puts there may be
+    left for later (`leave`): it is done before anybody reads or writes the section, in the order of the events.
+
     Args:
         sections: name to fields.
+        max_envs: environments that a run may have.
+
+    Attributes:
         changed: name to the id of the entry that last changed it, since `changed` was last emptied. A name that is not
             in `sections` any more has gone.
         at: the id of the entry that is being folded; the driver sets it.
-        writes: how often a section was opened for writing or dropped; tells whether a fold has changed anything.
     """
 
-    sections: dict[str, Fields] = field(default_factory=dict)
-    changed: dict[str, str] = field(default_factory=dict)
-    at: str = ""
-    writes: int = 0
-    max_envs: int = MAX_ENVS
-    _children: dict[str, set[str]] = field(default_factory=dict)
+    __slots__ = ("_children", "_left", "_sections", "at", "changed", "max_envs")
 
-    def __post_init__(self) -> None:
-        for name in self.sections:
+    def __init__(self, sections: dict[str, Fields] | None = None, *, max_envs: int = MAX_ENVS) -> None:
+        self._sections: dict[str, Fields] = sections or {}
+        self._left: dict[str, dict[object, tuple[Put, Any]]] = {}
+        self._children: dict[str, set[str]] = {}
+        self.changed: dict[str, str] = {}
+        self.at = ""
+        self.max_envs = max_envs
+        for name in self._sections:
             self._children.setdefault(_parent(name), set()).add(name)
+
+    @property
+    def sections(self) -> dict[str, Fields]:
+        """Every section as it is now."""
+        for name in list(self._left):
+            self._settle(name)
+        return self._sections
 
     def get(self, name: str) -> Fields | None:
         """Return a section for reading, or None."""
-        return self.sections.get(name)
+        if name in self._left:
+            self._settle(name)
+        return self._sections.get(name)
 
     def edit(self, name: str) -> Fields:
         """Return a section for writing; it is made where there is none.
@@ -55,34 +72,78 @@ class State:
         Raises:
             Unfit: it would be one section too many.
         """
-        fields = self.sections.get(name)
+        if name in self._left:
+            self._settle(name)
+        return self.open(name)
+
+    def peek(self, name: str) -> Fields | None:
+        """Return a section as `get` does, without what was left for later: only names that are never left are right."""
+        return self._sections.get(name)
+
+    def open(self, name: str) -> Fields:
+        """Return a section as `edit` does, without what was left for later: for names that are never left."""
+        fields = self._sections.get(name)
         if fields is None:
-            if len(self.sections) >= MAX_SECTIONS:
-                raise Unfit(f"section {name} would be one over the limit of {MAX_SECTIONS:,}")
-            fields = self.sections[name] = {}
-            self._children.setdefault(_parent(name), set()).add(name)
+            fields = self._add(name)
         self.changed[name] = self.at
-        self.writes += 1
         return fields
+
+    def leave(self, name: str, key: object, put: Put, given: Any) -> None:
+        """Leave something to be put into a section that was opened; what was left under the same key is forgotten.
+
+        Args:
+            name: of the section.
+            key: of what overwrites each other as a whole.
+            put: is called with the section and `given`; it must not fail.
+            given: what there is to put.
+        """
+        left = self._left.get(name)
+        if left is None:
+            left = self._left[name] = {}
+        else:
+            # Behind the others again: they are done in order.
+            left.pop(key, None)
+        left[key] = put, given
 
     def replace(self, name: str, fields: Fields) -> Fields:
         """Put a new record in a section's place, so that nothing of the old one remains."""
-        old = self.edit(name)
-        old.clear()
-        old.update(fields)
-        return old
+        self._left.pop(name, None)
+        self.open(name)
+        self._sections[name] = fields
+        return fields
 
     def drop(self, names: Iterable[str]) -> None:
         """Remove sections."""
         for name in list(names):
-            if self.sections.pop(name, None) is not None:
+            if self._sections.pop(name, None) is not None:
+                self._left.pop(name, None)
                 self._children[_parent(name)].discard(name)
                 self.changed[name] = self.at
-                self.writes += 1
+
+    @property
+    def is_touched(self) -> bool:
+        """Whether the entry that is being folded has opened a section for writing or dropped one."""
+        return self.at in self.changed.values()
 
     def children(self, parent: str) -> list[str]:
         """Return the names of the sections `<parent>:<...>`, in no order that a result may depend on."""
         return list(self._children.get(parent, ()))
+
+    def count_children(self, parent: str) -> int:
+        """Return how many sections `<parent>:<...>` there are."""
+        return len(self._children.get(parent, ()))
+
+    def _add(self, name: str) -> Fields:
+        if len(self._sections) >= MAX_SECTIONS:
+            raise Unfit(f"section {name} would be one over the limit of {MAX_SECTIONS:,}")
+        fields = self._sections[name] = {}
+        self._children.setdefault(_parent(name), set()).add(name)
+        return fields
+
+    def _settle(self, name: str) -> None:
+        fields = self._sections[name]
+        for put, given in self._left.pop(name).values():
+            put(fields, given)
 
 
 def _parent(name: str) -> str:

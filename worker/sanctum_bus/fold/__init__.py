@@ -46,6 +46,6 @@ def fold(state: State, event: Event) -> Line | None:
         DuplicateStart: a TRAINING_STARTED that was folded before; nothing was changed.
     """
     scope = scope_of(state, event)
-    line = FOLDS.get(event.type, other)(scope, event)
-    note_event(state, event, scope.prefix[:-1] or None)
+    line = FOLDS.get(event.shape.type, other)(scope, event)
+    note_event(scope, event)
     return line

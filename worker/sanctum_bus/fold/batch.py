@@ -27,7 +27,7 @@ def batch_completed(scope: Scope, event: Event) -> Line:
     accuracies = needs.numbers(data, "env_accuracies")
     completed, offset = needs.whole(data, "episodes_completed"), needs.whole(data, "start_episode")
     values = {name: needs.number(data, name) for name in HISTORIES}
-    stored_names(_BATCH, tuple(data))
+    stored_names(_BATCH, event.shape)
     close_epoch(scope)
     batch = capture_event(scope.state, scope.prefix + "batch", event, _BATCH)
     for name, value in values.items():

@@ -11,6 +11,7 @@ from functools import lru_cache
 from sanctum_bus.catalog.names import FIELD_ALIASES, SEEDS_FIELD_ALIASES
 from sanctum_bus.state import Fields, State
 from sanctum_bus.wire.decode import Event, check_names
+from sanctum_bus.wire.shape import Shape
 
 #: What begins with one of these is laid out by the fold, in every section.
 _RESERVED_PREFIXES = ("event.", "emitted.")
@@ -44,13 +45,19 @@ def slot_route(reserved: frozenset[str]) -> Route:
     return Route("", tuple(SEEDS_FIELD_ALIASES.items()), reserved)
 
 
-@lru_cache(maxsize=4096)
-def stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
+def stored_names(way: Route, shape: Shape) -> tuple[str, ...]:
     """Return the name under which each field of a map is kept; no two are the same.
 
     Raises:
         Unfit: a name is too long.
     """
+    names = shape.memo.get(way)
+    if names is None:
+        names = shape.memo[way] = _stored_names(way, shape.names)
+    return names
+
+
+def _stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
     check_names(dict.fromkeys(emitted))
     aliases = dict(way.aliases)
     own = {name for name in emitted if name not in aliases}
@@ -75,13 +82,13 @@ def _stored(way: Route, name: str, *, taken: bool = False) -> str:
     return f"emitted.{name}" if dot and prefix + dot in way.reserved else name
 
 
-def capture(fields: Fields, data: Fields, way: Route) -> None:
-    """Copy every field of a map into a section.
+def capture(fields: Fields, data: Fields, shape: Shape, way: Route) -> None:
+    """Copy every field of a map of this shape into a section.
 
     Raises:
         Unfit: a name is too long; nothing was copied.
     """
-    fields.update(zip(stored_names(way, tuple(data)), data.values(), strict=True))
+    fields.update(zip(stored_names(way, shape), data.values(), strict=True))
 
 
 def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
@@ -90,9 +97,9 @@ def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
     Raises:
         Unfit: a name is too long or there is one section too many; nothing was copied.
     """
-    stored_names(way, tuple(event.data))
+    stored_names(way, event.shape)
     fields = state.edit(name)
-    capture(fields, event.data, way)
+    capture(fields, event.data, event.shape, way)
     put_envelope(fields, event)
     return fields
 
@@ -102,10 +109,9 @@ def put_envelope(fields: Fields, event: Event) -> None:
     if "event.extra" in fields:
         for name in fields.pop("event.extra"):
             fields.pop(f"event.{name}", None)
+    fields["event.type"], fields["event.timestamp"] = event.shape.emitted_type, event.timestamp
     for name, value in (
-        ("event.type", event.emitted_type),
         ("event.id", event.event_id),
-        ("event.timestamp", event.timestamp),
         ("event.epoch", event.epoch),
         ("event.seed_id", event.seed_id),
         ("event.slot_id", event.slot_id),
@@ -113,10 +119,10 @@ def put_envelope(fields: Fields, event: Event) -> None:
         ("event.severity", event.severity),
         ("event.group_id", event.group_id),
     ):
-        if value is None or value == "":
-            fields.pop(name, None)
-        else:
+        if value is not None and value != "":
             fields[name] = value
+        elif name in fields:
+            del fields[name]
     if event.extra:
         _put_extra(fields, event.extra)
 

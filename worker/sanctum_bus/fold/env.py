@@ -63,7 +63,7 @@ def _per_episode() -> Fields:
 
 
 def active_env(scope: Scope, env_id: int) -> Fields:
-    """Return an environment's section for writing, in an episode that is not over.
+    """Return an environment's section for writing what is derived there, in an episode that is not over.
 
     An environment that nobody announced is made; one whose episode was over begins the next: a new record that takes
     over what does not belong to an episode, and no seeds.
@@ -71,14 +71,15 @@ def active_env(scope: Scope, env_id: int) -> Fields:
     Raises:
         Unfit: it would be one environment too many.
     """
-    name = f"env:{env_id}"
-    old = scope.get(name)
-    if old is not None and not old.get("episode_over"):
-        return scope.edit(name)
+    name = f"{scope.prefix}env:{env_id}"
+    old = scope.state.peek(name)
+    if old is not None and not old["episode_over"]:
+        return scope.state.open(name)
     if old is None:
         scope.has_room_for_env(env_id)
         kept: Fields = {"env_id": env_id}
     else:
+        old = scope.state.edit(name)
         scope.state.drop(scope.state.children(f"{scope.prefix}seed:{env_id}"))
         kept = {key: value for key, value in old.items() if not key.startswith(_PER_EPISODE_PREFIXES)}
-    return scope.replace(name, kept | _per_episode() | {"episode": episode_of(scope, env_id)})
+    return scope.state.replace(name, kept | _per_episode() | {"episode": episode_of(scope, env_id)})

@@ -3,13 +3,14 @@
 from functools import lru_cache
 
 from sanctum_bus.fold import needs
-from sanctum_bus.fold.capture import Route, capture, capture_event, route, stored_names
+from sanctum_bus.fold.capture import Route, capture, capture_event, put_envelope, route, stored_names
 from sanctum_bus.fold.env import DERIVED, active_env
 from sanctum_bus.fold.run import open_epoch
 from sanctum_bus.fold.scope import Scope
-from sanctum_bus.fold.seed import Slot, check_report, reported
+from sanctum_bus.fold.seed import Slot, check_report
 from sanctum_bus.state import Fields, appended
 from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.shape import Shape
 from sanctum_bus.wire.values import Value
 
 #: Seeds in one of these stages have part in an environment's best accuracy.
@@ -37,28 +38,39 @@ def epoch_completed(scope: Scope, event: Event) -> None:
     inner_epoch = needs.number(event.data, "inner_epoch")
     if inner_epoch is None:
         inner_epoch = event.epoch
-    reports = needs.maps(event.data, "seeds")
-    for slot, report in reports.items():
-        check_report(slot, report)
-    stored_names(_ENV, tuple(event.data))
+    reports = [
+        (slot, report, check_report(slot, report)) for slot, report in needs.maps(event.data, "seeds").items()
+    ]
+    stored_names(_ENV, event.shape)
     scope.has_room_for_env(env_id)
     if accuracy is not None:
         open_epoch(scope, env_id, inner_epoch)
     env = active_env(scope, env_id)
     _take_reports(scope, event, env_id, env, reports)
-    capture_event(scope.state, f"{scope.prefix}env:{env_id}", event, _ENV)
-    env.pop("seeds", None)
     env["inner_epoch"] = inner_epoch
+    if "val_accuracy" in event.data:
+        env["val_accuracy"] = accuracy
+    scope.state.leave(f"{scope.prefix}env:{env_id}", event.shape, _put_epoch, (event, inner_epoch))
     if accuracy is not None:
         _judge(scope, env, env_id, accuracy, inner_epoch)
 
 
-def _take_reports(scope: Scope, event: Event, env_id: int, env: Fields, reports: dict[str, Fields]) -> None:
-    for slot, report in reports.items():
+def _put_epoch(env: Fields, given: tuple[Event, float | None]) -> None:
+    event, inner_epoch = given
+    capture(env, event.data, event.shape, _ENV)
+    put_envelope(env, event)
+    env.pop("seeds", None)
+    env["inner_epoch"] = inner_epoch
+
+
+def _take_reports(
+    scope: Scope, event: Event, env_id: int, env: Fields, reports: list[tuple[str, Fields, Shape]]
+) -> None:
+    for slot, report, shape in reports:
         if slot.startswith("__") and slot.endswith("__"):
-            capture(env, report, _pseudo_route(slot.strip("_")))
+            capture(env, report, shape, _pseudo_route(slot.strip("_")))
         else:
-            reported(Slot(scope, env_id, slot, report.get("seed_id"), event.timestamp), event, report)
+            Slot(scope, env_id, slot, report.get("seed_id"), event.timestamp).report(event, report, shape)
 
 
 @lru_cache(maxsize=64)

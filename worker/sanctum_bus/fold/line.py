@@ -1,11 +1,13 @@
 """Lines of the seed event log: one for each SEED_* event and each milestone, returned by a fold as a value."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from sanctum_bus.catalog.names import FIELD_ALIASES
 from sanctum_bus.fold.needs import Data, is_whole
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.shape import Shape
 from sanctum_bus.wire.values import Value
 
 #: Longest message of a line whose words are the emitter's own, in characters.
@@ -30,23 +32,45 @@ class Line(NamedTuple):
 
 def line(scope: Scope, event: Event, message: str, *, blueprint: Value = None) -> Line:
     """Return the line that an event causes."""
-    aliases = FIELD_ALIASES.get(event.type)
     data = event.data
-    if aliases:
-        data = {aliases.get(name, name): value for name, value in data.items()} | {
-            name: value for name, value in data.items() if name not in aliases
-        }
-    env_id = event.data.get("env_id")
+    env_id = data.get("env_id")
     return Line(
         event.type,
         event.timestamp,
         env_id,
-        event.slot_id or event.data.get("slot_id"),
-        blueprint if blueprint is not None else event.data.get("blueprint_id"),
+        event.slot_id or data.get("slot_id"),
+        blueprint if blueprint is not None else data.get("blueprint_id"),
         episode_of(scope, env_id),
         message,
-        data,
+        _canonical(event.shape, data),
     )
+
+
+def _canonical(shape: Shape, data: Data) -> Data:
+    """Return a payload under canonical names; where a field bears its own name already, that one counts."""
+    aliases = FIELD_ALIASES.get(shape.type)
+    if not aliases or aliases.keys().isdisjoint(data):
+        return data
+    return {aliases.get(name, name): value for name, value in data.items()} | {
+        name: value for name, value in data.items() if name not in aliases
+    }
+
+
+def loss(at: Value, missing: Mapping[str, int]) -> Line:
+    """Return the line that says what is missing before an entry, where the entry has no line of its own.
+
+    Args:
+        at: when the entry was emitted, in Unix seconds.
+        missing: `lost` numbers of its producer, `dropped` of them by the publisher, and `trimmed` entries of the stream.
+    """
+    said = []
+    if "lost" in missing:
+        said.append(f"{missing['lost']:,} events of this producer before this one were lost")
+    if "dropped" in missing:
+        said.append(f"{missing['dropped']:,} of them its publisher dropped")
+    if "trimmed" in missing:
+        said.append(f"entries before this one were trimmed unread: {missing['trimmed']:,} or more")
+    return Line("_lost", at, None, None, None, None, "; ".join(said), {})
 
 
 def episode_of(scope: Scope, env_id: Value) -> Value:

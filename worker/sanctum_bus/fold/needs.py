@@ -14,6 +14,9 @@ Data = dict[str, Value]
 #: Integers outside this range are captured like any value, but are no numbers to a fold: arithmetic on one may fail.
 _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
+#: Environments are numbered below this.
+_ENV_IDS = 1 << 63
+
 
 def is_number(value: Value) -> bool:
     """Whether a fold can calculate with a value: a float, or an integer of 64 bits; a bool is no number."""
@@ -32,7 +35,7 @@ def number(data: Data, name: str) -> float | None:
         Unfit: the value is something else; a bool is no number.
     """
     value = data.get(name)
-    if value is None or is_number(value):
+    if value is None or type(value) is float or is_number(value):
         return value
     raise _wrong(name, value, "a number of 64 bits")
 
@@ -114,8 +117,8 @@ def env_id(event: Event) -> int:
         Unfit: there is none; a missing one never means 0.
     """
     value: Any = event.data.get("env_id")
-    if is_env_id(value):
-        return value  # type: ignore[no-any-return]  # an integer, as was just seen
+    if type(value) is int and 0 <= value < _ENV_IDS:
+        return value
     if value is None:
         raise Unfit("no env_id")
     raise _wrong("env_id", value, "an integer of 0 or more, in 64 bits")
@@ -123,7 +126,7 @@ def env_id(event: Event) -> int:
 
 def is_env_id(value: Value) -> bool:
     """Whether a value can name an environment; a bool cannot."""
-    return type(value) is int and 0 <= value < 1 << 63
+    return type(value) is int and 0 <= value < _ENV_IDS
 
 
 def slot_id(event: Event) -> str:

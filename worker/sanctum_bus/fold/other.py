@@ -1,8 +1,10 @@
 """Every event type that has no fold of its own: counted, and its last payload kept as a whole."""
 
+from functools import lru_cache
+
 from sanctum_bus.catalog.names import inferred_kind
 from sanctum_bus.fold import needs
-from sanctum_bus.fold.capture import capture, put_envelope, route, stored_names
+from sanctum_bus.fold.capture import Route, capture, put_envelope, route, stored_names
 from sanctum_bus.fold.line import Line, milestone
 from sanctum_bus.fold.names import name_part, type_part
 from sanctum_bus.fold.scope import Scope
@@ -18,22 +20,36 @@ _KINDS_BY_FIELD = "ANALYTICS_SNAPSHOT"
 
 def other(scope: Scope, event: Event) -> Line | None:
     """Any event: `count`, `last_at`, and the last payload, replaced as a whole."""
-    way = route(event.type, reserved=DERIVED)
-    stored_names(way, tuple(event.data))
-    name = section_of(event)
-    counted = (scope.get(name) or {}).get("count", 0)
-    fields: Fields = {}
-    capture(fields, event.data, way)
-    put_envelope(fields, event)
-    fields["count"], fields["last_at"] = counted + 1, event.timestamp
-    scope.replace(name, fields)
+    stored_names(_way(event.type), event.shape)
+    state, name = scope.state, scope.prefix + section_of(event)
+    fields = state.open(name)
+    fields["count"] = fields.get("count", 0) + 1
+    state.leave(name, "last", _put_last, event)
     return milestone(scope, event)
+
+
+def _put_last(fields: Fields, event: Event) -> None:
+    count = fields["count"]
+    fields.clear()
+    capture(fields, event.data, event.shape, _way(event.type))
+    put_envelope(fields, event)
+    fields["count"], fields["last_at"] = count, event.timestamp
+
+
+@lru_cache(maxsize=4096)
+def _way(event_type: str) -> Route:
+    return route(event_type, reserved=DERIVED)
 
 
 def section_of(event: Event) -> str:
     """Return the section of an event: `event:<TYPE>[.<kind>][:<env_id>]`."""
     kind, env_id = event.data.get("kind"), event.data.get("env_id")
     if not (isinstance(kind, str) and kind):
-        kind = inferred_kind(event.data) if event.type == _KINDS_BY_FIELD else None
-    name = f"event:{type_part(event.type)}" + (f".{name_part(kind)}" if kind else "")
-    return f"{name}:{env_id}" if needs.is_env_id(env_id) else name
+        kind = inferred_kind(event.data) if event.type == _KINDS_BY_FIELD else ""
+    return _section(event.type, kind, env_id if needs.is_env_id(env_id) else None)
+
+
+@lru_cache(maxsize=4096)
+def _section(event_type: str, kind: str, env_id: int | None) -> str:
+    name = f"event:{type_part(event_type)}" + (f".{name_part(kind)}" if kind else "")
+    return name if env_id is None else f"{name}:{env_id}"

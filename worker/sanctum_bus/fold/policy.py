@@ -31,12 +31,12 @@ _ROLLBACK = route("PPO_UPDATE_COMPLETED", prefix="rollback.")
 def policy_updated(scope: Scope, event: Event) -> Line | None:
     """An update's metrics and histories. A rollback leaves the metrics of the last real update as they are."""
     data = event.data
-    stored_names(_ROLLBACK, tuple(data))
+    stored_names(_ROLLBACK, event.shape)
     if data.get("skipped") is True or data.get("reason") is not None:
         policy = _policy(scope)
         for name in [name for name in policy if name.startswith("rollback.")]:
             del policy[name]
-        capture(policy, data, _ROLLBACK)
+        capture(policy, data, event.shape, _ROLLBACK)
         put_envelope(policy, event)
         policy["rollbacks"] += 1
         return None

@@ -8,7 +8,7 @@ from sanctum_bus.fold.capture import capture_event, put_envelope, route, stored_
 from sanctum_bus.fold.env import active_env
 from sanctum_bus.fold.line import Line, line, own_message
 from sanctum_bus.fold.scope import Scope
-from sanctum_bus.state import Fields, State, appended
+from sanctum_bus.state import Fields, appended
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.values import Value
 
@@ -47,7 +47,7 @@ def training_started(scope: Scope, event: Event) -> Line | None:
     data = event.data
     n_envs, rank = needs.whole(data, "n_envs") or 0, needs.whole(data, "rank") or 0
     devices = _devices(data)
-    stored_names(_STARTED, tuple(data))
+    stored_names(_STARTED, event.shape)
     if n_envs > scope.state.max_envs:
         raise Unfit(f"n_envs {n_envs:,} is over the limit of {scope.state.max_envs:,}")
     if rank > 0:
@@ -101,7 +101,7 @@ def _drop_start(scope: Scope) -> None:
 def _fill(scope: Scope, event: Event, n_envs: int, devices: list[Value]) -> Line:
     """Fill what an emptied server lost, and reset nothing: a false alarm costs nothing."""
     run = edit_run(scope)
-    for name, value in zip(stored_names(_STARTED, tuple(event.data)), event.data.values(), strict=True):
+    for name, value in zip(stored_names(_STARTED, event.shape), event.data.values(), strict=True):
         run.setdefault(name, value)
     if run.get("started_at") is None:
         run["starts"] = max(run["starts"], 1)
@@ -135,12 +135,15 @@ def edit_run(scope: Scope) -> Fields:
     return scope.edit("run")
 
 
-def note_event(state: State, event: Event, group: str | None) -> None:
+def note_event(scope: Scope, event: Event) -> None:
     """Keep in the run when its last event was, which groups it has, and its labels."""
-    run = edit_run(Scope(state, ""))
+    run = scope.state.open("run")
+    if "starts" not in run:
+        run = edit_run(Scope(scope.state, ""))
     run["last_event_at"] = event.timestamp
     run["status"] = "running"
-    if group is not None and group not in (run.get("groups") or []):
+    group = scope.prefix[:-1]
+    if group and group not in (run.get("groups") or []):
         run["groups"] = [*(run.get("groups") or []), group]
     if event.labels:
         for name, value in event.labels.items():

@@ -8,7 +8,7 @@ from sanctum_bus.state import Fields, State
 from sanctum_bus.wire.decode import Event
 
 #: The groups whose sections are the plain ones.
-_PLAIN_GROUPS = frozenset({None, "", "default"})
+_PLAIN_GROUPS = frozenset({"", "default"})
 
 
 @dataclass(slots=True)
@@ -41,13 +41,14 @@ class Scope:
         return self.state.replace(self.prefix + name, fields)
 
     def envs(self) -> list[Fields]:
-        """Return every environment's section, for reading."""
-        return [self.state.sections[name] for name in self.state.children(self.prefix + "env")]
+        """Return every environment's section; only what is derived there, and what `EAGER` names, is up to date."""
+        peek = self.state.peek
+        return [fields for name in self.state.children(self.prefix + "env") if (fields := peek(name))]
 
     def seeds(self, env_id: int) -> list[Fields]:
         """Return the seed sections of an environment, in order of their names, for reading."""
-        names = self.state.children(f"{self.prefix}seed:{env_id}")
-        return [self.state.sections[name] for name in sorted(names)]
+        names = sorted(self.state.children(f"{self.prefix}seed:{env_id}"))
+        return [fields for name in names if (fields := self.state.get(name))]
 
     def has_room_for_env(self, env_id: int) -> None:
         """Refuse an environment that would be one too many.
@@ -55,14 +56,15 @@ class Scope:
         Raises:
             Unfit: it would.
         """
+        state = self.state
         if (
-            self.get(f"env:{env_id}") is None
-            and len(self.state.children(self.prefix + "env")) >= self.state.max_envs
+            state.count_children(self.prefix + "env") >= state.max_envs
+            and state.peek(f"{self.prefix}env:{env_id}") is None
         ):
-            raise Unfit(f"environment {env_id} would be one over the limit of {self.state.max_envs:,}")
+            raise Unfit(f"environment {env_id} would be one over the limit of {state.max_envs:,}")
 
 
 def scope_of(state: State, event: Event) -> Scope:
     """Return where an event's sections are."""
     group = event.group_id
-    return Scope(state, "" if group in _PLAIN_GROUPS or group is None else name_part(group) + "/")
+    return Scope(state, "" if group is None or group in _PLAIN_GROUPS else name_part(group) + "/")

@@ -20,6 +20,7 @@ from sanctum_bus.fold.scope import Scope
 from sanctum_bus.fold.tally import blueprint, count, ended
 from sanctum_bus.state import Fields
 from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.shape import Shape, shape_of
 from sanctum_bus.wire.values import Value
 
 #: Names in a `seed` section that the fold derives; `env_id`, `slot_id` and `seed_id` are emitted under the same names.
@@ -53,7 +54,7 @@ _CULLED = route("SEED_CULLED", reserved=DERIVED)
 _REPORT = slot_route(DERIVED - {"stage"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Slot:
     """One slot of one environment, as one event speaks of it.
 
@@ -68,11 +69,10 @@ class Slot:
     slot: str
     seed_id: Value
     at: float
+    section: str = ""
 
-    @property
-    def section(self) -> str:
-        """The name of the slot's section."""
-        return f"seed:{self.env_id}:{name_part(self.slot)}"
+    def __post_init__(self) -> None:
+        self.section = f"seed:{self.env_id}:{name_part(self.slot)}"
 
     def plant(self) -> Fields:
         """Begin a new record."""
@@ -91,21 +91,39 @@ class Slot:
 
     def occupant(self) -> Fields:
         """Return the record for writing; a slot that nobody germinated appears, and so does another seed in it."""
-        seed = self.scope.get(self.section)
-        if seed is None or (None not in (self.seed_id, seed["seed_id"]) and self.seed_id != seed["seed_id"]):
-            return self.plant()
-        return self.scope.edit(self.section)
+        name = self.scope.prefix + self.section
+        seed = self.scope.state.get(name)
+        return self.plant() if seed is None or self._is_another(seed) else self.scope.state.open(name)
 
     def enter(self, stage: str) -> Fields:
         """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
         seed = self.occupant()
+        self._enter(seed, stage)
+        return seed
+
+    def report(self, event: Event, report: Fields, shape: Shape) -> None:
+        """Take in what an epoch reports of the slot."""
+        name, state = self.scope.prefix + self.section, self.scope.state
+        seed = state.peek(name)
+        seed = self.plant() if seed is None or self._is_another(seed) else state.open(name)
+        stage = report.get("stage")
+        if stage is not None:
+            self._enter(seed, stage)
+        if "seed_id" in report:
+            seed["seed_id"] = report["seed_id"]
+        state.leave(name, shape, _put_report, (event, report, shape))
+
+    def _is_another(self, seed: Fields) -> bool:
+        known = seed["seed_id"]
+        return known != self.seed_id and known is not None and self.seed_id is not None
+
+    def _enter(self, seed: Fields, stage: str) -> None:
         if "ended_at" in seed and stage not in _NOT_LIVE:
             for field in _END_FIELDS:
                 seed.pop(field, None)
         if seed.get("stage") != stage:
             seed["stage"] = stage
             seed["stage_entered_at"] = self.at
-        return seed
 
     def capture(self, event: Event, way: Route) -> Fields:
         """Take in an event's fields; the section stays the slot's own whatever they say."""
@@ -126,11 +144,10 @@ def _slot_of(scope: Scope, event: Event, way: Route) -> Slot:
         needs.text(event.data, "seed_id") or event.seed_id,
         event.timestamp,
     )
-    name_part(slot.slot)
     planted = needs.text(event.data, "blueprint_id")
     if planted:
         name_part(planted)
-    stored_names(way, tuple(event.data))
+    stored_names(way, event.shape)
     return slot
 
 
@@ -169,7 +186,7 @@ def gate_evaluated(scope: Scope, event: Event) -> Line:
     passed = needs.flag(event.data, "passed")
     active_env(scope, slot.env_id)
     seed = slot.occupant()
-    capture(seed, event.data, _GATE)
+    capture(seed, event.data, event.shape, _GATE)
     put_envelope(seed, event)
     if passed is not None:
         seed["gates_passed" if passed else "gates_failed"] += 1
@@ -222,22 +239,23 @@ def culled(scope: Scope, event: Event) -> Line:
     return line(scope, event, message, blueprint=seed.get("blueprint_id"))
 
 
-def check_report(slot: str, report: Fields) -> None:
-    """Find all that may be wrong with what an epoch reports of one slot.
+def check_report(slot: str, report: Fields) -> Shape:
+    """Find all that may be wrong with what an epoch reports of one slot, and return the shape of it.
 
     Raises:
         Unfit: something is.
     """
     name_part(slot)
     needs.text(report, "stage")
-    stored_names(_REPORT, tuple(report))
+    shape = shape_of("", tuple(report))
+    stored_names(_REPORT, shape)
+    return shape
 
 
-def reported(slot: Slot, event: Event, report: Fields) -> None:
-    """Take in what an epoch reports of one slot."""
-    seed = slot.enter(report["stage"]) if report.get("stage") is not None else slot.occupant()
+def _put_report(seed: Fields, given: tuple[Event, Fields, Shape]) -> None:
+    event, report, shape = given
     stage = seed["stage"]
-    capture(seed, report, _REPORT)
+    capture(seed, report, shape, _REPORT)
     seed["stage"] = stage
     put_envelope(seed, event)
 

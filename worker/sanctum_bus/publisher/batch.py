@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sanctum_bus.publisher.buffer import Counts, Entry
-from sanctum_bus.wire.fields import EVENT, PRODUCER, SEQ, TYPE
+from sanctum_bus.wire.fields import DROPPED, EVENT, PRODUCER, SEQ, TYPE
 
 #: Seconds before the second attempt, and the longest wait between two.
 FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.05, 2.0
@@ -58,12 +58,19 @@ def commands(route: Route, entries: Sequence[Entry], sent: int, counts: Counts, 
         counts: the producer's counts; dropped events without a number are no business of the worker.
         at: Unix seconds.
     """
+    report = json.dumps({"sent": sent, "dropped": counts.dropped - counts.unnumbered, "at": round(at, 3)})
+    return [*additions(route, entries), ("HSET", route.producers, route.producer, report)]
+
+
+def additions(route: Route, entries: Sequence[Entry]) -> list[Command]:
+    """Return the commands that add entries to the stream."""
     trim: Command = () if route.maxlen is None else ("MAXLEN", "~", route.maxlen)
     head: Command = ("XADD", route.events, *trim, "*", TYPE)
     middle: Command = (PRODUCER, route.producer, SEQ)
-    batch = [(*head, kind, *middle, seq, EVENT, event) for seq, kind, event in entries]
-    report = json.dumps({"sent": sent, "dropped": counts.dropped - counts.unnumbered, "at": round(at, 3)})
-    return [*batch, ("HSET", route.producers, route.producer, report)]
+    return [
+        (*head, kind, *middle, seq, EVENT, event, *((DROPPED, dropped) if dropped else ()))
+        for seq, kind, event, dropped in entries
+    ]
 
 
 def verdict(replies: Sequence[object]) -> Verdict:

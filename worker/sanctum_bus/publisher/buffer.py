@@ -1,7 +1,7 @@
 """The bounded buffer between training and the sender's thread, and every count of a publisher. It does no I/O.
 
 An event has its number (`seq`) from the moment it enters. What is dropped afterwards leaves a gap in the numbers, which
-the worker sees and the counts here explain: `emitted == sent + dropped + buffered`, always.
+the worker sees and the counts here explain: `emitted == sent + dropped + buffered + spilled`, always.
 
 Signal handlers and finalisers may emit while the same thread is inside one of these methods. So the lock can be entered
 again, and what such an inner call brings waits in the inbox until the outer one is done: numbers stay in order.
@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
+
+from sanctum_bus.wire.fields import CLOSED
 
 #: An entry over this many bytes is never sent: servers refuse a request of 512 MiB, and the memory is training's.
 MAX_SENT_BYTES = 64 << 20
@@ -26,11 +28,16 @@ _NEVER = 1 << 62
 
 
 class Entry(NamedTuple):
-    """One event with its number."""
+    """One event with its number.
+
+    Args:
+        dropped: how many numbers right before this one will never be sent.
+    """
 
     seq: int
     type: str
     event: bytes
+    dropped: int = 0
 
 
 class Counts(NamedTuple):
@@ -44,6 +51,7 @@ class Counts(NamedTuple):
         unnumbered: those of `dropped` that came after `close` and so leave no gap.
         unconvertible: values that were sent as their `repr`, renamed, or could not be read.
         rejected: events without a type; they are in no other count.
+        spilled: in files, and neither sent nor dropped.
     """
 
     emitted: int
@@ -53,6 +61,7 @@ class Counts(NamedTuple):
     unnumbered: int
     unconvertible: int
     rejected: int
+    spilled: int = 0
 
 
 class Buffer:
@@ -67,6 +76,7 @@ class Buffer:
     def __init__(self, max_events: int, max_bytes: int, wake: Callable[[], None]) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
+        self._high_events, self._high_bytes = max_events, max_bytes
         self._max_entry = min(max_bytes, MAX_SENT_BYTES)
         self._wake = wake
         self._wake_at = _NEVER
@@ -78,9 +88,9 @@ class Buffer:
         self._under_way: list[Entry] = []
         self._lost_starts: deque[Entry] = deque(maxlen=_MAX_LOST_STARTS)
         self._closed = False
-        self._bytes = self._last_seq = 0
+        self._bytes = self._last_seq = self._handed_out = 0
         self._emitted = self._sent = self._dropped = self._unnumbered = 0
-        self._unconvertible = self._rejected = 0
+        self._unconvertible = self._rejected = self._spilled = 0
 
     def put(self, kind: str, event: bytes, unconvertible: int = 0) -> bool:
         """Take an event in; when the buffer is full, the oldest go that were never sent.
@@ -120,7 +130,7 @@ class Buffer:
     def arm(self, events: int) -> bool:
         """Whether there are so many events that were never sent; if not, `wake` is called when there are."""
         with self._alone():
-            enough = len(self._entries) >= events
+            enough = len(self._entries) + len(self._under_way) >= events
             self._wake_at = _NEVER if enough else events
             return enough
 
@@ -136,7 +146,7 @@ class Buffer:
                 size += len(self._entries[0][2])
                 if self._under_way and size > max_bytes:
                     break
-                self._under_way.append(self._pop())
+                self._under_way.append(self._after_dropped(self._pop()))
             return list(self._under_way)
 
     def settle(self, sent: int, lost: int) -> None:
@@ -155,13 +165,16 @@ class Buffer:
         """Take nothing more in, except what the publisher itself sends."""
         self._closed = True
 
-    def farewell(self) -> tuple[int, Counts] | None:
-        """Return the number for the goodbye and the final counts; None if there is nothing to take leave of."""
+    def farewell(self) -> tuple[Entry, Counts] | None:
+        """Return the goodbye, still empty, and the final counts; None if there is nothing to take leave of.
+
+        Nothing may be left to be sent.
+        """
         with self._alone():
             if not self._last_seq:
                 return None
             self._last_seq += 1
-            return self._last_seq, self.counts
+            return self._after_dropped(Entry(self._last_seq, CLOSED, b"")), self.counts
 
     def take_lost_starts(self) -> list[Entry]:
         """Hand out the TRAINING_STARTED that were dropped since the last call."""
@@ -193,6 +206,12 @@ class Buffer:
             return oldest[0][0] - 1 if oldest else self._last_seq
 
     @property
+    def holds_any(self) -> bool:
+        """Whether there are events that are neither sent nor dropped."""
+        counts = self.counts
+        return bool(counts.buffered or counts.spilled)
+
+    @property
     def counts(self) -> Counts:
         """All counts of one moment."""
         with self._lock:
@@ -200,11 +219,15 @@ class Buffer:
                 self._emitted,
                 self._sent,
                 self._dropped + self._unnumbered,
-                len(self._entries) + len(self._under_way),
+                self._in_memory(),
                 self._unnumbered,
                 self._unconvertible,
                 self._rejected,
+                self._spilled,
             )
+
+    def _in_memory(self) -> int:
+        return len(self._entries) + len(self._under_way)
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -239,11 +262,14 @@ class Buffer:
         entries = self._entries
         entries.append((seq, kind, event))
         self._bytes += size
-        if self._bytes > self._max_bytes or len(entries) > self._max_events:
-            self._drop_oldest()
+        if self._bytes > self._high_bytes or len(entries) > self._high_events:
+            self._relieve()
         if len(entries) >= self._wake_at:
             self._wake_at = _NEVER
             self._wake()
+
+    def _relieve(self) -> None:
+        self._drop_oldest()
 
     def _drop_oldest(self) -> None:
         while self._bytes > self._max_bytes or len(self._entries) > self._max_events:
@@ -252,7 +278,13 @@ class Buffer:
             if entry.type == TRAINING_STARTED:
                 self._lost_starts.append(entry)
 
+    def _after_dropped(self, entry: Entry) -> Entry:
+        # All goes in order: what was not handed out by now never will be.
+        dropped = entry.seq - 1 - self._handed_out
+        self._handed_out = entry.seq
+        return entry._replace(dropped=dropped) if dropped else entry
+
     def _pop(self) -> Entry:
-        entry = Entry._make(self._entries.popleft())
+        entry = Entry(*self._entries.popleft())
         self._bytes -= len(entry.event)
         return entry

@@ -8,13 +8,16 @@ import msgpack
 from redis import Redis
 
 from sanctum_bus._version import WIRE_VERSION
+from sanctum_bus.publisher.adopt import Adopter
 from sanctum_bus.publisher.batch import Route, Verdict, commands
 from sanctum_bus.publisher.buffer import TRAINING_STARTED, Buffer, Entry
 from sanctum_bus.publisher.link import Link, Wake
+from sanctum_bus.publisher.mover import Mover
+from sanctum_bus.publisher.overflow import SpillingBuffer
 from sanctum_bus.publisher.plan import Plan
 from sanctum_bus.publisher.trouble import Losses, log
 from sanctum_bus.wire.encode import group_of, with_keys
-from sanctum_bus.wire.fields import AGAIN, CLOSED, LABELS
+from sanctum_bus.wire.fields import AGAIN, LABELS
 
 #: Seconds after which an idle thread looks around without being called.
 _IDLE_S = 1.0
@@ -31,6 +34,7 @@ class Sender:
         producer: the producer's id.
         buffer: whence.
         wake: what the buffer calls.
+        mover_wake: what the buffer calls when it fills, if it may spill.
         client_factory: makes a client; called again after each failure.
 
     Attributes:
@@ -38,7 +42,13 @@ class Sender:
     """
 
     def __init__(
-        self, plan: Plan, producer: str, buffer: Buffer, wake: Wake, client_factory: Callable[[], Redis]
+        self,
+        plan: Plan,
+        producer: str,
+        buffer: Buffer,
+        wake: Wake,
+        client_factory: Callable[[], Redis],
+        mover_wake: Wake | None = None,
     ) -> None:
         self._plan = plan
         self._route = Route(plan.keys.events, plan.keys.producers, producer, plan.maxlen)
@@ -48,6 +58,9 @@ class Sender:
         self._link = Link(plan, who, client_factory, wake)
         self.failures = self._link.failures
         self._losses = Losses(who)
+        self.mover: Mover | None = None
+        if mover_wake is not None and isinstance(buffer, SpillingBuffer):
+            self.mover = Mover(plan, producer, buffer, mover_wake, self.failures)
         self._progress = threading.Condition()
         self._hurry_to = 0
         self._closing = self._done = False
@@ -58,12 +71,19 @@ class Sender:
 
     def run(self) -> None:
         """Send until the publisher is closed and everything is sent, or it was given up."""
+        begun = False
         while not (self._done or self._link.given_up):
             try:
+                if self.mover is not None and not begun:
+                    begun = True
+                    self.mover.start()
+                    Adopter(self._plan, self._route, self._link).send_what_is_left()
                 self._turn()
             except Exception as error:  # noqa: BLE001  # nothing may end this thread but its order
                 self._link.pause(error)
         self._link.close()
+        if self.mover is not None:
+            self.mover.end(given_up=not self._done)
         self._losses.sum_up(self._buffer.counts)
         self._tell()
 
@@ -94,8 +114,10 @@ class Sender:
 
     def _turn(self) -> None:
         self._losses.look_at(self._buffer.counts)
+        if self.mover is not None:
+            self.mover.bring_back()
         if not self._buffer.arm(1):
-            if self._closing:
+            if self._closing and not self._buffer.holds_any:
                 self._say_goodbye()
             else:
                 self._link.touch()
@@ -153,14 +175,14 @@ class Sender:
     def _say_goodbye(self) -> None:
         farewell = self._buffer.farewell()
         if farewell is not None:
-            seq, counts = farewell
+            goodbye, counts = farewell
             data = {"sent": counts.sent, "dropped": counts.dropped - counts.unnumbered}
             event = msgpack.packb({"v": WIRE_VERSION, "timestamp": time.time(), "data": data})
-            batch = commands(self._route, [Entry(seq, CLOSED, event)], counts.sent, counts, time.time())
+            batch = commands(self._route, [goodbye._replace(event=event)], counts.sent, counts, time.time())
             result = self._link.insist(batch)
             if result is None:
                 return
             self._accepted(result, [])
             self._link.touch(at_once=True)
         # A server that was emptied a moment ago brought TRAINING_STARTED back into the buffer; then it goes on.
-        self._done = not self._buffer.arm(1)
+        self._done = not self._buffer.holds_any

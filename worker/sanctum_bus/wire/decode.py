@@ -1,21 +1,23 @@
-"""A stream entry, decoded once: after this an event is a small typed envelope and its `data`, names canonical."""
+"""A stream entry, decoded once: after this an event is a small typed envelope and its `data`, names canonical.
+
+There are two ways. Nearly every event is what a publisher of ours sends: plain values under text keys. The short way
+takes these in one step of the decoder, which checks every type as it goes. Whatever it refuses goes the long way, which
+takes in all that can be understood and says what cannot.
+"""
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 import msgspec
 
 from sanctum_bus._version import WIRE_VERSION
-from sanctum_bus.catalog.names import canonical_type
 from sanctum_bus.errors import Unfit
 from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.wire import fields as wire
+from sanctum_bus.wire.shape import Shape, shape_of
 from sanctum_bus.wire.values import Value, all_plain, normalise, without_surrogates
-
-_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 _MAX_TYPE_BYTES = MAX_NAME_BYTES
 
@@ -24,24 +26,25 @@ _TEXT = frozenset({str})
 #: Beyond this, in seconds or epochs, a number is none that was meant.
 _FAR = 1 << 63
 
+#: What is worked out here. Should a key on the wire bear such a name, its value is refused, and read the long way.
+_NOT_ON_THE_WIRE = {"shape": "(shape)", "extra": "(extra)"}
 
-@dataclass(slots=True)
-class Event:
+
+class Event(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename=_NOT_ON_THE_WIRE):
     """One telemetry event.
 
     Args:
-        type: the canonical type.
-        emitted_type: the type as the emitter spells it.
         timestamp: Unix seconds, UTC.
+        shape: the type, and the names of the fields.
         data: the fields, under the names that were emitted.
-        extra: envelope keys that nobody has declared.
+        labels: of the run.
         again: a TRAINING_STARTED that is sent again after the server was emptied.
+        extra: envelope keys that nobody has declared.
     """
 
-    type: str
-    emitted_type: str
     timestamp: float
-    data: dict[str, Value]
+    shape: Shape = shape_of("", ())
+    data: dict[str, Value] = {}
     event_id: Value = None
     seed_id: str | None = None
     slot_id: str | None = None
@@ -52,6 +55,50 @@ class Event:
     labels: dict[str, Value] | None = None
     again: bool = False
     extra: dict[str, Value] | None = None
+
+    @property
+    def type(self) -> str:
+        """The canonical type."""
+        return self.shape.type
+
+    @property
+    def emitted_type(self) -> str:
+        """The type as the emitter spells it."""
+        return self.shape.emitted_type
+
+
+_Scalar: TypeAlias = bool | int | float | str | None
+_Plain1: TypeAlias = _Scalar | list[_Scalar] | dict[str, _Scalar]
+_Plain2: TypeAlias = _Scalar | list[_Plain1] | dict[str, _Plain1]
+_Plain3: TypeAlias = _Scalar | list[_Plain2] | dict[str, _Plain2]
+_Plain: TypeAlias = _Scalar | list[_Plain3] | dict[str, _Plain3]
+
+
+class _PlainEvent(Event, forbid_unknown_fields=True, gc=False, rename=_NOT_ON_THE_WIRE):
+    """The events that need no second look: values of which nothing has to be changed, nested at most four deep."""
+
+    data: dict[str, _Plain] = {}
+    event_id: _Scalar = None
+    epoch: int | float | None = None
+    message: _Scalar = None
+    severity: _Scalar = None
+    labels: dict[str, _Plain] | None = None
+    # All that the decoder could put here is a null, which says nothing.
+    extra: None = None
+    v: Literal[1] = WIRE_VERSION
+
+
+_unpack_plain = msgspec.msgpack.Decoder(_PlainEvent).decode
+_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+#: The fields of an entry that the protocol knows.
+_KNOWN_FIELDS = frozenset(
+    name.encode()
+    for name in (wire.TYPE, wire.PRODUCER, wire.SEQ, wire.EVENT, wire.DROPPED, wire.REQUEUED_FROM)
+)
+
+#: Bytes of the values of an entry that is below the limit whatever the names of its fields are.
+_SURELY_FITS = wire.MAX_ENTRY_BYTES - sum(map(len, _KNOWN_FIELDS))
 
 
 def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
@@ -64,6 +111,30 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
     Raises:
         Unfit: the entry is no event; the message says why.
     """
+    packed, raw_type = entry.get(b"event"), entry.get(b"type")
+    if (
+        packed is None
+        or not raw_type
+        or len(raw_type) > _MAX_TYPE_BYTES
+        or sum(map(len, entry.values())) > _SURELY_FITS
+        or not _KNOWN_FIELDS.issuperset(entry)
+    ):
+        return _at_length(entry_id, entry)
+    try:
+        event, emitted = _unpack_plain(packed), raw_type.decode()
+    except (ValueError, RecursionError):
+        return _at_length(entry_id, entry)
+    data, epoch = event.data, event.epoch
+    near = -_FAR <= event.timestamp <= _FAR and (epoch is None or -_FAR <= epoch <= _FAR)
+    if not near or len(data) > wire.MAX_FIELDS:
+        return _at_length(entry_id, entry)
+    if event.labels is not None:
+        check_names(event.labels)
+    event.shape = shape_of(emitted, tuple(data))
+    return event
+
+
+def _at_length(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
     size = sum(map(len, entry.values())) + sum(map(len, entry))
     if size > wire.MAX_ENTRY_BYTES:
         raise Unfit(f"an entry of {size:,} bytes is over the limit of {wire.MAX_ENTRY_BYTES:,}")
@@ -103,11 +174,11 @@ def _body_of(entry: Mapping[bytes, bytes]) -> dict[str, Any]:
 
 
 def _event(emitted: str, body: dict[str, Any], entry_id: str) -> Event:
+    timestamp, data = _timestamp(body.pop("timestamp", None), entry_id), _data(body.pop("data", None))
     event = Event(
-        canonical_type(emitted),
-        emitted,
-        _timestamp(body.pop("timestamp", None), entry_id),
-        _data(body.pop("data", None)),
+        timestamp,
+        shape_of(emitted, tuple(data)),
+        data,
         body.pop("event_id", None),
         _text(body, "seed_id"),
         _text(body, "slot_id"),

@@ -8,6 +8,9 @@ EVENT = "event"
 JSON = "json"
 REQUEUED_FROM = "requeued_from"
 
+#: How many numbers right before its `seq` the publisher has dropped and will never send; only where there are any.
+DROPPED = "dropped"
+
 #: The type of the entry with which a publisher says goodbye. It takes the next `seq` like any other entry, so that a
 #: lost tail shows as a gap before it. Its event map carries `data` with `sent` and `dropped`.
 CLOSED = "_closed"
