@@ -17,6 +17,14 @@ def pytest_report_header() -> list[str]:
     return report()
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print the figures that tests have recorded."""
+    for passed in terminalreporter.getreports("passed"):
+        for name, text in passed.user_properties:
+            if name == "figures":
+                terminalreporter.write_line(text)
+
+
 class SharedServers:
     """The servers of this process, each started when a test first asks for it."""
 

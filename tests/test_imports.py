@@ -34,6 +34,7 @@ ROOMS = (
     "directory",
     "assignment",
     "trouble",
+    "owned",
     "run_loop",
     "worker",
     "publisher",

@@ -10,6 +10,7 @@ from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
+from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.publisher.plan import connect
 
 RUN = "run-1"
@@ -44,6 +45,12 @@ def entries(client: Redis) -> list[Sent]:
 def seqs(client: Redis) -> list[int]:
     """The numbers of all entries, in the order of the stream."""
     return [entry.seq for entry in entries(client)]
+
+
+def folded(client: Redis) -> Aggregate:
+    """The fold of the run's stream."""
+    reply: Any = client.xrange(EVENTS)
+    return fold_entries((entry_id.decode(), entry) for entry_id, entry in reply)
 
 
 def report(client: Redis, producer: str | None) -> dict[str, Any]:

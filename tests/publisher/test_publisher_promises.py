@@ -40,6 +40,8 @@ def test_a_wrong_run_is_said_at_once(run_id: str) -> None:
         lambda: Publisher(RUN, buffer_events=0),
         lambda: Publisher(RUN, batch_bytes=0),
         lambda: Publisher(RUN, maxlen=0),
+        lambda: Publisher(RUN, spill_bytes=0),
+        lambda: Publisher(RUN, spill_path=7),  # type: ignore[arg-type]  # wrong on purpose
         lambda: Publisher(RUN, linger_s=-1),
         lambda: Publisher(RUN, close_timeout_s=float("nan")),
         lambda: Publisher(RUN, buffer_events="many"),  # type: ignore[arg-type]  # wrong on purpose

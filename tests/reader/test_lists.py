@@ -5,9 +5,10 @@ import sys
 
 import pytest
 
+from sanctum_bus.connection import URL_VARIABLE
 from sanctum_bus.errors import BadInput, ConfigurationError, UnknownRun
 from sanctum_bus.reader import Reader, RunInfo
-from sanctum_bus.reader.program import URL_VARIABLE, Forget, one_of, url_of
+from sanctum_bus.reader.program import Forget, one_of, url_of
 from tests.reader.shells import Shell, Shells
 from tests.reader.training import RUN, Training
 from tests.servers import Server

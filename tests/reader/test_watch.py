@@ -14,7 +14,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.keys import RunKeys
-from sanctum_bus.reader.program import Call, Effect, Forget, Program, Wait
+from sanctum_bus.reader.program import Call, Effect, Forget, Program, Scan, Wait
 from sanctum_bus.reader.watch import Patience, Watch, passes, pause_s
 
 KEYS = RunKeys("r")
@@ -58,7 +58,7 @@ class World:
             return found
 
     def _reply(self, effect: Effect) -> object:
-        if isinstance(effect, Call):
+        if isinstance(effect, Call | Scan):
             self.looked.append(round(self.now - 100, 3))
             return self._looks.pop(0)
         if isinstance(effect, Forget):

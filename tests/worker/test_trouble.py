@@ -84,7 +84,7 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
 def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """P18: the stream keeps `keep_events` folded entries and little more, also where each entry has its own commit."""
     # A short memory for commits, so that a few hundred are as many as it can hold.
-    monkeypatch.setattr("sanctum_bus.run_loop._MARKS", 64)
+    monkeypatch.setattr("sanctum_bus.owned._MARKS", 64)
     side = side_of(server)
 
     async def use(rig: Rig) -> None:

@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from typing import NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import NoPermissionError, ResponseError
+from redis.exceptions import ResponseError
 
 from sanctum_bus import keys
 from sanctum_bus.catalog import Declared
-from sanctum_bus.connection import PROBE, refuse_old
+from sanctum_bus.connection import PROBE, primaries_async, refuse_old
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.snapshot import dump_json
 from sanctum_bus.store import run_script
@@ -48,9 +48,9 @@ class Directory:
         info = await self._client.info("server")
         try:
             await self._client.execute_command(*PROBE)
-        except NoPermissionError:
-            raise
         except ResponseError as error:
+            if not str(error).lower().startswith("unknown command"):
+                raise
             raise refuse_old(error, info) from None
         return f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
 
@@ -79,10 +79,11 @@ class Directory:
 
     async def _scan(self) -> AsyncIterator[str]:
         pattern = keys.events_pattern(self._prefix)
-        async for key in self._client.scan_iter(match=pattern, count=1000, _type="stream"):
-            run_id = keys.run_of_events_key(key.decode("utf-8", "replace"), self._prefix)
-            if run_id:
-                yield run_id
+        for server in await primaries_async(self._client):
+            async for key in server.scan_iter(match=pattern, count=1000, _type="stream"):
+                run_id = keys.run_of_events_key(key.decode("utf-8", "replace"), self._prefix)
+                if run_id:
+                    yield run_id
 
     async def unread(self, runs: Iterable[str]) -> set[str]:
         """Return those of the runs whose stream holds something that is not in their snapshot."""
@@ -97,7 +98,7 @@ class Directory:
             # A run of which a key has the wrong type answers with an error: its owner has to see to it.
             replies = await pipeline.execute(raise_on_error=False)
             for run_id, last, version in zip(some, replies[::2], replies[1::2], strict=True):
-                if isinstance(last, Exception) or (last and last[0][0] != version):
+                if isinstance(last, Exception) or version == b"torn" or (last and last[0][0] != version):
                     found.add(run_id)
         return found
 

@@ -8,30 +8,27 @@ import asyncio
 import math
 import random
 import time
-from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import structlog
 from redis.exceptions import RedisError
 
-from sanctum_bus.accounts import Gap
-from sanctum_bus.aggregate import Aggregate, Spoiled
+from sanctum_bus.accounts import Entry, Gap
+from sanctum_bus.aggregate import Spoiled
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
+from sanctum_bus.owned import Owned
 from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.settings import Settings
-from sanctum_bus.store import Held, RunStore, Taken
+from sanctum_bus.store import RunStore
 from sanctum_bus.trouble import Trouble, pause_s, trouble_of
 
+T = TypeVar("T")
+
 _log = structlog.get_logger()
-
-#: Take-overs without a commit after which entries are read one by one: something may be killing its readers.
-_SUSPECT_ATTEMPTS = 3
-
-#: Take-overs without a commit after which the first entry is parked unread.
-_GUILTY_ATTEMPTS = 5
 
 #: Failures in a row after which a drain gives up: nobody waits for it to heal by itself.
 _DRAIN_FAILURES = 8
@@ -39,14 +36,14 @@ _DRAIN_FAILURES = 8
 #: Seconds between two notes in the index that a run is active.
 _TOUCH_S = 5.0
 
-#: Entries of the first read, of which nobody knows yet how large they are; each further read asks for twice as many.
-_FIRST_READ = 128
+#: Bytes of entries that are held at most before they are committed.
+_HELD_BYTES = 32 << 20
 
-#: Bytes of entries that are held at most before they are committed; reads grow and shrink with it.
-_READ_BYTES = 32 << 20
+#: Bytes of entries that one read should bring at most; the number that it asks for follows.
+_READ_BYTES = 8 << 20
 
-#: Commits that are remembered for trimming: places to trim at, evenly apart.
-_MARKS = 4096
+#: Entries that are folded in one go: other runs, and replies, wait no longer.
+_FOLDED_AT_ONCE = 64
 
 
 async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
@@ -62,34 +59,6 @@ async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
 
 async def _yes() -> bool:
     return True
-
-
-@dataclass
-class Owned:
-    """A run that was taken over: what was found, and the aggregate that was rebuilt from it."""
-
-    taken: Taken
-    aggregate: Aggregate
-    calm: int = 0
-    reach: int = _FIRST_READ
-
-    def settle(self, entries: int, enough: int) -> None:
-        """Note a commit: what was suspected is cleared by an empty one, or by `enough` entries one by one."""
-        self.calm += entries
-        if not entries or self.calm >= enough:
-            self.taken = self.taken._replace(attempts=0)
-        elif self.is_guilty:
-            self.taken = self.taken._replace(attempts=_SUSPECT_ATTEMPTS)
-
-    @property
-    def is_suspicious(self) -> bool:
-        """Whether something may be killing its readers, so that entries are read one by one."""
-        return self.taken.attempts >= _SUSPECT_ATTEMPTS
-
-    @property
-    def is_guilty(self) -> bool:
-        """Whether the first entry is parked unread."""
-        return self.taken.attempts >= _GUILTY_ATTEMPTS
 
 
 @dataclass
@@ -117,7 +86,6 @@ class RunLoop:
     _kind: str = ""
     _active_at: float = field(default_factory=time.monotonic)
     _touched_at: float = -math.inf
-    _marks: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MARKS))
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
@@ -126,6 +94,7 @@ class RunLoop:
                 if await self._try(self._falls_asleep, stop):
                     return
                 await self._idle(stop)
+        await self._finish()
         await self._give_up()
 
     async def drain(self, stop: asyncio.Event) -> None:
@@ -137,6 +106,7 @@ class RunLoop:
         while not stop.is_set():
             if await self._try(self._turn, stop, give_up_after=_DRAIN_FAILURES) == 0:
                 return
+        await self._finish()
 
     async def _try(
         self, step: Callable[[], Awaitable[int]], stop: asyncio.Event, *, give_up_after: float = math.inf
@@ -160,12 +130,27 @@ class RunLoop:
         owned = self.owned or await self._take_over()
         if owned is None or not owned.taken.has_stream:
             return 0
-        before, held, began = owned.aggregate.version, Held([]), time.monotonic()
-        while await self._read_and_fold(owned, held) and not self._commit_is_due(owned, held, began):
-            pass
-        await self.store.commit(owned.aggregate, owned.taken, before, held, self._trim_before(owned))
+        began = time.monotonic()
+        if not owned.held.ids and not owned.ahead:
+            owned.ahead = await self._read(owned)
+        while owned.ahead and not self._commit_is_due(owned, began):
+            entries, owned.ahead = owned.ahead, []
+            if owned.expects_more:
+                owned.ahead = await self._meanwhile(self._read(owned), owned, entries)
+            else:
+                await self._fold(owned, entries)
+        return await self._commit(owned)
+
+    async def _commit(self, owned: Owned) -> int:
+        """Commit what is folded, and fold what is ahead of it meanwhile; return how many entries were committed."""
+        aggregate, taken = owned.aggregate, owned.taken
+        entries, version = aggregate.counters.entries, aggregate.version
+        trim_before = owned.trim_before(entries, self.settings.keep_events)
+        held, ahead = owned.let_go()
+        committing = self.store.commit(aggregate, taken, owned.version, held, trim_before)
+        await self._meanwhile(committing, owned, ahead)
         self.commits += 1
-        self._mark(owned)
+        owned.mark(entries, version, self.settings.keep_events)
         owned.settle(len(held.ids), self.settings.batch_entries)
         self._poison.clear()
         self._believed.clear()
@@ -173,6 +158,29 @@ class RunLoop:
             self._active_at = time.monotonic()
             await self._touch()
         return len(held.ids)
+
+    async def _finish(self) -> None:
+        """Commit what was read; should that fail, whoever comes next reads it again."""
+        owned = self.owned
+        if owned is not None and (owned.held.ids or owned.ahead):
+            with suppress(Exception):
+                await self._fold(owned, owned.ahead)
+                owned.ahead = []
+                await self._commit(owned)
+
+    async def _meanwhile(
+        self, request: Awaitable[T], owned: Owned, entries: Sequence[tuple[str, Entry]]
+    ) -> T:
+        """Send a request, fold entries while the server works on it, and return its reply."""
+        if not entries:
+            return await request
+        asked = asyncio.ensure_future(request)
+        await asyncio.sleep(0)
+        try:
+            await self._fold(owned, entries)
+        finally:
+            reply = await asked
+        return reply
 
     async def _touch(self) -> None:
         if self.touch is not None and time.monotonic() - self._touched_at >= _TOUCH_S:
@@ -205,44 +213,39 @@ class RunLoop:
         aggregate = await self.store.load(taken)
         aggregate.poison, aggregate.believed = self._poison, self._believed
         self.owned, self._innocent = Owned(taken, aggregate), False
-        self._marks.clear()
         if not self._failures:
             _log.info("taken over", run=self.run_id, **taken._asdict())
         return self.owned
 
-    async def _read_and_fold(self, owned: Owned, held: Held) -> bool:
-        """Take the next entries in; return whether there may be more."""
+    async def _read(self, owned: Owned) -> list[tuple[str, Entry]]:
+        """Return the next entries."""
         count = 1 if owned.is_suspicious else min(owned.reach, self.settings.batch_entries)
         entries = await self.store.read(count)
-        for entry_id, entry in entries:
-            held.ids.append(entry_id)
-            held.size += sum(map(len, entry.values()))
-            if owned.is_guilty:
-                self._poison[entry_id] = "killed its reader"
-            owned.aggregate.feed(entry_id, entry)
-        owned.reach = count * 2 if held.size < _READ_BYTES else max(1, count // 2)
-        return len(entries) == count
+        size = sum(sum(map(len, entry.values())) for _, entry in entries)
+        owned.reach = max(1, count // 2) if size > _READ_BYTES else count * 2
+        owned.expects_more = len(entries) == count and not owned.is_suspicious
+        owned.held.size += size
+        return entries
 
-    def _commit_is_due(self, owned: Owned, held: Held, began: float) -> bool:
-        return (
+    async def _fold(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
+        feed, ids = owned.aggregate.feed, owned.held.ids
+        for start in range(0, len(entries), _FOLDED_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            for entry_id, entry in entries[start : start + _FOLDED_AT_ONCE]:
+                ids.append(entry_id)
+                if owned.is_guilty:
+                    self._poison[entry_id] = "killed its reader"
+                feed(entry_id, entry)
+
+    def _commit_is_due(self, owned: Owned, began: float) -> bool:
+        held = len(owned.held.ids)
+        return held > 0 and (
             owned.is_suspicious
-            or held.size >= _READ_BYTES
-            or len(held.ids) + self.settings.batch_entries > self.settings.commit_entries
+            or owned.held.size >= _HELD_BYTES
+            or held + self.settings.batch_entries > self.settings.commit_entries
             or time.monotonic() - began >= self.settings.commit_interval_ms / 1000
         )
-
-    def _mark(self, owned: Owned) -> None:
-        entries = owned.aggregate.counters.entries
-        apart = max(1, self.settings.keep_events // (_MARKS // 4))
-        if not self._marks or entries - self._marks[-1][0] >= apart:
-            self._marks.append((entries, owned.aggregate.version))
-
-    def _trim_before(self, owned: Owned) -> str:
-        """Return an id behind the version that leaves `keep_events` folded entries, or "" where there is none yet."""
-        limit, found = owned.aggregate.counters.entries - self.settings.keep_events, ""
-        while self._marks and self._marks[0][0] <= limit:
-            found = self._marks.popleft()[1]
-        return found
 
     async def _idle(self, stop: asyncio.Event) -> None:
         owned = self.owned

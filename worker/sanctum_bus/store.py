@@ -3,8 +3,8 @@
 Every promise about atomicity is kept by one script each; see `scripts/`.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Iterable
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -48,16 +48,20 @@ class Held:
     """The entries that were delivered and not yet committed, in order.
 
     Args:
+        ids: of those that are folded, and that a commit acknowledges.
         size: bytes of their values.
+        ahead: ids of those behind them that are not folded yet.
     """
 
     ids: list[str]
     size: int = 0
+    ahead: list[str] = field(default_factory=list)
 
     @property
     def span(self) -> tuple[int, str, str]:
         """How many, the least, the greatest."""
-        return (len(self.ids), self.ids[0], self.ids[-1]) if self.ids else (0, "", "")
+        ends = [*self.ids[:1], *self.ids[-1:], *self.ahead[:1], *self.ahead[-1:]]
+        return (len(self.ids) + len(self.ahead), ends[0], ends[-1]) if ends else (0, "", "")
 
 
 class RunStore:
@@ -158,10 +162,12 @@ class RunStore:
         )
         return bool(reply)
 
-    async def commit(
+    def commit(
         self, aggregate: Aggregate, taken: Taken, old_version: str, held: Held, trim_before: str
-    ) -> None:
+    ) -> Awaitable[None]:
         """Write what changed, the version and the acknowledgement in one atomic step.
+
+        What is written is settled at once; the aggregate may be fed while the commit is awaited.
 
         Raises:
             Refused: a guard refused it; nothing was written.
@@ -182,7 +188,10 @@ class RunStore:
         arguments += [self._settings.dead_entries, self._settings.dead_bytes]
         hint = args.hint(list(changes.sections), taken.generation, version) if changes.index else ""
         arguments += [trim_before, run.changed, hint]
-        reply = await self._script("commit", (*run.written, *section_keys), arguments)
+        return self._commit((*run.written, *section_keys), arguments)
+
+    async def _commit(self, names: Iterable[str], arguments: list[Any]) -> None:
+        reply = await self._script("commit", names, arguments)
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
 

@@ -10,13 +10,13 @@ from contextlib import contextmanager, suppress
 from typing import NamedTuple, Never
 
 import structlog
-from redis.exceptions import AuthenticationError, NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError
 
 from sanctum_bus import catalog
 from sanctum_bus.assignment import owner_of, share_of
-from sanctum_bus.connection import connect_async, redacted
+from sanctum_bus.connection import connect_async, redacted, refusal_of
 from sanctum_bus.directory import Directory
-from sanctum_bus.errors import BadInput, ConfigurationError
+from sanctum_bus.errors import BadInput
 from sanctum_bus.keys import RunKeys, is_run_id
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings
@@ -24,8 +24,6 @@ from sanctum_bus.store import RunStore
 from sanctum_bus.trouble import trouble_of
 
 _log = structlog.get_logger()
-
-_CREDENTIALS = "the server refuses the credentials of SANCTUM_REDIS_URL: {}"
 
 #: Connections of a worker besides one for each run that waits.
 _SPARE_CONNECTIONS = 16
@@ -135,17 +133,16 @@ class Worker:
         while not self._stop.is_set():
             try:
                 server = await self._directory.check_server()
-            except AuthenticationError as error:
-                raise ConfigurationError(_CREDENTIALS.format(error)) from None
             except (RedisError, OSError) as error:
-                if isinstance(error.__cause__, AuthenticationError):
-                    raise ConfigurationError(_CREDENTIALS.format(error)) from None
+                url = self.settings.redis_url.get_secret_value()
+                refusal = await refusal_of(error, url)
+                if refusal is not None:
+                    raise refusal from None
                 if not patient or isinstance(error, NoPermissionError):
                     raise
                 failures += 1
                 if failures == 1:
-                    url = redacted(self.settings.redis_url.get_secret_value())
-                    _log.warning("waiting for the server", url=url, error=str(error)[:300])
+                    _log.warning("waiting for the server", url=redacted(url), error=str(error)[:300])
                 await self._pause(self.settings.discovery_s)
             else:
                 # A full server must be drained, not asked for room first.

@@ -144,11 +144,15 @@ def _lines(reader: Reader, run_id: str, newest: int, after: str | None, *, follo
 def _print_line(line: LogLine, *, as_json: bool) -> None:
     if as_json:
         names = ("id", "type", "at", "env_id", "slot_id", "blueprint_id", "episode", "message", "data")
-        lost = {"lost": line.lost} if line.lost else {}
-        print_json({name: getattr(line, name) for name in names} | lost)
+        missing = {
+            name: getattr(line, name) for name in ("lost", "dropped", "trimmed") if getattr(line, name)
+        }
+        print_json({name: getattr(line, name) for name in names} | missing)
         return
     shown = Text(f"{date(line.at)[:11]}", style=DIM)
     shown.append_text(log_line(Line(line.type, line.at, line.env_id, line.episode, line.message)))
     if line.lost:
         shown.append(f"  ({line.lost:,} events lost before it)", style="bold red")
+    if line.trimmed:
+        shown.append(f"  ({line.trimmed:,} or more entries trimmed unread before it)", style="bold red")
     console().print(shown, soft_wrap=True)

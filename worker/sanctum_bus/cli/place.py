@@ -18,7 +18,7 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.cli.options import Where
-from sanctum_bus.connection import DEFAULT_URL, connect, redacted
+from sanctum_bus.connection import DEFAULT_URL, connect, lasting, redacted, target_of
 from sanctum_bus.embedded import running_server
 from sanctum_bus.errors import SanctumError
 from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys
@@ -69,7 +69,15 @@ class Place:
         try:
             yield
         except RedisError as error:
-            raise Failed(sentence(error, redacted(self.url))) from error
+            # Not for what a server says: that is clear enough.
+            refusal = lasting(error, target_of(self.url), self.url) if _is_mute(error) else None
+            raise Failed(str(refusal or sentence(error, redacted(self.url)))) from error
+
+
+def _is_mute(error: RedisError) -> bool:
+    return isinstance(error, NoConnection | TooLate) and not isinstance(
+        error, AuthenticationError | BusyLoadingError
+    )
 
 
 #: What a person should know of an error of redis-py, and do; the first that fits, so that special ones come first.

@@ -1,61 +1,63 @@
-"""How Sanctum talks to a server: clients without retries of their own, and the check that a server will do.
+"""How Sanctum talks to servers: one, those that Sentinel watches, or those of a Redis Cluster.
 
-redis-py sends a command again when its reply is lost. A lost reply of a read or a commit must lead back to the
-checkpoint instead, so no client made here retries.
+urls       what a URL says
+routes     which server owns a key, and how that is found out
+plain      clients of one server, which never retry
+threads    a client of many servers, which picks a plain one for each command
+tasks      the same for asyncio
+refusals   which trouble will not pass
 """
 
-import re
-from typing import Any
-from urllib.parse import parse_qsl, urlencode, urlsplit
+import asyncio
 
 import redis
 import redis.asyncio
-from redis.backoff import NoBackoff
-from redis.exceptions import ResponseError
-from redis.retry import Retry
 
-from sanctum_bus.errors import ConfigurationError, ServerTooOld
+from sanctum_bus.connection.plain import plain, plain_async
+from sanctum_bus.connection.refusals import PROBE, lasting, refuse_old
+from sanctum_bus.connection.tasks import AsyncRoutedRedis
+from sanctum_bus.connection.threads import RoutedRedis
+from sanctum_bus.connection.urls import Kind, Target, parse, redacted
+from sanctum_bus.errors import ConfigurationError
+
+__all__ = [
+    "DEFAULT_URL",
+    "PROBE",
+    "URL_VARIABLE",
+    "connect",
+    "connect_async",
+    "connect_to",
+    "forget",
+    "forget_async",
+    "lasting",
+    "owner",
+    "owner_async",
+    "primaries",
+    "primaries_async",
+    "redacted",
+    "refusal_of",
+    "refuse_old",
+    "target_of",
+]
 
 #: Where a server is looked for when nobody says.
 DEFAULT_URL = "redis://localhost:6379/0"
 
-_PROBE = "#!lua flags=no-writes\nreturn redis.call('PING').ok"
+#: Names the server where nobody gives a URL.
+URL_VARIABLE = "SANCTUM_REDIS_URL"
 
 
-def clean_url(url: str) -> str:
-    """Return a URL without options that would change the shape of replies.
+def target_of(url: str) -> Target:
+    """Return what a URL says, once the files that it names are there.
 
     Raises:
-        ConfigurationError: it is no URL of a Redis server.
+        ConfigurationError: the URL is wrong, or a file is missing.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in {"redis", "rediss", "unix"}:
-        raise ConfigurationError(
-            f"{redacted(url)!r} is no URL of a Redis server: it begins with redis://, rediss:// or unix://"
-        )
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name != "protocol"]
-    # Put together by hand: `urlunsplit` takes the empty host out of unix:///path.
-    bare = url.partition("?")[0].partition("#")[0]
-    return f"{bare}?{urlencode(query)}" if query else bare
-
-
-def redacted(url: str) -> str:
-    """Return a URL with its password masked, wherever in it the password stands."""
-    return _PASSWORDS.sub(r"\1***", url)
-
-
-# Between the user's colon and the host's at sign, and in an option.
-_PASSWORDS = re.compile(r"(?i)((?<=//)[^/?#@:]*:|[?&]password=)(?:(?<=:)[^/?#]*(?=@)|(?<==)[^&#]*)")
-
-
-def _options(timeout_s: float) -> dict[str, Any]:
-    return {
-        "protocol": 2,
-        "socket_timeout": timeout_s,
-        "socket_connect_timeout": timeout_s,
-        "retry_on_error": [],
-        "client_name": "sanctum",
-    }
+    target = parse(url)
+    for path in target.files():
+        if not path.is_file():
+            raise ConfigurationError(f"{redacted(url)!r} names {path}, which is no file")
+    return target
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> redis.Redis:
@@ -64,38 +66,82 @@ def connect(url: str, *, timeout_s: float = 5.0) -> redis.Redis:
     Raises:
         ConfigurationError: the URL is wrong.
     """
-    try:
-        return redis.Redis.from_url(clean_url(url), retry=Retry(NoBackoff(), 0), **_options(timeout_s))
-    except ValueError as error:
-        raise ConfigurationError(f"{redacted(url)!r} is no usable URL: {error}") from None
+    return connect_to(target_of(url), timeout_s=timeout_s)
+
+
+def connect_to(target: Target, *, timeout_s: float = 5.0) -> redis.Redis:
+    """Return a client for threads, of what a URL says."""
+    return (
+        plain(target.plain, timeout_s)
+        if target.kind is Kind.SINGLE
+        else RoutedRedis(target, plain, timeout_s)
+    )
 
 
 def connect_async(
     url: str, *, timeout_s: float = 5.0, max_connections: int | None = None
 ) -> redis.asyncio.Redis:
-    """Return a client for asyncio.
+    """Return a client for asyncio, with so many connections to each server at most.
 
     Raises:
         ConfigurationError: the URL is wrong.
     """
-    try:
-        return redis.asyncio.Redis.from_url(
-            clean_url(url),
-            retry=redis.asyncio.retry.Retry(NoBackoff(), 0),
-            max_connections=max_connections,
-            **_options(timeout_s),
-        )
-    except ValueError as error:
-        raise ConfigurationError(f"{redacted(url)!r} is no usable URL: {error}") from None
+    target = target_of(url)
 
+    def make(one: str, seconds: float) -> redis.asyncio.Redis:
+        return plain_async(one, seconds, max_connections)
 
-#: What a server is asked before anything else: a script with flags in a read-only call, new in Redis 7.0.
-PROBE = ("EVAL_RO", _PROBE, 0)
-
-
-def refuse_old(error: ResponseError, info: dict[str, Any]) -> ServerTooOld:
-    """Return the refusal of a server that failed the probe."""
-    found = info.get("valkey_version") or info.get("redis_version") or "of unknown version"
-    return ServerTooOld(
-        f"the server ({found}) is too old: Sanctum needs Redis 7.0 or Valkey 8, or newer ({error})"
+    return (
+        make(target.plain, timeout_s)
+        if target.kind is Kind.SINGLE
+        else AsyncRoutedRedis(target, make, timeout_s)
     )
+
+
+async def refusal_of(error: BaseException, url: str) -> ConfigurationError | None:
+    """Return what `lasting` returns, without keeping the loop waiting."""
+    return await asyncio.to_thread(lasting, error, target_of(url), url)
+
+
+def owner(client: redis.Redis, key: str) -> redis.Redis:
+    """Return the client of the one server that owns a key or a sharded channel.
+
+    Raises:
+        RedisError: nobody says which it is.
+    """
+    return client.owner(key) if isinstance(client, RoutedRedis) else client
+
+
+async def owner_async(client: redis.asyncio.Redis, key: str) -> redis.asyncio.Redis:
+    """Return what `owner` returns."""
+    return await client.owner(key) if isinstance(client, AsyncRoutedRedis) else client
+
+
+def primaries(client: redis.Redis) -> list[redis.Redis]:
+    """Return a client of each server that holds keys.
+
+    Raises:
+        RedisError: nobody says which they are.
+    """
+    return client.primaries() if isinstance(client, RoutedRedis) else [client]
+
+
+async def primaries_async(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
+    """Return what `primaries` returns."""
+    return await client.primaries() if isinstance(client, AsyncRoutedRedis) else [client]
+
+
+def forget(client: redis.Redis) -> None:
+    """Drop the connections that are idle, and what is known of where the servers are."""
+    if isinstance(client, RoutedRedis):
+        client.forget()
+    else:
+        client.connection_pool.disconnect(inuse_connections=False)
+
+
+async def forget_async(client: redis.asyncio.Redis) -> None:
+    """Do what `forget` does."""
+    if isinstance(client, AsyncRoutedRedis):
+        await client.forget()
+    else:
+        await client.connection_pool.disconnect(inuse_connections=False)

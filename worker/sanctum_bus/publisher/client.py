@@ -11,7 +11,7 @@ from typing import Self
 from redis import Redis
 
 from sanctum_bus import keys
-from sanctum_bus.publisher.plan import Plan, factory_of, labels_of
+from sanctum_bus.publisher.plan import Plan, factory_of, folder_of, labels_of
 from sanctum_bus.publisher.producer import Producer, PublisherStats
 from sanctum_bus.wire.encode import encode_event
 from sanctum_bus.wire.printing import clean
@@ -25,7 +25,7 @@ class Publisher:
 
     It is a Nissa output backend: `hub.add_backend(Publisher("my-run"))`. Events may be mappings or objects, see
     `sanctum_bus.wire.encode.encode_event`. They are encoded at once and sent by a thread, in order and numbered. While
-    Redis is away they wait in a bounded buffer; when it is full the oldest are dropped and counted.
+    Redis is away they wait in a bounded buffer; when it is full the oldest are dropped and counted, or go to files.
 
     After a fork the child is a producer of its own, with an empty buffer; the parent goes on as before. A publisher
     that is not closed is closed at the end of the process, within 2 seconds.
@@ -44,6 +44,9 @@ class Publisher:
         batch_bytes: most bytes in one batch, unless one event alone has more.
         linger_s: seconds that a batch which is not full waits for more.
         close_timeout_s: seconds that `close` may take.
+        spill_path: a directory for what does not fit into the buffer; made where it is missing. What another publisher
+            of the same run has left there, because its process died, is sent first, under its name and numbers.
+        spill_bytes: most bytes that this producer may have there; when they are used up the oldest events are dropped.
         maxlen: about how many entries the stream may keep, read or not; None, which is safe, leaves it to the worker.
 
     Raises:
@@ -66,6 +69,8 @@ class Publisher:
         linger_s: float = 0.005,
         close_timeout_s: float = 5.0,
         maxlen: int | None = None,
+        spill_path: str | os.PathLike[str] | None = None,
+        spill_bytes: int = 1 << 30,
     ) -> None:
         self._plan = Plan(
             run_id=run_id,
@@ -78,6 +83,8 @@ class Publisher:
             linger_s=linger_s,
             close_timeout_s=close_timeout_s,
             maxlen=maxlen,
+            spill_path=folder_of(spill_path),
+            spill_bytes=spill_bytes,
         )
         self._label = None if producer is None else clean(str(producer))
         self._client_factory = client_factory or factory_of(url)
@@ -159,6 +166,7 @@ class Publisher:
 
     def _begin_anew(self) -> None:
         closed = self._producer.closed
+        self._producer.forget_files()
         self._producer = Producer(self._plan, self._label, self._client_factory, closed=closed)
 
 

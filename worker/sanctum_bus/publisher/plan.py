@@ -3,24 +3,18 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from redis import Redis
-from redis.backoff import NoBackoff
-from redis.connection import parse_url
-from redis.maint_notifications import MaintNotificationsConfig
-from redis.retry import Retry
 
 from sanctum_bus import keys
-from sanctum_bus.errors import BadInput
+from sanctum_bus.connection import DEFAULT_URL, URL_VARIABLE, connect_to, target_of
+from sanctum_bus.errors import BadInput, ConfigurationError
 from sanctum_bus.wire.fields import LABELS
 from sanctum_bus.wire.printing import clean
 
-#: Where Redis is if neither the argument `url` nor the variable says so.
-DEFAULT_URL = "redis://localhost:6379/0"
-URL_VARIABLE = "SANCTUM_REDIS_URL"
-
-#: Seconds that the server has to accept a connection, and to answer.
-CONNECT_TIMEOUT_S, ANSWER_TIMEOUT_S = 3.0, 5.0
+#: Seconds that a server has to accept a connection, and to answer.
+ANSWER_TIMEOUT_S = 5.0
 
 _MAX_LABEL_BYTES = keys.MAX_NAME_BYTES - len(f"{LABELS}.")
 
@@ -43,6 +37,8 @@ class Plan:
     linger_s: float
     close_timeout_s: float
     maxlen: int | None
+    spill_path: Path | None = None
+    spill_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
         try:
@@ -53,7 +49,7 @@ class Plan:
     def _check(self) -> None:
         # Made for its checks of the run id and the prefix.
         keys.RunKeys(self.run_id, self.key_prefix)
-        for name in ("buffer_events", "buffer_bytes", "batch_events", "batch_bytes", "maxlen"):
+        for name in ("buffer_events", "buffer_bytes", "batch_events", "batch_bytes", "maxlen", "spill_bytes"):
             size = getattr(self, name)
             if (size is not None or name != "maxlen") and size < 1:
                 raise BadInput(f"{name} must be at least 1, not {size}")
@@ -76,30 +72,33 @@ def labels_of(labels: Mapping[str, str] | None) -> dict[str, str]:
     return {clean(str(name)): clean(str(text)) for name, text in (labels or {}).items()}
 
 
+def folder_of(path: str | os.PathLike[str] | None) -> Path | None:
+    """Return where a publisher may spill, or None where it must not; nothing is made there yet.
+
+    Raises:
+        BadInput: it is no path.
+    """
+    try:
+        return None if path is None else Path(path).absolute()
+    except (TypeError, OSError) as error:
+        raise BadInput(f"spill_path should be the path of a directory, not {path!r:.80}") from error
+
+
 def factory_of(url: str | None, environ: Mapping[str, str] = os.environ) -> Callable[[], Redis]:
     """Return what makes clients for a URL, or for the one in the environment.
 
     Raises:
-        BadInput: it is no URL of a Redis server. It is not shown, since it may hold a password.
+        BadInput: it is no URL of a Redis server, or names a file that is not there.
     """
     source = "url" if url is not None else URL_VARIABLE
     chosen = url if url is not None else environ.get(URL_VARIABLE) or DEFAULT_URL
     try:
-        parse_url(chosen)
-    except (ValueError, TypeError, AttributeError) as error:
-        expected = "redis://HOST:PORT/DB, rediss://… or unix:///PATH"
-        raise BadInput(f"{source} is no URL of a Redis server; it should look like {expected}") from error
-    return lambda: connect(chosen)
+        target = target_of(chosen)
+    except ConfigurationError as error:
+        raise BadInput(f"{source}: {error}") from None
+    return lambda: connect_to(target, timeout_s=ANSWER_TIMEOUT_S)
 
 
 def connect(url: str) -> Redis:
     """Return a client that never retries and never waits without end."""
-    return Redis.from_url(
-        url,
-        retry=Retry(NoBackoff(), 0),
-        socket_connect_timeout=CONNECT_TIMEOUT_S,
-        socket_timeout=ANSWER_TIMEOUT_S,
-        # Greetings that most servers refuse, and count as errors.
-        driver_info=None,
-        maint_notifications_config=MaintNotificationsConfig(enabled=False),
-    )
+    return connect_to(target_of(url), timeout_s=ANSWER_TIMEOUT_S)

@@ -11,6 +11,7 @@ from redis import Redis
 
 from sanctum_bus.publisher.buffer import Buffer
 from sanctum_bus.publisher.link import Wake
+from sanctum_bus.publisher.overflow import SpillingBuffer
 from sanctum_bus.publisher.plan import Plan
 from sanctum_bus.publisher.sender import Sender
 from sanctum_bus.publisher.trouble import Failures, log
@@ -21,7 +22,7 @@ _MAX_LABEL_CHARS = 64
 
 @dataclass(frozen=True, slots=True)
 class PublisherStats:
-    """What became of the events: `emitted == sent + dropped + buffered`.
+    """What became of the events: `emitted == sent + dropped + buffered + spilled`.
 
     Args:
         emitted: events handed to `emit` that have a type; a TRAINING_STARTED sent again by the publisher counts again.
@@ -31,8 +32,9 @@ class PublisherStats:
         rejected: events without a type.
         buffered: events that are neither sent nor dropped; after `close` these are what is left behind. Some of the
             last batch may be in the stream all the same, if only the server's answer was lost.
-        errors: failed attempts to send.
+        errors: failed attempts to send, or to write or read spilled events.
         last_error: the last of them in words, or None.
+        spilled: events that are in files of `spill_path`; after `close` the next publisher of the run sends them.
     """
 
     emitted: int
@@ -43,6 +45,7 @@ class PublisherStats:
     buffered: int
     errors: int
     last_error: str | None
+    spilled: int = 0
 
 
 class Producer:
@@ -72,11 +75,19 @@ class Producer:
         self._thread: threading.Thread | None = None
         self._starting = False
         self._said: set[str] = set()
-        self.buffer = Buffer(plan.buffer_events, plan.buffer_bytes, self._wake.call)
+        self._mover_wake = None if plan.spill_path is None else Wake()
+        self.buffer = self._new_buffer()
         self.id: str | None = None
         self.closed = False
         if closed:
             self.close(0)
+
+    def _new_buffer(self) -> Buffer:
+        plan, wake = self._plan, self._wake.call
+        if self._mover_wake is None:
+            return Buffer(plan.buffer_events, plan.buffer_bytes, wake)
+        sizes = (plan.buffer_events, plan.buffer_bytes, plan.spill_bytes)
+        return SpillingBuffer(*sizes, wake, self._mover_wake.call)
 
     def start(self, keep: object) -> None:
         """Start the thread, if it does not run and nothing is closed.
@@ -99,7 +110,7 @@ class Producer:
 
     def _launch(self, keep: object) -> None:
         new_id = _new_id(self._label)
-        sender = Sender(self._plan, new_id, self.buffer, self._wake, self._client_factory)
+        sender = Sender(self._plan, new_id, self.buffer, self._wake, self._client_factory, self._mover_wake)
         thread = threading.Thread(target=_run, args=(sender, keep), name="sanctum-publisher", daemon=True)
         thread.start()
         self.id, self._sender, self._thread = new_id, sender, thread
@@ -125,9 +136,17 @@ class Producer:
         self._sender.finish()
         if self.buffer.entered:
             return
-        self._thread.join(timeout_s)
+        # What cannot be sent takes a moment to be written down.
+        spare_s = 0.0 if self._sender.mover is None else timeout_s / 5
+        self._thread.join(timeout_s - spare_s)
         if self._thread.is_alive():
             self._sender.give_up()
+            self._thread.join(spare_s)
+
+    def forget_files(self) -> None:
+        """Let the files be the parent's; in a forked child."""
+        if self._sender is not None and self._sender.mover is not None:
+            self._sender.mover.forget()
 
     def say_once(self, what: str) -> None:
         """Log a warning that was not logged before."""
@@ -147,6 +166,7 @@ class Producer:
             unconvertible=counts.unconvertible,
             rejected=counts.rejected,
             buffered=counts.buffered,
+            spilled=counts.spilled,
             errors=failures.count,
             last_error=failures.last,
         )

@@ -11,13 +11,24 @@ from redis.asyncio.client import PubSub
 from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
-from sanctum_bus.connection import connect_async
+from sanctum_bus.connection import connect_async, forget_async, owner_async, primaries_async
 from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys, check_prefix
 from sanctum_bus.reader import core, follow
 from sanctum_bus.reader.core import Page, Since
-from sanctum_bus.reader.program import MOST_HINTS, Call, Effect, Forget, Program, T, Wait, one_of, url_of
+from sanctum_bus.reader.program import (
+    MOST_HINTS,
+    Call,
+    Effect,
+    Forget,
+    Program,
+    Scan,
+    T,
+    Wait,
+    one_of,
+    url_of,
+)
 from sanctum_bus.reader.results import BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
 from sanctum_bus.reader.watch import Patience, Watch
 
@@ -120,10 +131,24 @@ class AsyncReader:
         if isinstance(effect, Call):
             return await self._client.execute_command(*effect.args, **{NEVER_DECODE: True})
         if isinstance(effect, Forget):
-            return await self._client.connection_pool.disconnect(inuse_connections=False)
+            return await forget_async(self._client)
+        if isinstance(effect, Scan):
+            return await self._scan(effect)
         if ears is not None and effect.channel:
             return await ears.wait(effect)
         return await asyncio.sleep(effect.seconds)
+
+    async def _scan(self, effect: Scan) -> list[bytes]:
+        found: list[bytes] = []
+        for server in await primaries_async(self._client):
+            cursor = 0
+            while True:
+                step = ("SCAN", cursor, *effect.options)
+                cursor, names = await server.execute_command(*step, **{NEVER_DECODE: True})
+                found += names
+                if not int(cursor):
+                    break
+        return found
 
     async def _watch(self, watch: Watch[T]) -> AsyncGenerator[T, None]:
         async with aclosing(_Ears(self._client)) as ears:
@@ -133,10 +158,11 @@ class AsyncReader:
 
 
 class _Ears:
-    """One follower's subscription, made when it first waits."""
+    """One follower's subscription, made when it first waits, and anew where another server owns the channel."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
+        self._server = client
         self._pubsub: PubSub | None = None
 
     async def wait(self, effect: Wait) -> bool:
@@ -159,9 +185,10 @@ class _Ears:
             await pubsub.aclose()
 
     async def _subscribed(self, effect: Wait) -> PubSub:
-        if effect.anew:
+        server = await owner_async(self._client, effect.channel)
+        if effect.anew or server is not self._server:
             await self.aclose()
         if self._pubsub is None:
-            self._pubsub = self._client.pubsub()
+            self._server, self._pubsub = server, server.pubsub()
             await self._pubsub.ssubscribe(effect.channel)
         return self._pubsub

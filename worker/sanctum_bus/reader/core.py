@@ -14,7 +14,7 @@ from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.errors import BadInput, UnknownRun
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
-from sanctum_bus.reader.program import Program, ask
+from sanctum_bus.reader.program import Program, Scan, ask
 from sanctum_bus.reader.results import TORN, BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
 from sanctum_bus.scripts import script
 from sanctum_bus.snapshot import decode_fields
@@ -66,14 +66,9 @@ def _is_run_id(name: str) -> bool:
 
 
 def _scanned(prefix: str) -> Program[set[str]]:
-    cursor, found = 0, set()
-    while True:
-        cursor, names = yield from ask(
-            "SCAN", cursor, "MATCH", keys.events_pattern(prefix), "COUNT", _SCAN_STEP, "TYPE", "stream"
-        )
-        found |= {keys.run_of_events_key(_text(name), prefix) for name in names}
-        if not int(cursor):
-            return {name for name in found if name is not None}
+    names = yield Scan(("MATCH", keys.events_pattern(prefix), "COUNT", _SCAN_STEP, "TYPE", "stream"))
+    found = {keys.run_of_events_key(_text(name), prefix) for name in names}
+    return {name for name in found if name is not None}
 
 
 def snapshot(run: RunKeys, since: Since | None) -> Program[Snapshot]:
@@ -189,6 +184,8 @@ def _log_line(entry_id: str, fields: dict[str, Any]) -> LogLine:
         fields.get("message", ""),
         fields.get("data", {}),
         fields.get("lost", 0),
+        fields.get("dropped", 0),
+        fields.get("trimmed", 0),
     )
 
 

@@ -11,11 +11,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from sanctum_bus.connection import DEFAULT_URL
+from sanctum_bus.connection import DEFAULT_URL, URL_VARIABLE
 from sanctum_bus.errors import BadInput
-
-#: Names the server where nobody gives a URL.
-URL_VARIABLE = "SANCTUM_REDIS_URL"
 
 #: Hints that one wait takes at most; what one look serves for is no reason to listen for ever.
 MOST_HINTS = 10_000
@@ -27,6 +24,12 @@ class Call(NamedTuple):
     """Send a command; the reply comes as redis-py gives it, with text as bytes."""
 
     args: tuple[str | int, ...]
+
+
+class Scan(NamedTuple):
+    """Go through the keys of every server with SCAN and these options; the reply is their names, as bytes."""
+
+    options: tuple[str | int, ...]
 
 
 class Wait(NamedTuple):
@@ -44,10 +47,13 @@ class Wait(NamedTuple):
 
 
 class Forget(NamedTuple):
-    """Drop the connections that are idle: where one has died, others may have, or lead to a server that was replaced."""
+    """Drop the connections that are idle: where one has died, others may have, or lead to a server that was replaced.
+
+    Where there are many servers, it is asked anew which they are.
+    """
 
 
-Effect: TypeAlias = Call | Wait | Forget
+Effect: TypeAlias = Call | Scan | Wait | Forget
 Program: TypeAlias = Generator[Effect, Any, T]
 
 

@@ -110,6 +110,8 @@ class LogLine:
         message: the line in words.
         data: the event's fields under their canonical names.
         lost: how many events of the same producer were lost just before it.
+        dropped: how many of these the publisher has dropped itself.
+        trimmed: how many entries of the stream, at least, were gone just before it, unread.
     """
 
     id: str
@@ -122,6 +124,8 @@ class LogLine:
     message: str
     data: Fields
     lost: int = 0
+    dropped: int = 0
+    trimmed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,13 +10,24 @@ import redis
 from redis.client import NEVER_DECODE, PubSub
 from redis.exceptions import RedisError
 
-from sanctum_bus.connection import connect
+from sanctum_bus.connection import connect, forget, owner, primaries
 from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys, check_prefix
 from sanctum_bus.reader import core, follow
 from sanctum_bus.reader.core import Page, Since
-from sanctum_bus.reader.program import MOST_HINTS, Call, Effect, Forget, Program, T, Wait, one_of, url_of
+from sanctum_bus.reader.program import (
+    MOST_HINTS,
+    Call,
+    Effect,
+    Forget,
+    Program,
+    Scan,
+    T,
+    Wait,
+    one_of,
+    url_of,
+)
 from sanctum_bus.reader.results import BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
 from sanctum_bus.reader.watch import Patience, Watch
 
@@ -154,10 +165,24 @@ class Reader:
         if isinstance(effect, Call):
             return self._client.execute_command(*effect.args, **{NEVER_DECODE: True})
         if isinstance(effect, Forget):
-            return self._client.connection_pool.disconnect(inuse_connections=False)
+            return forget(self._client)
+        if isinstance(effect, Scan):
+            return self._scan(effect)
         if ears is not None and effect.channel:
             return ears.wait(effect)
         return time.sleep(effect.seconds)
+
+    def _scan(self, effect: Scan) -> list[bytes]:
+        found: list[bytes] = []
+        for server in primaries(self._client):
+            cursor = 0
+            while True:
+                step = ("SCAN", cursor, *effect.options)
+                cursor, names = server.execute_command(*step, **{NEVER_DECODE: True})
+                found += names
+                if not int(cursor):
+                    break
+        return found
 
     def _watch(self, watch: Watch[T]) -> Generator[T, None, None]:
         with closing(_Ears(self._client)) as ears:
@@ -166,10 +191,11 @@ class Reader:
 
 
 class _Ears:
-    """One follower's subscription, made when it first waits."""
+    """One follower's subscription, made when it first waits, and anew where another server owns the channel."""
 
     def __init__(self, client: redis.Redis) -> None:
         self._client = client
+        self._server = client
         self._pubsub: PubSub | None = None
 
     def wait(self, effect: Wait) -> bool:
@@ -192,9 +218,10 @@ class _Ears:
             pubsub.close()
 
     def _subscribed(self, effect: Wait) -> PubSub:
-        if effect.anew:
+        server = owner(self._client, effect.channel)
+        if effect.anew or server is not self._server:
             self.close()
         if self._pubsub is None:
-            self._pubsub = self._client.pubsub()
+            self._server, self._pubsub = server, server.pubsub()
             self._pubsub.ssubscribe(effect.channel)
         return self._pubsub

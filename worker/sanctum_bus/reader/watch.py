@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Generic, NamedTuple
 
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
     ClusterDownError,
@@ -126,7 +127,7 @@ class Watch(Generic[T]):
             heard = yield Wait(due - self._clock(), self._run.changed, missed)
         except (RedisError, OSError) as error:
             # Refused by the server, there will be no hints; after a lost connection the next wait subscribes anew.
-            self._deaf = isinstance(error, ResponseError)
+            self._deaf = isinstance(error, ResponseError) and not passes(error)
             return None
         return bool(heard)
 
@@ -153,7 +154,7 @@ def passes(error: Exception) -> bool:
     """Whether trouble goes away by itself: a server that is away, starting, or failing over."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return False
-    if isinstance(error, ConnectionLost | TooLate | OSError | ClusterDownError | TryAgainError):
+    if isinstance(error, ConnectionLost | TooLate | OSError | AskError | ClusterDownError | TryAgainError):
         return True
     return isinstance(error, ResponseError) and str(error).startswith(_LATER)
 

@@ -1,0 +1,154 @@
+"""What must hold in the end: every run is the straight fold of its stream, and what was acknowledged is in it."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from sanctum_bus.accounts import Entry
+from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.keys import RunKeys
+from sanctum_bus.snapshot import decode_fields
+from tests.chaos.training import Report
+from tests.worker.harness import Side, Texts, differences
+
+#: Characters of a difference that are shown.
+_SHOWN_CHARS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of one run, or of all together.
+
+    Args:
+        entries: what the stream holds.
+        events, parked, duplicates: what the checkpoint counts.
+        emitted, acknowledged: what its producers say.
+        arrived: numbers of its producers that the stream holds, each once.
+        lost: events that the server acknowledged and the stream does not hold.
+        dropped: what the producers had to drop or left behind.
+        twice: events that were folded though their number had been folded before.
+        problems: every way in which it is not as promised.
+    """
+
+    entries: int = 0
+    events: int = 0
+    parked: int = 0
+    duplicates: int = 0
+    emitted: int = 0
+    acknowledged: int = 0
+    arrived: int = 0
+    lost: int = 0
+    dropped: int = 0
+    twice: int = 0
+    problems: tuple[str, ...] = ()
+
+    def __add__(self, other: "Verdict") -> "Verdict":
+        names = self.__dataclass_fields__
+        return Verdict(*[getattr(self, name) + getattr(other, name) for name in names])
+
+
+def judge(side: Side, reports: list[Report]) -> Verdict:
+    """Compare a run with the fold of what its stream holds, and with what its producers report."""
+    run, stream = side.keys.run_id, side.stream()
+    expected = fold_entries(stream)
+    known: dict[str, Any] = decode_fields(_flat(side))
+    counters = expected.counters
+    problems = [
+        f"{run}: {name} is {_short(found)}, not {_short(wanted)}"
+        for name, (found, wanted) in differences(side, expected).items()
+    ]
+    problems += [
+        f"{run}: the checkpoint's {name} is {_short(known.get(name))}, not {_short(getattr(counters, name))}"
+        for name in ("lost", "lost_ranges", "producers", "closed")
+        if known.get(name) != getattr(counters, name)
+    ]
+    added = cast("Any", side.redis.xinfo_stream(side.keys.events))["entries-added"]
+    if added != len(stream):
+        problems.append(
+            f"{run}: the stream was trimmed, {added:,} entries were added and {len(stream):,} left"
+        )
+    numbers = {report.producer: _Numbers() for report in reports} | _numbers(stream)
+    problems += _misnumbered(run, numbers, reports)
+    arrived = sum(len(one.events) for one in numbers.values())
+    closes = sum(len(one.goodbyes) for one in numbers.values())
+    holes = sum(one.holes for one in numbers.values())
+    if sum(counters.lost.values()) != holes:
+        problems.append(f"{run}: lost is counted as {counters.lost}, but {holes:,} numbers are missing")
+    if counters.events + counters.parked + counters.duplicates + closes != len(stream):
+        problems.append(
+            f"{run}: {counters} do not add up to {len(stream):,} entries, {closes} of them goodbyes"
+        )
+    twice = max(0, int(known["events"]) + int(known["parked"]) - arrived)
+    if twice:
+        problems.append(f"{run}: {twice:,} events were folded twice")
+    return Verdict(
+        entries=len(stream),
+        events=int(known["events"]),
+        parked=int(known["parked"]),
+        duplicates=int(known["duplicates"]),
+        emitted=sum(report.emitted for report in reports),
+        acknowledged=sum(report.sent for report in reports),
+        arrived=arrived,
+        lost=sum(max(0, report.sent - len(numbers[report.producer].events)) for report in reports),
+        dropped=sum(report.dropped + report.buffered for report in reports),
+        twice=twice,
+        problems=tuple(problems),
+    )
+
+
+def side_of(client: Any, run: str) -> Side:
+    """A run as any tool sees it."""
+    return Side(client, RunKeys(run))
+
+
+@dataclass(slots=True)
+class _Numbers:
+    """The numbers of one producer that a stream holds."""
+
+    events: set[int] = field(default_factory=set)
+    goodbyes: set[int] = field(default_factory=set)
+    greatest: int = 0
+    late: int = 0
+
+    def note(self, seq: int, *, is_goodbye: bool) -> None:
+        mine = self.goodbyes if is_goodbye else self.events
+        self.late += seq < self.greatest and seq not in mine
+        mine.add(seq)
+        self.greatest = max(self.greatest, seq)
+
+    @property
+    def holes(self) -> int:
+        return self.greatest - len(self.events) - len(self.goodbyes)
+
+
+def _numbers(stream: Sequence[tuple[str, Entry]]) -> dict[str, _Numbers]:
+    found: dict[str, _Numbers] = {}
+    for _, entry in stream:
+        one = found.setdefault(entry[b"producer"].decode(), _Numbers())
+        one.note(int(entry[b"seq"]), is_goodbye=entry[b"type"] == b"_closed")
+    return found
+
+
+def _misnumbered(run: str, numbers: dict[str, _Numbers], reports: list[Report]) -> list[str]:
+    """Numbers that come too late to be folded, that nobody emitted, or that are of nobody."""
+    emitted = Counter({report.producer: report.emitted for report in reports})
+    problems = []
+    for producer, one in numbers.items():
+        if one.late:
+            problems.append(f"{run}: {one.late:,} numbers of {producer} come first after greater ones")
+        if len(one.events) > emitted[producer]:
+            problems.append(
+                f"{run}: {producer} emitted {emitted[producer]:,}, and {len(one.events):,} arrived"
+            )
+    return problems
+
+
+def _flat(side: Side) -> list[bytes]:
+    found = cast("Texts", side.redis.hgetall(side.keys.checkpoint))
+    return [item for pair in found.items() for item in pair]
+
+
+def _short(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}… ({len(text):,} characters)"

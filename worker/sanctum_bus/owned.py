@@ -1,0 +1,95 @@
+"""A run that was taken over: what was found, the aggregate rebuilt from it, and what its owner has to remember."""
+
+from collections import deque
+from dataclasses import dataclass, field
+
+from sanctum_bus.accounts import Entry
+from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.store import Held, Taken
+
+#: Take-overs without a commit after which entries are read one by one: something may be killing its readers.
+_SUSPECT_ATTEMPTS = 3
+
+#: Take-overs without a commit after which the first entry is parked unread.
+_GUILTY_ATTEMPTS = 5
+
+#: Entries of the first read, of which nobody knows yet how large they are; each further read asks for twice as many.
+_FIRST_READ = 128
+
+#: Commits that are remembered for trimming: places to trim at, evenly apart.
+_MARKS = 4096
+
+
+@dataclass
+class Owned:
+    """One run in the hands of its owner.
+
+    Args:
+        taken: what the take-over brought.
+        aggregate: what was read is fed to it.
+        held: what was folded and is not yet committed.
+        ahead: entries that were read and are not yet folded.
+        expects_more: the last read brought all that it asked for.
+        reach: entries that the next read may ask for.
+        calm: entries committed since the take-over.
+
+    Attributes:
+        version: what was committed last.
+    """
+
+    taken: Taken
+    aggregate: Aggregate
+    held: Held = field(default_factory=lambda: Held([]))
+    ahead: list[tuple[str, Entry]] = field(default_factory=list)
+    expects_more: bool = False
+    reach: int = _FIRST_READ
+    calm: int = 0
+    version: str = ""
+    _marks: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MARKS))
+
+    def __post_init__(self) -> None:
+        self.version = self.taken.version
+
+    def let_go(self) -> tuple[Held, list[tuple[str, Entry]]]:
+        """Return what is to be committed, and what is ahead of it; from now on others are held."""
+        held, self.held, ahead, self.ahead = self.held, Held([]), self.ahead, []
+        held.ahead = [entry_id for entry_id, _ in ahead]
+        return held, ahead
+
+    def settle(self, entries: int, enough: int) -> None:
+        """Note a commit: what was suspected is cleared by an empty one, or by `enough` entries one by one."""
+        self.calm += entries
+        if not entries or self.calm >= enough:
+            self.taken = self.taken._replace(attempts=0)
+        elif self.is_guilty:
+            self.taken = self.taken._replace(attempts=_SUSPECT_ATTEMPTS)
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether something may be killing its readers, so that entries are read one by one."""
+        return self.taken.attempts >= _SUSPECT_ATTEMPTS
+
+    @property
+    def is_guilty(self) -> bool:
+        """Whether the first entry is parked unread."""
+        return self.taken.attempts >= _GUILTY_ATTEMPTS
+
+    def mark(self, entries: int, version: str, keep_events: int) -> None:
+        """Remember a commit, and now and then as a place to trim at.
+
+        Args:
+            entries: how many had been taken in by then.
+            version: what was committed.
+            keep_events: folded entries that the stream keeps.
+        """
+        self.version = version
+        apart = max(1, keep_events // (_MARKS // 4))
+        if not self._marks or entries - self._marks[-1][0] >= apart:
+            self._marks.append((entries, version))
+
+    def trim_before(self, entries: int, keep_events: int) -> str:
+        """Return an id behind the version that leaves `keep_events` folded entries, or "" where there is none yet."""
+        limit, found = entries - keep_events, ""
+        while self._marks and self._marks[0][0] <= limit:
+            found = self._marks.popleft()[1]
+        return found

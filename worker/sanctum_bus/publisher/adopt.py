@@ -1,0 +1,127 @@
+"""What a producer that died has left in files is sent by the next publisher of its run.
+
+It is sent under the old producer's name and numbers: what was sent before the end is known by them and left out. The
+lock of a producer's folder goes with its process, so nothing is taken from one that lives.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from sanctum_bus.publisher.batch import Command, Route, additions
+from sanctum_bus.publisher.buffer import Entry
+from sanctum_bus.publisher.link import Link
+from sanctum_bus.publisher.plan import Plan
+from sanctum_bus.publisher.spill import Folder, Owner, Unreadable, folders_of, unpack
+from sanctum_bus.publisher.trouble import log
+
+
+class Adopter:
+    """Sends what was left behind.
+
+    Args:
+        plan: which run, and where its files are.
+        route: where to.
+        link: the way there.
+    """
+
+    def __init__(self, plan: Plan, route: Route, link: Link) -> None:
+        self._plan = plan
+        self._route = route
+        self._link = link
+
+    def send_what_is_left(self) -> None:
+        """Send the files of all producers of this run that are gone; what cannot be read stays, and is said."""
+        if self._plan.spill_path is None:
+            return
+        try:
+            folders = folders_of(self._plan.spill_path, self._plan.run_id)
+        except OSError as error:
+            log.warning("cannot look for spilled events (run %s): %s", self._plan.run_id, error)
+            return
+        for folder in folders:
+            try:
+                self._send_folder(folder)
+            except OSError as error:
+                log.warning("cannot send the spilled events in %s: %s", folder.path, error)
+                folder.release()
+
+    def _send_folder(self, folder: Folder) -> None:
+        try:
+            if not folder.files():
+                return
+            folder.acquire()
+        except BlockingIOError:
+            return
+        sent = last = 0
+        for path in folder.files():
+            if not path.stat().st_size:
+                # Made, and not written: its process died in between.
+                folder.remove(path)
+                continue
+            found = self._read(path)
+            if found is None:
+                continue
+            owner, entries, torn = found
+            if not self._deliver(owner, entries, last):
+                folder.release()
+                return
+            last = entries[-1].seq if entries else last
+            sent += len(entries)
+            if torn:
+                folder.set_aside(path)
+                log.warning("the last %d bytes of %s are no whole event; it is kept as .torn", torn, path)
+            else:
+                folder.remove(path)
+        left = folder.close()
+        log.warning("sent %d events that were left in %s; %d files stay there", sent, folder.path, left)
+
+    def _read(self, path: Path) -> tuple[Owner, list[Entry], int] | None:
+        try:
+            owner, entries, torn = unpack(path.read_bytes())
+        except Unreadable as error:
+            log.warning("cannot read %s, and leave it where it is: %s", path, error)
+            return None
+        if owner[:2] != (self._plan.key_prefix, self._plan.run_id):
+            log.warning("%s is of run %s under %s, and is left where it is", path, owner.run_id, owner.prefix)
+            return None
+        return owner, entries, torn
+
+    def _deliver(self, owner: Owner, entries: Sequence[Entry], last: int) -> bool:
+        """Send events; False if sending was given up before."""
+        route = replace(self._route, producer=owner.producer)
+        for batch in _batches(_with_holes(entries, last), self._plan):
+            remaining = batch
+            while remaining:
+                result = self._link.insist(_commands(route, remaining))
+                if result is None:
+                    return False
+                remaining = remaining[result.sent + result.lost :]
+        return True
+
+
+def _with_holes(entries: Sequence[Entry], last: int) -> Iterator[Entry]:
+    for entry in entries:
+        # Before the first file it is not known what was sent and what was dropped.
+        yield entry._replace(dropped=entry.seq - 1 - last if last else 0)
+        last = entry.seq
+
+
+def _batches(entries: Iterator[Entry], plan: Plan) -> Iterator[list[Entry]]:
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        size += len(entry.event)
+        if batch and (len(batch) >= plan.batch_events or size > plan.batch_bytes):
+            yield batch
+            batch, size = [], len(entry.event)
+        batch.append(entry)
+    if batch:
+        yield batch
+
+
+def _commands(route: Route, entries: Sequence[Entry]) -> list[Command]:
+    # What the producer itself has said of its counts stands.
+    report = json.dumps({"sent": len(entries), "dropped": 0, "at": 0})
+    return [*additions(route, entries), ("HSETNX", route.producers, route.producer, report)]
