@@ -1,5 +1,8 @@
 """URLs: what a user may write, what of it is kept, and what is never shown."""
 
+import subprocess
+import sys
+
 import pytest
 
 from sanctum_bus.connection import redacted
@@ -77,6 +80,22 @@ def test_what_is_no_url_is_refused(wrong: str, why: str) -> None:
 
     for form in ("redis://", "rediss://", "unix://", "redis+sentinel://", "redis+cluster://"):
         assert form in str(caught.value)
+
+
+def test_what_has_no_form_of_a_url_is_not_shown() -> None:
+    """It may be a password that went astray."""
+    with pytest.raises(ConfigurationError, match="what was given is no URL") as caught:
+        parse("hunter2")
+
+    assert "hunter2" not in str(caught.value)
+
+
+def test_clients_can_be_made_without_hiredis() -> None:
+    """An environment that publishes may have redis and msgpack alone."""
+    made = "from sanctum_bus.connection import connect, connect_async; connect('redis://x'); connect_async('redis://x')"
+    code = f"import sys; sys.modules['hiredis'] = None; {made}"
+
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 @pytest.mark.parametrize(

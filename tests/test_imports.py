@@ -21,6 +21,7 @@ ROOMS = (
     "fold",
     "coverage",
     "snapshot",
+    "hashes",
     "accounts",
     "sequence",
     "aggregate",

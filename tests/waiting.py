@@ -12,7 +12,7 @@ T = TypeVar("T")
 _POLL_S = 0.005
 
 
-def wait_until(predicate: Callable[[], T], what: str, deadline_s: float = 10.0) -> T:
+def wait_until(predicate: Callable[[], T], what: str, deadline_s: float = 30.0) -> T:
     """Ask until the answer is true, and return it.
 
     Args:

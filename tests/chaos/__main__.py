@@ -1,6 +1,7 @@
 """`python -m tests.chaos`: lets everything happen to real processes on real servers, and prints the figures."""
 
 import argparse
+import subprocess
 import sys
 import time
 
@@ -39,7 +40,7 @@ def _one(plan: Plan) -> int:
     )
     try:
         outcome = fight(plan)
-    except pytest.fail.Exception as error:
+    except (pytest.fail.Exception, RuntimeError, subprocess.TimeoutExpired) as error:
         sys.stdout.write(f"{plan.server}, seed {plan.seed}: BROKEN {error}\n  again: {again}\n")
         return 1
     sys.stdout.write(f"{figures(outcome)}\n")

@@ -97,6 +97,7 @@ def fight(plan: Plan) -> Outcome:
 
     Raises:
         Failed: something that must become true in the end did not, in time.
+        RuntimeError, TimeoutExpired: a training process failed, or did not end.
     """
     with ExitStack() as stack:
         home = Path(tempfile.mkdtemp(prefix="chaos-"))
@@ -118,10 +119,6 @@ def fight(plan: Plan) -> Outcome:
             _await_folded(ground, plan.run_ids)
         problems = fleet.end()
         total = _judged(plan, ground, reports)
-        if ground.lost_by_server is not None and total.lost > ground.lost_by_server:
-            problems.append(
-                f"{total.lost:,} acknowledged events are missing, and the server lost {ground.lost_by_server:,}"
-            )
         return Outcome(
             plan=plan,
             mishaps=happened,
@@ -131,8 +128,15 @@ def fight(plan: Plan) -> Outcome:
             take_overs=watch.take_overs,
             total=total,
             lost_by_server=ground.lost_by_server,
-            problems=(*total.problems, *problems),
+            problems=(*total.problems, *problems, *_too_much_lost(total, ground)),
         )
+
+
+def _too_much_lost(total: Verdict, ground: Ground) -> list[str]:
+    most = ground.lost_by_server
+    if most is None or total.lost <= most:
+        return []
+    return [f"{total.lost:,} acknowledged events are missing, and the server lost {most:,} at most"]
 
 
 def _ground(plan: Plan) -> Ground:

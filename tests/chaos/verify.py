@@ -1,5 +1,6 @@
 """What must hold in the end: every run is the straight fold of its stream, and what was acknowledged is in it."""
 
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,9 @@ from sanctum_bus.keys import RunKeys
 from sanctum_bus.snapshot import decode_fields
 from tests.chaos.training import Report
 from tests.worker.harness import Side, Texts, differences
+
+#: What stands for a value that is not there.
+_NOTHING = "nothing"
 
 #: Characters of a difference that are shown.
 _SHOWN_CHARS = 600
@@ -51,37 +55,17 @@ class Verdict:
 def judge(side: Side, reports: list[Report]) -> Verdict:
     """Compare a run with the fold of what its stream holds, and with what its producers report."""
     run, stream = side.keys.run_id, side.stream()
-    expected = fold_entries(stream)
     known: dict[str, Any] = decode_fields(_flat(side))
-    counters = expected.counters
-    problems = [
-        f"{run}: {name} is {_short(found)}, not {_short(wanted)}"
-        for name, (found, wanted) in differences(side, expected).items()
-    ]
-    problems += [
-        f"{run}: the checkpoint's {name} is {_short(known.get(name))}, not {_short(getattr(counters, name))}"
-        for name in ("lost", "lost_ranges", "producers", "closed")
-        if known.get(name) != getattr(counters, name)
-    ]
-    added = cast("Any", side.redis.xinfo_stream(side.keys.events))["entries-added"]
-    if added != len(stream):
-        problems.append(
-            f"{run}: the stream was trimmed, {added:,} entries were added and {len(stream):,} left"
-        )
     numbers = {report.producer: _Numbers() for report in reports} | _numbers(stream)
-    problems += _misnumbered(run, numbers, reports)
     arrived = sum(len(one.events) for one in numbers.values())
-    closes = sum(len(one.goodbyes) for one in numbers.values())
-    holes = sum(one.holes for one in numbers.values())
-    if sum(counters.lost.values()) != holes:
-        problems.append(f"{run}: lost is counted as {counters.lost}, but {holes:,} numbers are missing")
-    if counters.events + counters.parked + counters.duplicates + closes != len(stream):
-        problems.append(
-            f"{run}: {counters} do not add up to {len(stream):,} entries, {closes} of them goodbyes"
-        )
     twice = max(0, int(known["events"]) + int(known["parked"]) - arrived)
+    problems = [
+        *_not_the_fold(side, stream, known),
+        *_misnumbered(numbers, reports),
+        *_not_adding_up(known, numbers, len(stream)),
+    ]
     if twice:
-        problems.append(f"{run}: {twice:,} events were folded twice")
+        problems.append(f"{twice:,} events were folded twice")
     return Verdict(
         entries=len(stream),
         events=int(known["events"]),
@@ -93,8 +77,38 @@ def judge(side: Side, reports: list[Report]) -> Verdict:
         lost=sum(max(0, report.sent - len(numbers[report.producer].events)) for report in reports),
         dropped=sum(report.dropped + report.buffered for report in reports),
         twice=twice,
-        problems=tuple(problems),
+        problems=tuple(f"{run}: {problem}" for problem in problems),
     )
+
+
+def _not_the_fold(side: Side, stream: Sequence[tuple[str, Entry]], known: dict[str, Any]) -> list[str]:
+    expected = fold_entries(stream)
+    counters = expected.counters
+    problems = [
+        f"{name}{_apart(found, wanted)}" for name, (found, wanted) in differences(side, expected).items()
+    ]
+    problems += [
+        f"the checkpoint's {name}{_apart(known.get(name), getattr(counters, name))}"
+        for name in ("lost", "lost_ranges", "producers", "closed")
+        if known.get(name) != getattr(counters, name)
+    ]
+    added = cast("Any", side.redis.xinfo_stream(side.keys.events))["entries-added"]
+    if added != len(stream):
+        problems.append(f"the stream was trimmed: {added:,} entries were added, {len(stream):,} are left")
+    return problems
+
+
+def _not_adding_up(known: dict[str, Any], numbers: "dict[str, _Numbers]", entries: int) -> list[str]:
+    """What is counted, against the producers' numbers: each is folded, parked, a repetition, a goodbye, or lost."""
+    problems = []
+    holes = sum(one.holes for one in numbers.values())
+    if sum(known["lost"].values()) != holes:
+        problems.append(f"lost is counted as {known['lost']}, but {holes:,} numbers are missing")
+    counted = sum(int(known[name]) for name in ("events", "parked", "duplicates"))
+    goodbyes = sum(len(one.goodbyes) for one in numbers.values())
+    if counted + goodbyes != entries:
+        problems.append(f"{counted:,} entries are counted and {goodbyes:,} are goodbyes, of {entries:,}")
+    return problems
 
 
 def side_of(client: Any, run: str) -> Side:
@@ -130,23 +144,34 @@ def _numbers(stream: Sequence[tuple[str, Entry]]) -> dict[str, _Numbers]:
     return found
 
 
-def _misnumbered(run: str, numbers: dict[str, _Numbers], reports: list[Report]) -> list[str]:
+def _misnumbered(numbers: dict[str, _Numbers], reports: list[Report]) -> list[str]:
     """Numbers that come too late to be folded, that nobody emitted, or that are of nobody."""
     emitted = Counter({report.producer: report.emitted for report in reports})
     problems = []
     for producer, one in numbers.items():
         if one.late:
-            problems.append(f"{run}: {one.late:,} numbers of {producer} come first after greater ones")
+            problems.append(f"{one.late:,} numbers of {producer} come first after greater ones")
         if len(one.events) > emitted[producer]:
-            problems.append(
-                f"{run}: {producer} emitted {emitted[producer]:,}, and {len(one.events):,} arrived"
-            )
+            problems.append(f"{producer} emitted {emitted[producer]:,}, and {len(one.events):,} arrived")
     return problems
 
 
 def _flat(side: Side) -> list[bytes]:
     found = cast("Texts", side.redis.hgetall(side.keys.checkpoint))
     return [item for pair in found.items() for item in pair]
+
+
+def _apart(found: Any, wanted: Any) -> str:
+    """The first place in which two values are not the same: the way to it, what is there, and what should be."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        keys = (key for key in [*wanted, *found] if found.get(key, _NOTHING) != wanted.get(key, _NOTHING))
+        key = next(keys)
+        return f"[{key!r}]{_apart(found.get(key, _NOTHING), wanted.get(key, _NOTHING))}"
+    if isinstance(found, list) and isinstance(wanted, list):
+        pairs = itertools.zip_longest(found, wanted, fillvalue=_NOTHING)
+        place, (one, other) = next((at, pair) for at, pair in enumerate(pairs) if pair[0] != pair[1])
+        return f"[{place}]{_apart(one, other)}"
+    return f" is {_short(found)}, not {_short(wanted)}"
 
 
 def _short(value: object) -> str:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 from sanctum_bus.accounts import Gap
 from sanctum_bus.aggregate import Aggregate, Spoiled
+from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import parse
-from sanctum_bus.snapshot import encode_fields, encode_value
+from sanctum_bus.snapshot import encode_value
 from tests.simulation.streams import Flat, Id, show_id
 
 Texts = dict[bytes, bytes]

@@ -14,11 +14,11 @@ from redis import Redis
 
 from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.connection import connect_async
+from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings, load
-from sanctum_bus.snapshot import encode_fields
 from sanctum_bus.store import Held, RunStore, Taken
 from sanctum_bus.worker import Worker
 from tests.fold.feeding import Entry, entry

@@ -4,7 +4,7 @@ import random
 from collections.abc import Callable, Iterator
 
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.snapshot import encode_fields
+from sanctum_bus.hashes import encode_fields
 from tests.fold.feeding import Entry
 from tests.recordings import recordings
 

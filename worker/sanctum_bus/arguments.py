@@ -7,7 +7,8 @@ import msgpack
 
 from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.accounts import Changes, Counters, Parked
-from sanctum_bus.snapshot import dump_json, encode_fields
+from sanctum_bus.hashes import encode_fields
+from sanctum_bus.snapshot import dump_json
 from sanctum_bus.state import Fields
 
 #: Raw fields of a parked entry that are laid out one by one; one that has more is kept as one MessagePack map.

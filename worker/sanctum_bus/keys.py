@@ -96,6 +96,9 @@ TABLE = (
         "run -> last activity, server time in ms: how runs are found",
     ),
     KeyRow(
+        "{p}:workers", "sorted set", "workers", "worker -> until when it counts as alive, server time in ms"
+    ),
+    KeyRow(
         "{p}:catalog", "hash", "workers", "`<TYPE>.<field>` -> unit, meaning and place of a declared field"
     ),
 )

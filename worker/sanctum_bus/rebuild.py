@@ -17,10 +17,10 @@ from sanctum_bus.accounts import Changes, Entry, Gap, Parked
 from sanctum_bus.admin import must_exist, run_script
 from sanctum_bus.aggregate import Aggregate, Spoiled
 from sanctum_bus.errors import NotNow
+from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO, parse
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.settings import Settings
-from sanctum_bus.snapshot import encode_fields
 from sanctum_bus.state import Fields, State
 
 #: Entries that are read at once.

@@ -8,7 +8,7 @@ grad_norm` prints `0.731`, and both read back as what they were. NaN and the inf
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 
 from sanctum_bus.wire.values import Value
 
@@ -64,15 +64,6 @@ def decode_value(text: str) -> Value:
         return json.loads(text.strip(_BLANKS))
     except ValueError:
         return text
-
-
-def encode_fields(fields: Mapping[str, Value]) -> list[str]:
-    """Return names and texts in turn, as HSET takes them."""
-    flat: list[str] = []
-    for name, value in fields.items():
-        flat.append(name)
-        flat.append(encode_value(value))
-    return flat
 
 
 def decode_fields(flat: Iterable[bytes]) -> dict[str, Value]:

@@ -16,10 +16,11 @@ from sanctum_bus.accounts import Counters, Entry
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver
+from sanctum_bus.hashes import encode_fields
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
 from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
-from sanctum_bus.snapshot import decode_fields, encode_fields
+from sanctum_bus.snapshot import decode_fields
 from sanctum_bus.state import Fields, State
 
 
