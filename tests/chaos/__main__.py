@@ -1,6 +1,7 @@
 """`python -m tests.chaos`: lets everything happen to real processes on real servers, and prints the figures."""
 
 import argparse
+import signal
 import subprocess
 import sys
 import time
@@ -29,6 +30,8 @@ def main() -> int:
         "--server", choices=(*_SERVERS, "all"), default="standalone", help="on what (default standalone)"
     )
     given = parser.parse_args()
+    # Told to end, it takes every process along that it has started.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     servers = _SERVERS if given.server == "all" else (given.server,)
     return max(_one(Plan(given.seed, one, given.seconds, given.events)) for one in servers)
 

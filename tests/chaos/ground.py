@@ -14,6 +14,7 @@ from typing import Any, Protocol, cast
 from redis import Redis
 
 from sanctum_bus import keys
+from sanctum_bus.connection import connect
 from sanctum_bus.keys import RunKeys
 from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import Kind
@@ -134,6 +135,7 @@ class Failover:
 
     def __init__(self) -> None:
         self._sentinels = Sentinels()
+        self._clients: list[Redis] = []
         self._dead: list[Node] = []
         self.url = self._sentinels.url
         self.lost_by_server: int | None = None
@@ -146,11 +148,14 @@ class Failover:
         }
 
     def client(self) -> Redis:
-        """A client of the master of this moment."""
-        return self._sentinels.client()
+        """A client that follows the master: the old one answers for a while, and knows nothing of what goes on."""
+        self._clients.append(connect(self.url, timeout_s=2.0))
+        return self._clients[-1]
 
     def close(self) -> None:
         """Leave nothing behind."""
+        for client in self._clients:
+            client.close()
         self._sentinels.close()
 
     def _failed_over(self, _: Random) -> Callable[[], object]:

@@ -49,11 +49,15 @@ def line(scope: Scope, event: Event, message: str, *, blueprint: Value = None) -
 def _canonical(shape: Shape, data: Data) -> Data:
     """Return a payload under canonical names; where a field bears its own name already, that one counts."""
     aliases = FIELD_ALIASES.get(shape.type)
-    if not aliases or aliases.keys().isdisjoint(data):
+    if not aliases:
         return data
-    return {aliases.get(name, name): value for name, value in data.items()} | {
-        name: value for name, value in data.items() if name not in aliases
-    }
+    names = shape.memo.get(_canonical)
+    if names is None:
+        names = shape.memo[_canonical] = tuple(aliases.get(name, name) for name in shape.names)
+    fields = dict(zip(names, data.values(), strict=True))
+    if len(fields) != len(data):
+        fields |= {name: value for name, value in data.items() if name not in aliases}
+    return fields
 
 
 def loss(at: Value, missing: Mapping[str, int]) -> Line:

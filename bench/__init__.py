@@ -1,0 +1,1 @@
+"""Benchmarks: Sanctum against a bare server and against others that do the same job; `scripts/bench` runs them."""

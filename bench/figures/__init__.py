@@ -1,0 +1,1 @@
+"""The figures: one module each, with one function `measure` that returns them."""

@@ -1,0 +1,102 @@
+"""Whether an event costs the same in a large run, in a long one, with a full log, and after very many."""
+
+from functools import partial
+from itertools import pairwise
+
+from bench.drains import RUN, TEMPLATE, Drain, drained, standard_drain
+from bench.following import await_folded
+from bench.load import entries, standard_entries, synthetic
+from bench.pairs import Pairs, paired
+from bench.plan import Bench
+from bench.processes import subject_process, worker_process
+from bench.results import Figure, Series
+from bench.server import cpu_seconds
+from sanctum_bus.keys import RunKeys
+
+GOAL = 1.15
+
+#: A log of so many lines is full at once, or never.
+_SHORT, _ENDLESS = 500, 10**9
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Return the cost of an event in the larger case over that in the smaller one, for each way to be large."""
+    found = [_envs(bench), _history(bench), _log(bench), _many_events(bench)]
+    bench.server.empty()
+    return found
+
+
+def _figure(name: str, title: str, pairs: Pairs, large: str, small: str) -> Figure:
+    parts = pairs.series(large, small, "us/event")
+    return Figure(f"flat_{name}", f"cost of an event: {title}", "x", pairs.ratios, GOAL, "lower", parts)
+
+
+def _cost(drain: Drain, **settings: object) -> float:
+    return 1e6 / drain.sanctum(**settings)
+
+
+def _envs(bench: Bench) -> Figure:
+    bench.server.empty()
+    events = bench.share(0.2)
+    drains = {}
+    for envs in (256, 4):
+        key = f"{TEMPLATE}:{envs}"
+        bench.server.publish(key, entries(synthetic(envs, 3, events)))
+        drains[envs] = Drain(bench.server, events, key)
+    pairs = paired(bench.size.pairs, partial(_cost, drains[256]), partial(_cost, drains[4]))
+    return _figure("envs", "256 envs / 4 envs", pairs, "256 envs", "4 envs")
+
+
+def _history(bench: Bench) -> Figure:
+    """Drain the same events on a new run, and on one that has had them several times."""
+    events, filled, fresh = bench.share(0.1), [], []
+    for _ in range(bench.size.pairs):
+        bench.server.empty()
+        costs = []
+        for turn in range(5):
+            chunk = standard_entries(events, 0, turn * events + 1)
+            bench.server.publish(RunKeys(RUN).events, chunk)
+            costs.append(drained(bench.server, log_lines=_ENDLESS) / events * 1e6)
+        fresh.append(costs[0])
+        filled.append(costs[-1])
+    pairs = Pairs(filled, fresh)
+    return _figure("history", "fifth time / first time on one run", pairs, "fifth", "first")
+
+
+def _log(bench: Bench) -> Figure:
+    with standard_drain(bench, bench.share(0.2)) as drain:
+        full, endless = partial(_cost, drain, log_lines=_SHORT), partial(_cost, drain, log_lines=_ENDLESS)
+        pairs = paired(bench.size.pairs, full, endless)
+    return _figure("log", "log full / log never full", pairs, "full", "never full")
+
+
+def _many_events(bench: Bench) -> Figure:
+    """Publish while it is drained and trimmed; compare the processor time of each later tenth with the second."""
+    server, events = bench.server, bench.size.stream
+    server.empty()
+    used = []
+    told = {"url": server.url, "run": RUN, "events": events}
+    with worker_process(server.url) as worker, subject_process("feeder", **told):
+        for tenth in range(1, 11):
+            await_folded(server, [RUN], events * tenth // 10)
+            used.append((server.folded(RUN), cpu_seconds(worker.pid) + cpu_seconds(server.pid)))
+        left = server.client.xlen(RunKeys(RUN).events)
+    second, *_, last = costs = [_per_event(before, after) for before, after in pairwise(used)]
+    return Figure(
+        name="flat_events",
+        title=f"cost of an event: last five tenths / second tenth of {events:,}",
+        unit="x",
+        samples=[cost / second for cost in costs[-5:]],
+        goal=GOAL,
+        better="lower",
+        parts=(
+            Series("last", "us/event", [last]),
+            Series("second", "us/event", [second]),
+            Series("left in the stream", "entries", [left]),
+        ),
+        note="processor time of worker and server, the server's for publishing included",
+    )
+
+
+def _per_event(before: tuple[int, float], after: tuple[int, float]) -> float:
+    return (after[1] - before[1]) / (after[0] - before[0]) * 1e6

@@ -1,0 +1,32 @@
+"""How fast one worker drains 200 runs at once, against one run with as many events."""
+
+from bench.following import folded_by, publish_runs
+from bench.pairs import Pairs
+from bench.plan import Bench
+from bench.results import Figure
+
+RUNS = 200
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Return the ratio."""
+    bench.server.empty()
+    many: list[float] = []
+    one: list[float] = []
+    for _ in range(bench.size.pairs):
+        for runs, samples in ((RUNS, many), (1, one)):
+            run_ids = publish_runs(bench.server, runs, bench.size.events)
+            samples.append(folded_by(bench.server, 1, run_ids).speed)
+    bench.server.empty()
+    pairs = Pairs(many, one)
+    return [
+        Figure(
+            name="many_runs",
+            title=f"one worker: {RUNS} runs at once / one run",
+            unit="x",
+            samples=pairs.ratios,
+            goal=0.6,
+            parts=pairs.series(f"{RUNS} runs", "one run", "events/s"),
+            note="a worker that follows; the clock starts when the runs are registered",
+        )
+    ]

@@ -1,0 +1,34 @@
+"""How long the command takes to start."""
+
+import subprocess
+import sys
+import time
+
+from bench.load import ROOT
+from bench.pairs import interleaved
+from bench.plan import Bench
+from bench.results import Figure
+
+
+def _milliseconds(*words: str) -> float:
+    began = time.perf_counter()
+    subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, check=True)
+    return (time.perf_counter() - began) * 1000
+
+
+def measure(bench: Bench) -> list[Figure]:
+    """Return the times of a drain of nothing, and of the help."""
+    bench.server.empty()
+    command = ("-m", "sanctum_bus.cli", "--redis", bench.server.url)
+    measures = {
+        "drain": lambda: _milliseconds(*command, "worker", "--drain"),
+        "help": lambda: _milliseconds("-m", "sanctum_bus.cli", "--help"),
+        "python": lambda: _milliseconds("-c", ""),
+    }
+    samples = interleaved(max(5, bench.size.repeats), measures)
+    told = [
+        ("start_drain", "`sanctum worker --drain` with nothing to drain", "drain", 300.0),
+        ("start_help", "`sanctum --help`", "help", 150.0),
+        ("start_python", "the interpreter alone, in both of them", "python", None),
+    ]
+    return [Figure(name, title, "ms", samples[of], goal, "lower") for name, title, of, goal in told]

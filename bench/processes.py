@@ -1,0 +1,124 @@
+"""Those who are measured, each in a fresh process of its own."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any
+
+from bench.load import ROOT
+
+#: Seconds that a subject may take.
+PATIENCE_S = 600.0
+
+_POLL_S = 0.002
+
+
+class Failed(Exception):
+    """A subject did not do what it should; the message has its last words."""
+
+
+def result_of(
+    subject: str, told: Mapping[str, Any], environ: Mapping[str, str] = MappingProxyType({})
+) -> dict[str, Any]:
+    """Run a module of `bench.subjects` in a process of its own, and return what it reports.
+
+    Args:
+        subject: the module.
+        told: what it is told.
+        environ: more of the environment.
+
+    Raises:
+        Failed: it ended badly.
+    """
+    try:
+        done = subprocess.run(
+            _command(subject, told),
+            cwd=ROOT,
+            env=_environment(environ),
+            capture_output=True,
+            text=True,
+            timeout=PATIENCE_S,
+            check=True,
+        )
+    except subprocess.CalledProcessError as error:
+        raise Failed(f"{subject}: {error.stderr[-2000:]}") from None
+    except subprocess.TimeoutExpired:
+        raise Failed(f"{subject}: not done within {PATIENCE_S:g} s") from None
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+@contextmanager
+def subject_process(subject: str, **told: Any) -> Iterator["subprocess.Popen[str]"]:
+    """Start a subject that says `ready`, and yield it then; it is killed at the end where it still runs."""
+    with _started(_command(subject, told), {}) as process:
+        if process.stdout is None or process.stdout.readline().strip() != "ready":
+            raise Failed(f"{subject} did not start")
+        yield process
+
+
+def report_of(process: "subprocess.Popen[str]", word: str = "stop") -> dict[str, Any]:
+    """Say a word to a subject that waits for it, and return what it reports."""
+    out, _ = process.communicate(f"{word}\n", timeout=PATIENCE_S)
+    found: dict[str, Any] = json.loads(out.splitlines()[-1])
+    return found
+
+
+@contextmanager
+def worker_process(url: str, **settings: object) -> Iterator["subprocess.Popen[str]"]:
+    """Start `sanctum worker`; it is stopped at the end, or killed where it does not stop."""
+    told = {"log_level": "error", "scan_s": 0} | settings
+    environ = {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}
+    command = [sys.executable, "-m", "sanctum_bus.cli", "--redis", url, "worker"]
+    with _started(command, environ) as process:
+        yield process
+        process.send_signal(signal.SIGTERM)
+        process.wait(PATIENCE_S)
+
+
+@contextmanager
+def _started(command: list[str], environ: Mapping[str, str]) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        command,
+        cwd=ROOT,
+        env=_environment(environ),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def _command(subject: str, told: Mapping[str, Any]) -> list[str]:
+    return [sys.executable, "-m", f"bench.subjects.{subject}", json.dumps(told)]
+
+
+def _environment(more: Mapping[str, str]) -> dict[str, str]:
+    # What the machine's user set must not be measured.
+    own = {name: value for name, value in os.environ.items() if not name.startswith("SANCTUM_")}
+    return {**own, "PYTHONWARNINGS": "ignore", **more}
+
+
+def wait_until(predicate: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> float:
+    """Look until something is true, and return when that was, on the clock `time.perf_counter`.
+
+    Raises:
+        Failed: it takes too long.
+    """
+    deadline = time.perf_counter() + patience_s
+    while not predicate():
+        if time.perf_counter() > deadline:
+            raise Failed(f"not within {patience_s:g} s: {what}")
+        time.sleep(_POLL_S)
+    return time.perf_counter()

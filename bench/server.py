@@ -1,0 +1,100 @@
+"""The server that all measure on: one for the whole run, on a Unix socket, that keeps everything in memory only."""
+
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import cast
+
+from redis import Redis
+
+from sanctum_bus import keys
+from sanctum_bus.embedded import EmbeddedServer
+from sanctum_bus.keys import RunKeys
+
+#: Without files on the disk: how fast a disk is says nothing of those who are compared.
+_OPTIONS = ("--appendonly", "no", "--save", "")
+
+#: Entries that one pipeline publishes.
+_PIPELINE = 1000
+
+#: Seconds that a reply may take: copying a long stream takes the server a while.
+_PATIENCE_S = 120.0
+
+_TICKS_PER_S = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running server, and what is done to it between measurements.
+
+    Args:
+        url: where it is.
+        pid: its process.
+        client: for the benchmark itself, not for those who are measured.
+    """
+
+    url: str
+    pid: int
+    client: Redis
+
+    @property
+    def version(self) -> str:
+        """What it calls itself."""
+        info = self.client.info("server")
+        name = "valkey" if "valkey_version" in info else "redis"
+        return f"{name} {info.get(f'{name}_version')}"
+
+    def publish(self, key: str, entries: Iterable[Mapping[bytes, bytes]]) -> int:
+        """Append entries to a stream, and return how many there were."""
+        count, remaining = 0, iter(entries)
+        while slab := list(islice(remaining, _PIPELINE)):
+            pipeline = self.client.pipeline(transaction=False)
+            for entry in slab:
+                pipeline.execute_command("XADD", key, "*", *(part for pair in entry.items() for part in pair))
+            count += len(pipeline.execute())
+        return count
+
+    def provide(self, template: str, *run_ids: str) -> None:
+        """Give runs a stream that was published under another name; nobody is told yet."""
+        for run_id in run_ids:
+            self.client.copy(template, RunKeys(run_id).events, replace=True)
+
+    def register(self, *run_ids: str) -> None:
+        """Put runs into the index, all at once: workers find them at their next look."""
+        seconds, micros = self.client.time()
+        self.client.zadd(keys.runs(), dict.fromkeys(run_ids, seconds * 1000 + micros // 1000))
+
+    def empty(self) -> None:
+        """Remove everything."""
+        self.client.flushall()
+
+    def folded(self, run_id: str) -> int:
+        """How many entries of a run are in its snapshot."""
+        return int(cast("bytes | None", self.client.hget(RunKeys(run_id).checkpoint, "entries")) or 0)
+
+
+@contextmanager
+def running() -> Iterator[Server]:
+    """Start the server, and stop it at the end."""
+    with (
+        EmbeddedServer.start(options=_OPTIONS) as embedded,
+        Redis.from_url(embedded.url, protocol=2, socket_timeout=_PATIENCE_S) as client,
+    ):
+        yield Server(embedded.url, embedded.pid, client)
+
+
+def cpu_seconds(pid: int) -> float:
+    """Return the processor time that a process has used so far (Linux)."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
+
+
+def memory_mb(pid: int) -> float:
+    """Return the resident memory of a process in MB (Linux)."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1]) * 1024 / 1e6
+    return 0.0

@@ -1,0 +1,34 @@
+"""A loop by hand that does what one can: a thousand entries a read, all writes and acknowledgements in one pipeline."""
+
+import time
+from typing import Any, cast
+
+import msgspec
+from redis import Redis
+
+from bench.subjects.job import CONSUMER, GROUP, section_of, texts
+from bench.subjects.telling import report, told
+
+_unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
+
+
+def main() -> None:
+    """Drain a stream, and report how long it took."""
+    task = told()
+    key, count = task["key"], task["count"]
+    with Redis.from_url(task["url"], protocol=2) as client:
+        client.xgroup_create(key, GROUP, "0")
+        began = time.perf_counter()
+        while reply := cast("list[Any]", client.xreadgroup(GROUP, CONSUMER, {key: ">"}, count=count)):
+            pipeline = client.pipeline(transaction=False)
+            for _, entry in reply[0][1]:
+                event = _unpack(entry[b"event"])
+                section = section_of(entry[b"type"].decode(), event)
+                pipeline.hset(section, mapping=cast("dict[Any, Any]", texts(event["data"])))
+            pipeline.xack(key, GROUP, *(entry_id for entry_id, _ in reply[0][1]))
+            pipeline.execute()
+        report(seconds=time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()

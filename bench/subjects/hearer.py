@@ -1,0 +1,65 @@
+"""Listens to many runs, and reports when it heard of which id: by Sanctum's hints, or by a blocking read of the streams.
+
+A hint comes after its commit, so whoever hears it can read what it announces: the time until then is no shorter than
+the time until the snapshot shows the event.
+"""
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from typing import Any, cast
+
+from redis import Redis
+
+from bench.subjects.telling import ready, report, told, word
+from sanctum_bus.keys import RunKeys
+
+#: Seconds and milliseconds after which it looks whether it is to end.
+_LOOK_S, _LOOK_MS = 0.1, 100
+
+Heard = list[tuple[int, str, float]]
+
+
+def by_hints(client: Redis, run_ids: list[str], goes_on: Callable[[], bool]) -> Heard:
+    """Return number of the run, version and moment of each hint."""
+    numbers = {RunKeys(run_id).changed.encode(): number for number, run_id in enumerate(run_ids)}
+    heard: Heard = []
+    with client.pubsub(ignore_subscribe_messages=True) as pubsub:
+        pubsub.ssubscribe(*numbers)
+        ready()
+        while goes_on():
+            message = cast("dict[str, Any] | None", pubsub.get_message(timeout=_LOOK_S))
+            if message is not None:
+                moment = time.perf_counter()
+                heard.append((numbers[message["channel"]], json.loads(message["data"])["version"], moment))
+    return heard
+
+
+def by_reading(client: Redis, run_ids: list[str], goes_on: Callable[[], bool]) -> Heard:
+    """Return number of the run, id and moment of each entry."""
+    numbers = {RunKeys(run_id).events.encode(): number for number, run_id in enumerate(run_ids)}
+    after: dict[Any, Any] = dict.fromkeys(numbers, "0")
+    heard: Heard = []
+    ready()
+    while goes_on():
+        for key, found in cast("list[Any]", client.xread(after, block=_LOOK_MS, count=100)):
+            moment = time.perf_counter()
+            after[key] = found[-1][0]
+            heard += [(numbers[key], entry_id.decode(), moment) for entry_id, _ in found]
+    return heard
+
+
+def main() -> None:
+    """Listen until told to stop; report what was heard."""
+    task = told()
+    listening = threading.Thread(target=word, daemon=True)
+    listening.start()
+    hear = by_hints if task["by"] == "hints" else by_reading
+    with Redis.from_url(task["url"], protocol=2) as client:
+        heard = hear(client, task["runs"], listening.is_alive)
+    report(heard=heard)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""Reads a run's snapshot: all of it, and what changed since a view that is one commit old."""
+
+import statistics
+import time
+from collections.abc import Callable
+
+from bench.subjects.telling import ready, report, told, word
+from sanctum_bus.reader import Reader
+
+_READS = 50
+
+
+def _micros(read: Callable[[], object]) -> float:
+    began = time.perf_counter()
+    read()
+    return (time.perf_counter() - began) * 1e6
+
+
+def main() -> None:
+    """Take a view; once told that there was a commit, read in turn; report the medians in microseconds."""
+    task = told()
+    with Reader(task["url"]) as reader:
+        view = reader.snapshot(task["run"])
+        ready()
+        word()
+        pairs = [
+            (
+                _micros(lambda: reader.snapshot(task["run"])),
+                _micros(lambda: reader.snapshot(task["run"], since=view)),
+            )
+            for _ in range(_READS)
+        ]
+        changed = len(reader.snapshot(task["run"], since=view).changed)
+    whole, since = (statistics.median(column) for column in zip(*pairs, strict=True))
+    report(whole=whole, since=since, sections=len(view.names), changed=changed)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,20 @@
+"""Sanctum's own worker with `--drain`: all that the command does once the interpreter and its modules are loaded."""
+
+import time
+
+from bench.subjects.telling import report, told
+from sanctum_bus import settings, worker  # noqa: F401  # loaded before the clock starts
+from sanctum_bus.cli.place import Place
+from sanctum_bus.cli.serve import work
+
+
+def main() -> None:
+    """Drain runs, and report how long it took."""
+    task = told()
+    began = time.perf_counter()
+    work(Place(task["url"]), task["runs"], drain=True)
+    report(seconds=time.perf_counter() - began)
+
+
+if __name__ == "__main__":
+    main()
