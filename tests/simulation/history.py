@@ -21,7 +21,9 @@ class _Anything(set[Gap]):
 
 
 def _texts(fields: dict[str, Any]) -> Texts:
-    flat = [item.encode("utf-8", "replace") for item in encode_fields(fields)]
+    flat = [
+        item if isinstance(item, bytes) else item.encode("utf-8", "replace") for item in encode_fields(fields)
+    ]
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 

@@ -9,8 +9,11 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
+from structlog.contextvars import get_contextvars
+
 from sanctum_bus import aggregate, run_loop, store, worker
 from sanctum_bus.fold import Line, fold
+from sanctum_bus.metrics import tally
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.scripts import Script, script
 from sanctum_bus.state import State
@@ -50,7 +53,7 @@ class _Log:
     def _say(self, event: str, **fields: object) -> None:
         kept = {
             name: value
-            for name, value in fields.items()
+            for name, value in (get_contextvars() | fields).items()
             if name in {"run", "kind", "generation", "version", "error"}
         }
         self._note(f"    {event} {kept or ''}")
@@ -90,6 +93,10 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
     try:
         with (
             mock.patch.object(run_loop, "time", SimpleNamespace(monotonic=world.loop.time)),
+            mock.patch.object(
+                tally, "time", SimpleNamespace(monotonic=world.loop.time, time=world.loop.time)
+            ),
+            mock.patch.object(worker, "time", SimpleNamespace(monotonic=world.loop.time)),
             mock.patch.object(run_loop, "random", world.chance),
             mock.patch.object(run_loop, "_log", log),
             mock.patch.object(worker, "_log", log),

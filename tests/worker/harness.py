@@ -40,7 +40,7 @@ def settings_of(server: Server, **given: object) -> Settings:
 
 def texts(fields: dict[str, Any]) -> Texts:
     """The texts by which a server knows these fields."""
-    flat = [item.encode() for item in encode_fields(fields)]
+    flat = [item if isinstance(item, bytes) else item.encode() for item in encode_fields(fields)]
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 

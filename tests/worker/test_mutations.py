@@ -49,7 +49,7 @@ def _written(aggregate: Aggregate) -> int:
     texts = [encode_fields(fields) for fields in changes.sections.values() if fields is not None]
     assert all(texts), "a hash without fields is no key, so its section would be missing"
     texts += [encode_fields(fields) for _, fields in [*changes.lines, *changes.batches]]
-    "".join("".join(flat) for flat in texts).encode()
+    "".join(item for flat in texts for item in flat if isinstance(item, str)).encode()
     return len(changes.parked)
 
 

@@ -167,7 +167,10 @@ class Aggregate:
         if entry.get(b"type") == _CLOSED:
             self._close(entry_id, entry)
             return
-        event = _decoded(entry_id, entry)
+        try:
+            event = decode(entry_id, entry)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise Unfit(f"not decodable: {error!r:.200}") from error
         try:
             line = fold(self.state, event)
         except DuplicateStart:
@@ -183,11 +186,9 @@ class Aggregate:
         self.coverage.see(event.shape)
         self.counters.events += 1
         if line is not None:
-            self._add_line(entry_id, line)
+            self._write_down(entry_id, event, line)
         elif self._missing:
             self._note_loss(entry_id, event.timestamp)
-        if event.shape.type == "BATCH_EPOCH_COMPLETED":
-            self._batches.append((entry_id, _batch_line(event)))
 
     def _close(self, entry_id: str, entry: Entry) -> None:
         producer = entry.get(b"producer", b"").decode("utf-8", "replace")
@@ -200,6 +201,11 @@ class Aggregate:
         run["status"] = "ended"
         at: Value = run.get("last_event_at")
         self._add_line(entry_id, Line(wire.CLOSED, at, None, None, None, None, "run ended", {}))
+
+    def _write_down(self, entry_id: str, event: Event, line: Line) -> None:
+        self._add_line(entry_id, line)
+        if event.shape.type == "BATCH_EPOCH_COMPLETED":
+            self._batches.append((entry_id, _batch_line(event)))
 
     def _note_loss(self, entry_id: str, at: float) -> None:
         self._add_line(entry_id, loss(at, self._missing))
@@ -227,13 +233,6 @@ class Aggregate:
             parked_id = named.decode("ascii", "replace")
             self._parked.pop(parked_id, None)
             self._put_back.append(parked_id)
-
-
-def _decoded(entry_id: str, entry: Entry) -> Event:
-    try:
-        return decode(entry_id, entry)
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-        raise Unfit(f"not decodable: {error!r:.200}") from error
 
 
 def _is_in(hole: Fields, told: Fields) -> bool:

@@ -5,27 +5,28 @@ prints NaN and the infinities as null, so whatever comes out with a null in it i
 """
 
 from collections.abc import Mapping
+from itertools import chain
 
 import msgspec
 
-from sanctum_bus.snapshot import encode_value
+from sanctum_bus.snapshot import encode_value, is_bare
 from sanctum_bus.wire.values import Value
 
-_print = msgspec.json.Encoder().encode
+_print_lines = msgspec.json.Encoder().encode_lines
 
 
-def encode_fields(fields: Mapping[str, Value]) -> list[str]:
-    """Return names and texts in turn."""
-    flat: list[str] = []
-    for name, value in fields.items():
-        flat.append(name)
-        flat.append(encode_value(value) if type(value) is str else _text(value))
-    return flat
-
-
-def _text(value: Value) -> str:
+def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
+    """Return names and texts in turn; texts are UTF-8 where they are bytes."""
     try:
-        text = _print(value)
+        printed = _print_lines(fields.values())
     except OverflowError:
-        return encode_value(value)
-    return encode_value(value) if b"null" in text else text.decode()
+        return [*chain.from_iterable((name, encode_value(value)) for name, value in fields.items())]
+    # No line break is printed but between values.
+    texts: list[str | bytes] = [*printed.split(b"\n")]
+    has_null = b"null" in printed
+    for place, value in enumerate(fields.values()):
+        if type(value) is str:
+            texts[place] = value if is_bare(value) else encode_value(value)
+        elif has_null and b"null" in texts[place]:  # type: ignore[operator]  # bytes, as nobody has changed it yet
+            texts[place] = encode_value(value)
+    return [*chain.from_iterable(zip(fields, texts, strict=False))]

@@ -35,7 +35,7 @@ def encode_value(value: Value) -> str:
     """Return the text of one value."""
     kind = type(value)
     if kind is str:
-        return _encode_text(value)
+        return value if is_bare(value) else _dumps(value)
     if kind is float:
         return float.__repr__(value) if value - value == 0 else _dumps(value)
     if kind is int:
@@ -45,12 +45,11 @@ def encode_value(value: Value) -> str:
     return _dumps(value)
 
 
-def _encode_text(text: str) -> str:
+def is_bare(text: str) -> bool:
+    """Whether a string is written as it is."""
     if "\0" in text:
-        return _dumps(text)
-    if text[:1] in _SUSPECT and (text[0] == "\ufeff" or looks_like_json(text)):
-        return _dumps(text)
-    return text
+        return False
+    return text[:1] not in _SUSPECT or not (text[0] == "\ufeff" or looks_like_json(text))
 
 
 def decode_value(text: str) -> Value:

@@ -39,9 +39,10 @@ class State:
         changed: name to the id of the entry that last changed it, since `changed` was last emptied. A name that is not
             in `sections` any more has gone.
         at: the id of the entry that is being folded; the driver sets it.
+        scopes: group to what the fold calls its scope, kept with the state that it is of.
     """
 
-    __slots__ = ("_children", "_left", "_sections", "at", "changed", "max_envs")
+    __slots__ = ("_children", "_left", "_sections", "at", "changed", "max_envs", "scopes")
 
     def __init__(self, sections: dict[str, Fields] | None = None, *, max_envs: int = MAX_ENVS) -> None:
         self._sections: dict[str, Fields] = sections or {}
@@ -50,6 +51,7 @@ class State:
         self.changed: dict[str, str] = {}
         self.at = ""
         self.max_envs = max_envs
+        self.scopes: dict[str | None, Any] = {}
         for name in self._sections:
             self._children.setdefault(_parent(name), set()).add(name)
 

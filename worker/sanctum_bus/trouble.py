@@ -12,7 +12,7 @@ from sanctum_bus.errors import StartOver
 
 #: Back-off after trouble, in seconds: the first, and the longest.
 _FIRST_PAUSE_S = 0.05
-_LONGEST_PAUSE_S = 5.0
+_LONGEST_PAUSE_S = 2.0
 
 
 class Trouble(Enum):
@@ -43,3 +43,32 @@ def pause_s(failures: int, jitter: float) -> float:
         jitter: 0 to 1; spreads workers that failed together.
     """
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return a fixed word for an error, fit for a counter's label."""
+    return error.reason if isinstance(error, StartOver) else type(error).__name__
+
+
+class Streak:
+    """Failures in a row of one kind of work. The first is news, one of another kind, and the end: nothing else is.
+
+    Attributes:
+        failures: how many there were since the last success.
+    """
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self._kind = ""
+
+    def failed(self, error: BaseException) -> bool:
+        """Note a failure; return whether it is news."""
+        self.failures += 1
+        # The first word of a reply says what it is (OOM, READONLY, WRONGTYPE …).
+        before, self._kind = self._kind, f"{kind_of(error)} {str(error).partition(' ')[0]}"
+        return self._kind != before
+
+    def over(self) -> int:
+        """Note a success; return how many failures it has ended."""
+        failures, self.failures, self._kind = self.failures, 0, ""
+        return failures

@@ -11,10 +11,13 @@ import redis
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import NoBackoff
-from redis.connection import HiredisRespSerializer
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
-from redis.utils import HIREDIS_AVAILABLE
+
+try:
+    import hiredis
+except ImportError:  # an environment that publishes may have redis and msgpack alone
+    hiredis = None  # type: ignore[assignment]  # asked about below
 
 
 def plain(url: str, timeout_s: float) -> redis.Redis:
@@ -26,8 +29,7 @@ def plain_async(url: str, timeout_s: float, most: int | None) -> redis.asyncio.R
     """Return a client for asyncio, of the one server that a URL names, with so many connections at most."""
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
     client = redis.asyncio.Redis.from_url(url, retry=retry, max_connections=most, **_options(timeout_s))
-    # Not so in an environment that publishes: it may have redis and msgpack alone.
-    if HIREDIS_AVAILABLE:
+    if hiredis is not None:
         pool: Any = client.connection_pool
         pool.connection_class = _packing(pool.connection_class)
     return client
@@ -38,8 +40,9 @@ class _Packing(AbstractConnection):
 
     def pack_command(self, *args: Any) -> list[bytes]:
         """Return a command as it goes over the wire."""
-        packed: list[bytes] = HiredisRespSerializer().pack(*args)
-        return packed
+        # A command of two words comes as one.
+        words = args[0].split() if isinstance(args[0], str) else args[:1]
+        return [hiredis.pack_command((*words, *args[1:]))]
 
 
 @cache

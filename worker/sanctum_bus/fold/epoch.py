@@ -38,15 +38,15 @@ def epoch_completed(scope: Scope, event: Event) -> None:
     inner_epoch = needs.number(event.data, "inner_epoch")
     if inner_epoch is None:
         inner_epoch = event.epoch
-    reports = [
-        (slot, report, check_report(slot, report)) for slot, report in needs.maps(event.data, "seeds").items()
-    ]
+    seeds = needs.maps(event.data, "seeds")
+    reports = [(slot, report, check_report(slot, report)) for slot, report in seeds.items()]
     stored_names(_ENV, event.shape)
     scope.has_room_for_env(env_id)
     if accuracy is not None:
         open_epoch(scope, env_id, inner_epoch)
     env = active_env(scope, env_id)
     _take_reports(scope, event, env_id, env, reports)
+    # Read at once, when the epoch is closed; the rest is put in later.
     env["inner_epoch"] = inner_epoch
     if "val_accuracy" in event.data:
         env["val_accuracy"] = accuracy

@@ -1,6 +1,7 @@
 """Lines of the seed event log: one for each SEED_* event and each milestone, returned by a fold as a value."""
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import NamedTuple
 
 from sanctum_bus.catalog.names import FIELD_ALIASES
@@ -90,9 +91,12 @@ def episode_of(scope: Scope, env_id: Value) -> Value:
 
 def milestone(scope: Scope, event: Event) -> Line | None:
     """Return the line of an event that no fold words itself, or None where it is no milestone."""
-    if event.type.startswith(_MILESTONE_PREFIXES) or event.type.endswith(_MILESTONE_SUFFIX):
-        return line(scope, event, own_message(event))
-    return None
+    return line(scope, event, own_message(event)) if _is_milestone(event.shape.type) else None
+
+
+@lru_cache(maxsize=4096)
+def _is_milestone(event_type: str) -> bool:
+    return event_type.startswith(_MILESTONE_PREFIXES) or event_type.endswith(_MILESTONE_SUFFIX)
 
 
 def own_message(event: Event) -> str:

@@ -20,7 +20,7 @@ _KINDS_BY_FIELD = "ANALYTICS_SNAPSHOT"
 
 def other(scope: Scope, event: Event) -> Line | None:
     """Any event: `count`, `last_at`, and the last payload, replaced as a whole."""
-    stored_names(_way(event.type), event.shape)
+    stored_names(_way(event.shape.type), event.shape)
     state, name = scope.state, scope.prefix + section_of(event)
     fields = state.open(name)
     fields["count"] = fields.get("count", 0) + 1
@@ -43,10 +43,10 @@ def _way(event_type: str) -> Route:
 
 def section_of(event: Event) -> str:
     """Return the section of an event: `event:<TYPE>[.<kind>][:<env_id>]`."""
-    kind, env_id = event.data.get("kind"), event.data.get("env_id")
+    event_type, kind, env_id = event.shape.type, event.data.get("kind"), event.data.get("env_id")
     if not (isinstance(kind, str) and kind):
-        kind = inferred_kind(event.data) if event.type == _KINDS_BY_FIELD else ""
-    return _section(event.type, kind, env_id if needs.is_env_id(env_id) else None)
+        kind = inferred_kind(event.data) if event_type == _KINDS_BY_FIELD else ""
+    return _section(event_type, kind, env_id if needs.is_env_id(env_id) else None)
 
 
 @lru_cache(maxsize=4096)

@@ -10,6 +10,9 @@ from sanctum_bus.wire.decode import Event
 #: The groups whose sections are the plain ones.
 _PLAIN_GROUPS = frozenset({"", "default"})
 
+#: Scopes that are kept; more groups than are ever compared in one run.
+_MAX_SCOPES = 64
+
 
 @dataclass(slots=True)
 class Scope:
@@ -41,14 +44,14 @@ class Scope:
         return self.state.replace(self.prefix + name, fields)
 
     def envs(self) -> list[Fields]:
-        """Return every environment's section; only what is derived there, and what `EAGER` names, is up to date."""
+        """Return every environment's section; only what is derived there, or said to be read at once, is up to date."""
         peek = self.state.peek
         return [fields for name in self.state.children(self.prefix + "env") if (fields := peek(name))]
 
     def seeds(self, env_id: int) -> list[Fields]:
-        """Return the seed sections of an environment, in order of their names, for reading."""
+        """Return the seed sections of an environment, in order of their names; as with `envs`."""
         names = sorted(self.state.children(f"{self.prefix}seed:{env_id}"))
-        return [fields for name in names if (fields := self.state.get(name))]
+        return [fields for name in names if (fields := self.state.peek(name))]
 
     def has_room_for_env(self, env_id: int) -> None:
         """Refuse an environment that would be one too many.
@@ -67,4 +70,9 @@ class Scope:
 def scope_of(state: State, event: Event) -> Scope:
     """Return where an event's sections are."""
     group = event.group_id
-    return Scope(state, "" if group is None or group in _PLAIN_GROUPS else name_part(group) + "/")
+    scope = state.scopes.get(group)
+    if scope is None:
+        scope = Scope(state, "" if group is None or group in _PLAIN_GROUPS else name_part(group) + "/")
+        if len(state.scopes) < _MAX_SCOPES:
+            state.scopes[group] = scope
+    return scope

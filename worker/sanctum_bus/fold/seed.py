@@ -46,6 +46,9 @@ _END_FIELDS = (
     "params_added",
 )
 
+#: What a report says that folds look at; the rest of it is put in later.
+_READ_AT_ONCE = ("seed_id", "slot_id", "blueprint_id")
+
 _GERMINATED = route("SEED_GERMINATED", reserved=DERIVED)
 _STAGE_CHANGED = route("SEED_STAGE_CHANGED", reserved=DERIVED)
 _GATE = route("SEED_GATE_EVALUATED", prefix="gate.")
@@ -109,8 +112,9 @@ class Slot:
         stage = report.get("stage")
         if stage is not None:
             self._enter(seed, stage)
-        if "seed_id" in report:
-            seed["seed_id"] = report["seed_id"]
+        for field in _READ_AT_ONCE:
+            if field in report:
+                seed[field] = report[field]
         state.leave(name, shape, _put_report, (event, report, shape))
 
     def _is_another(self, seed: Fields) -> bool:
@@ -247,7 +251,7 @@ def check_report(slot: str, report: Fields) -> Shape:
     """
     name_part(slot)
     needs.text(report, "stage")
-    shape = shape_of("", tuple(report))
+    shape = shape_of(b"", tuple(report))
     stored_names(_REPORT, shape)
     return shape
 

@@ -24,7 +24,7 @@ _MAX_TYPE_BYTES = MAX_NAME_BYTES
 _TEXT = frozenset({str})
 
 #: Beyond this, in seconds or epochs, a number is none that was meant.
-_FAR = 1 << 63
+_FAR = float(1 << 63)
 
 #: What is worked out here. Should a key on the wire bear such a name, its value is refused, and read the long way.
 _NOT_ON_THE_WIRE = {"shape": "(shape)", "extra": "(extra)"}
@@ -43,7 +43,7 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename=_NOT_ON
     """
 
     timestamp: float
-    shape: Shape = shape_of("", ())
+    shape: Shape = shape_of(b"", ())
     data: dict[str, Value] = {}
     event_id: Value = None
     seed_id: str | None = None
@@ -91,14 +91,11 @@ class _PlainEvent(Event, forbid_unknown_fields=True, gc=False, rename=_NOT_ON_TH
 _unpack_plain = msgspec.msgpack.Decoder(_PlainEvent).decode
 _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
-#: The fields of an entry that the protocol knows.
-_KNOWN_FIELDS = frozenset(
-    name.encode()
-    for name in (wire.TYPE, wire.PRODUCER, wire.SEQ, wire.EVENT, wire.DROPPED, wire.REQUEUED_FROM)
-)
+#: The fields of nearly every entry.
+_FIELDS = frozenset(name.encode() for name in (wire.TYPE, wire.PRODUCER, wire.SEQ, wire.EVENT))
 
-#: Bytes of the values of an entry that is below the limit whatever the names of its fields are.
-_SURELY_FITS = wire.MAX_ENTRY_BYTES - sum(map(len, _KNOWN_FIELDS))
+#: Bytes of an event whose entry is below the limit whatever its other fields are: names may be so long.
+_SURELY_FITS = wire.MAX_ENTRY_BYTES - 4 * MAX_NAME_BYTES
 
 
 def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
@@ -115,22 +112,22 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
     if (
         packed is None
         or not raw_type
-        or len(raw_type) > _MAX_TYPE_BYTES
-        or sum(map(len, entry.values())) > _SURELY_FITS
-        or not _KNOWN_FIELDS.issuperset(entry)
+        or len(packed) > _SURELY_FITS
+        or len(raw_type) > MAX_NAME_BYTES
+        or not _FIELDS.issuperset(entry)
     ):
         return _at_length(entry_id, entry)
     try:
-        event, emitted = _unpack_plain(packed), raw_type.decode()
+        event = _unpack_plain(packed)
+        data, epoch = event.data, event.epoch
+        event.shape = shape = shape_of(raw_type, tuple(data))
     except (ValueError, RecursionError):
         return _at_length(entry_id, entry)
-    data, epoch = event.data, event.epoch
     near = -_FAR <= event.timestamp <= _FAR and (epoch is None or -_FAR <= epoch <= _FAR)
-    if not near or len(data) > wire.MAX_FIELDS:
+    if not near or len(shape.names) > wire.MAX_FIELDS:
         return _at_length(entry_id, entry)
     if event.labels is not None:
         check_names(event.labels)
-    event.shape = shape_of(emitted, tuple(data))
     return event
 
 
@@ -177,7 +174,7 @@ def _event(emitted: str, body: dict[str, Any], entry_id: str) -> Event:
     timestamp, data = _timestamp(body.pop("timestamp", None), entry_id), _data(body.pop("data", None))
     event = Event(
         timestamp,
-        shape_of(emitted, tuple(data)),
+        shape_of(emitted.encode(), tuple(data)),
         data,
         body.pop("event_id", None),
         _text(body, "seed_id"),

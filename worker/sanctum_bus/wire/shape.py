@@ -36,22 +36,27 @@ class _Known:
     """The shapes that are remembered."""
 
     def __init__(self) -> None:
-        self.shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
+        self.shapes: dict[tuple[bytes, tuple[str, ...]], Shape] = {}
         self._characters = 0
 
-    def learn(self, emitted_type: str, names: tuple[str, ...]) -> Shape:
+    def learn(self, raw_type: bytes, names: tuple[str, ...]) -> Shape:
         """Remember a shape; when there are too many, all others are forgotten."""
-        self._characters += len(emitted_type) + sum(map(len, names))
+        new = Shape(raw_type.decode(), names)
+        self._characters += len(raw_type) + sum(map(len, names))
         if self._characters > _MAX_CHARACTERS:
             self.shapes.clear()
             self._characters = 0
-        shape = self.shapes[emitted_type, names] = Shape(emitted_type, names)
-        return shape
+        self.shapes[raw_type, names] = new
+        return new
 
 
 _known = _Known()
 
 
-def shape_of(emitted_type: str, names: tuple[str, ...]) -> Shape:
-    """Return the shape of a map with these names in an event of this type."""
-    return _known.shapes.get((emitted_type, names)) or _known.learn(emitted_type, names)
+def shape_of(raw_type: bytes, names: tuple[str, ...]) -> Shape:
+    """Return the shape of a map with these names in an event of this type, as the entry has it.
+
+    Raises:
+        UnicodeDecodeError: the type is not UTF-8.
+    """
+    return _known.shapes.get((raw_type, names)) or _known.learn(raw_type, names)
