@@ -20,15 +20,23 @@ except ImportError:  # an environment that publishes may have redis and msgpack 
     hiredis = None  # type: ignore[assignment]  # asked about below
 
 
+#: Connections of a client at most, where nobody says: each follower of a run holds one.
+_MOST_CONNECTIONS = 10_000
+
+
 def plain(url: str, timeout_s: float) -> redis.Redis:
     """Return a client for threads, of the one server that a URL names."""
-    return redis.Redis.from_url(url, retry=Retry(NoBackoff(), 0), **_options(timeout_s))
+    return redis.Redis.from_url(
+        url, retry=Retry(NoBackoff(), 0), max_connections=_MOST_CONNECTIONS, **_options(timeout_s)
+    )
 
 
 def plain_async(url: str, timeout_s: float, most: int | None) -> redis.asyncio.Redis:
     """Return a client for asyncio, of the one server that a URL names, with so many connections at most."""
     retry = redis.asyncio.retry.Retry(NoBackoff(), 0)
-    client = redis.asyncio.Redis.from_url(url, retry=retry, max_connections=most, **_options(timeout_s))
+    client = redis.asyncio.Redis.from_url(
+        url, retry=retry, max_connections=most or _MOST_CONNECTIONS, **_options(timeout_s)
+    )
     if hiredis is not None:
         pool: Any = client.connection_pool
         pool.connection_class = _packing(pool.connection_class)
