@@ -9,6 +9,7 @@ grad_norm` prints `0.731`, and both read back as what they were. NaN and the inf
 import json
 import re
 from collections.abc import Iterable
+from sys import intern
 
 from sanctum_bus.wire.values import Value
 
@@ -68,7 +69,8 @@ def decode_value(text: str) -> Value:
 def decode_fields(flat: Iterable[bytes]) -> dict[str, Value]:
     """Return the fields of a hash or a stream entry from names and texts in turn, as HGETALL gives them."""
     texts = (item.decode("utf-8", "replace") for item in flat)
-    return {name: decode_value(text) for name, text in zip(texts, texts, strict=True)}
+    # Hundreds of sections have the same names; each is in memory once.
+    return {intern(name): decode_value(text) for name, text in zip(texts, texts, strict=True)}
 
 
 def dump_json(value: Value, *, indent: int | None = None) -> str:
