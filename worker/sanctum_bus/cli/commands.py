@@ -5,6 +5,7 @@ from typing import Annotated, NamedTuple
 
 import typer
 
+from sanctum_bus.cli.checking import config, doctor, workers
 from sanctum_bus.cli.mending import dead, rebuild
 from sanctum_bus.cli.options import (
     FilesArgument,
@@ -260,6 +261,7 @@ COMMANDS = (
     ),
     Command("watch", watch, examples("sanctum watch", "sanctum watch my-run")),
     Command("runs", runs, examples("sanctum runs", "sanctum runs --json | jq -r .run_id")),
+    Command("workers", workers, examples("sanctum workers", "sanctum workers -v")),
     Command(
         "show",
         show,
@@ -282,5 +284,7 @@ COMMANDS = (
         fold,
         examples("sanctum fold events.jsonl.gz", "sanctum fold events.jsonl.gz -s policy --json"),
     ),
+    Command("doctor", doctor, examples("sanctum doctor", "sanctum doctor --json | jq .findings")),
+    Command("config", config, examples("sanctum config", "sanctum config --json")),
     Command("rm", remove, examples("sanctum rm my-run", "sanctum rm my-run --yes")),
 )

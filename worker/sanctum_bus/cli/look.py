@@ -7,7 +7,7 @@ from rich.text import Text
 from sanctum_bus.cli.output import Row, complain, console, print_json, show, table
 from sanctum_bus.cli.place import Place
 from sanctum_bus.cli.sections import chosen, picture_of, print_picture
-from sanctum_bus.errors import UnknownRun
+from sanctum_bus.errors import UnknownRun, UnknownSchema
 from sanctum_bus.reader import LogLine, Reader, Snapshot
 from sanctum_bus.tui.panels import log_line
 from sanctum_bus.tui.style import DIM
@@ -16,6 +16,9 @@ from sanctum_bus.tui.view import Line
 
 #: A version that no entry reaches: what changed since is nothing, so an answer carries the counters alone.
 _NOTHING_SINCE = f"{2**63 - 1}-0"
+
+#: Stands for the schema of a snapshot that another version of Sanctum wrote: `show` says more.
+_UNKNOWN_SCHEMA = -1
 
 #: Log lines below a picture of a run.
 _TAIL = 12
@@ -57,6 +60,8 @@ def _counters(reader: Reader, run_id: str) -> Snapshot:
     except UnknownRun:
         # Its name is in the index, and nothing else of it is left.
         return Snapshot(run_id)
+    except UnknownSchema:
+        return Snapshot(run_id, schema=_UNKNOWN_SCHEMA)
     return head
 
 
@@ -73,6 +78,8 @@ def _facts(seen: Snapshot) -> dict[str, int | str]:
 
 
 def _state(seen: Snapshot) -> str:
+    if seen.schema == _UNKNOWN_SCHEMA:
+        return "unknown schema"
     if seen.is_torn:
         return "torn"
     if not seen.generation:

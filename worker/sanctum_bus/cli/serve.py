@@ -16,7 +16,8 @@ from sanctum_bus.cli.signals import until_told
 from sanctum_bus.connection import connect
 from sanctum_bus.embedded import EmbeddedServer, default_state_dir, running_server
 from sanctum_bus.settings import Settings, load
-from sanctum_bus.worker import Worker, signals
+from sanctum_bus.signals import signals
+from sanctum_bus.worker import Worker
 
 #: Seconds between two looks for a server.
 _LOOK_S = 0.3

@@ -55,6 +55,8 @@ def _canonical(shape: Shape, data: Data) -> Data:
     names = shape.memo.get(_canonical)
     if names is None:
         names = shape.memo[_canonical] = tuple(aliases.get(name, name) for name in shape.names)
+    if names == shape.names:
+        return data
     fields = dict(zip(names, data.values(), strict=True))
     if len(fields) != len(data):
         fields |= {name: value for name, value in data.items() if name not in aliases}

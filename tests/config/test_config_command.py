@@ -1,0 +1,57 @@
+"""`sanctum config`: what is in force, and where it comes from."""
+
+from pathlib import Path
+
+from sanctum_bus.settings import Settings
+from tests.cli.running import sanctum
+
+
+def test_it_prints_every_setting_with_its_source(tmp_path: Path) -> None:
+    """Every setting has its value and its source; an option is not taken for the variable of the same name."""
+    (tmp_path / "own.toml").write_text("log_lines = 7\n")
+    env = {
+        "SANCTUM_CONFIG": str(tmp_path / "own.toml"),
+        "SANCTUM_BLOCK_MS": "400",
+        "SANCTUM_KEY_PREFIX": "other",
+    }
+
+    found = sanctum("--redis", "redis://h/0", "config", "--json", env=env).json
+
+    assert found.keys() == Settings.model_fields.keys()
+    assert found["redis_url"] == {"value": "redis://h/0", "source": "option", "where": ""}
+    assert found["key_prefix"] == {"value": "other", "source": "environment", "where": "SANCTUM_KEY_PREFIX"}
+    assert found["block_ms"] == {"value": 400, "source": "environment", "where": "SANCTUM_BLOCK_MS"}
+    assert found["log_lines"] == {"value": 7, "source": "file", "where": str(tmp_path / "own.toml")}
+    assert found["scan_s"] == {"value": 10.0, "source": "default", "where": ""}
+
+
+def test_people_see_the_same_as_tools() -> None:
+    """The table has a line for each setting: its name, its value, its source."""
+    ran = sanctum("config", env={"SANCTUM_BLOCK_MS": "400"})
+
+    lines = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines()[2:]}
+    assert lines.keys() == Settings.model_fields.keys()
+    assert lines["block_ms"] == ["400", "environment", "SANCTUM_BLOCK_MS"]
+
+
+def test_passwords_are_masked() -> None:
+    """Wherever a password comes from, it is not printed."""
+    url = "redis://user:hunter2@localhost:6379/0"
+    shown = [
+        sanctum("--redis", url, "config"),
+        sanctum("config", url=url),
+        sanctum("config", "--json", url=url),
+    ]
+
+    assert ["hunter2" in ran.out + ran.err for ran in shown] == [False] * 3
+    assert ["redis://user:***@localhost:6379/0" in ran.out for ran in shown] == [True] * 3
+
+
+def test_wrong_settings_are_said_in_a_line() -> None:
+    """What is wrong ends the command with status 1 and a sentence."""
+    ran = sanctum("config", env={"SANCTUM_BLOK_MS": "1"})
+
+    assert (ran.status, ran.out) == (1, "")
+    assert (
+        ran.err == "sanctum: unknown environment variable SANCTUM_BLOK_MS: did you mean SANCTUM_BLOCK_MS?\n"
+    )

@@ -1,0 +1,48 @@
+"""The commands that check workers and what they meet: what each is called, takes and says of itself; see `commands`."""
+
+from typing import Annotated
+
+import typer
+
+from sanctum_bus.cli.options import JsonOption, Where
+
+
+def config(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Print every setting: the value in force, and where it comes from."""
+    from sanctum_bus.cli import config as module
+
+    where = ctx.find_object(Where) or Where()
+    module.config(
+        where.redis if _is_option(ctx, "redis") else None,
+        where.prefix if _is_option(ctx, "prefix") else None,
+        as_json=as_json,
+    )
+
+
+def doctor(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Check the server and the runs on it, and say what to do.
+
+    Exit status: 0 all is well, notes apart; 1 something is wrong; 2 the server could not be asked.
+    """
+    from sanctum_bus.cli import doctor as module
+    from sanctum_bus.cli import place
+
+    module.doctor(place.resolve(ctx.find_object(Where) or Where()), as_json=as_json)
+
+
+def workers(
+    ctx: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the runs that each folds.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the workers that are alive: since when, how many runs, how far behind, last error."""
+    from sanctum_bus.cli import place
+    from sanctum_bus.cli import workers as module
+
+    module.workers(place.resolve(ctx.find_object(Where) or Where()), as_json=as_json, verbose=verbose)
+
+
+def _is_option(ctx: typer.Context, name: str) -> bool:
+    """Whether a global option was given on the command line, and not by its variable."""
+    source = ctx.find_root().get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"

@@ -1,0 +1,59 @@
+"""`config`: the settings that are in force, and where each comes from."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from sanctum_bus.cli.output import print_json, show, table
+from sanctum_bus.connection import redacted
+from sanctum_bus.embedded import running_server
+from sanctum_bus.settings import Settings, load_traced
+from sanctum_bus.sources import DEFAULT, Origin
+
+#: Where a server comes from that nobody named.
+_RUNNING = Origin("running", "sanctum server")
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    name: str
+    value: Any
+    origin: Origin
+
+
+def config(redis: str | None, prefix: str | None, *, as_json: bool) -> None:
+    """Print the value and the origin of every setting; secrets are masked.
+
+    Args:
+        redis: the option --redis; None where it was not given.
+        prefix: the option --prefix, likewise.
+        as_json: for tools.
+
+    Raises:
+        ConfigurationError: a setting is wrong, or none.
+    """
+    rows = _rows(redis, prefix)
+    if as_json:
+        print_json(
+            {
+                one.name: {"value": one.value, "source": one.origin.kind, "where": one.origin.where}
+                for one in rows
+            }
+        )
+        return
+    show(
+        table(("setting", "value", "source"), [(one.name, _text(one.value), str(one.origin)) for one in rows])
+    )
+
+
+def _rows(redis: str | None, prefix: str | None) -> list[_Row]:
+    loaded = load_traced(redis_url=redis, key_prefix=prefix)
+    found = {name: _Row(name, loaded.shown(name), loaded.origins[name]) for name in Settings.model_fields}
+    running = running_server() if loaded.origins["redis_url"] == DEFAULT else None
+    if running is not None:
+        found["redis_url"] = _Row("redis_url", redacted(running), _RUNNING)
+    return list(found.values())
+
+
+def _text(value: Any) -> str:
+    return value if isinstance(value, str) else json.dumps(value)

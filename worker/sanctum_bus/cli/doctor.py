@@ -1,0 +1,70 @@
+"""`doctor`: what is wrong with the server and the runs on it, and what to do."""
+
+from collections.abc import Iterable
+from itertools import groupby
+
+import typer
+from rich.text import Text
+
+from sanctum_bus.cli.output import Row, complain, console, print_json, show, table
+from sanctum_bus.cli.place import Failed, Place
+from sanctum_bus.connection import redacted
+from sanctum_bus.doctor import Finding, Level, examine
+
+#: Exit status where something is wrong, and where the server could not be asked.
+WRONG, NOT_ASKED = 1, 2
+
+#: Places that are shown of one check; tools see all.
+_MOST = 10
+
+_STYLES = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.FAULT: "bold red"}
+
+
+def doctor(place: Place, *, as_json: bool) -> None:
+    """Print what is wrong, worst first; what is fine takes one line.
+
+    Raises:
+        Exit: something is wrong (1), or the server could not be asked (2).
+    """
+    try:
+        with place.client() as client:
+            found = examine(client, place.prefix)
+    except Failed as error:
+        complain(str(error))
+        raise typer.Exit(NOT_ASKED) from None
+    worst = max((one.level for one in found), default=Level.OK)
+    if as_json:
+        _print_json(place, worst, found)
+    else:
+        _print(place, found)
+    if worst > Level.NOTE:
+        raise typer.Exit(WRONG)
+
+
+def _print_json(place: Place, worst: Level, found: Iterable[Finding]) -> None:
+    findings = [one._asdict() | {"level": one.level.word} for one in found]
+    print_json(
+        {"server": redacted(place.url), "prefix": place.prefix, "level": worst.word, "findings": findings}
+    )
+
+
+def _print(place: Place, found: list[Finding]) -> None:
+    bad = sorted((one for one in found if one.level > Level.OK), key=lambda one: -one.level)
+    if bad:
+        show(table(("level", "check", "where", "what is the matter", "what to do"), _rows(bad)))
+    troubled = {one.check for one in bad}
+    fine = ", ".join(dict.fromkeys(one.check for one in found if one.check not in troubled))
+    said = "all is well with" if not bad else "fine with"
+    console().print(f"{said} {redacted(place.url)}: {fine or 'nothing'}", soft_wrap=True)
+
+
+def _rows(bad: list[Finding]) -> list[Row]:
+    rows: list[Row] = []
+    for (level, check), some in groupby(bad, key=lambda one: (one.level, one.check)):
+        alike = list(some)
+        for one in alike[:_MOST]:
+            matter = f"{one.seen}; {one.why}" if one.why else one.seen
+            rows.append((Text(level.word, style=_STYLES[level]), check, one.where, matter, one.remedy))
+        if len(alike) > _MOST:
+            rows.append(("", "", f"and {len(alike) - _MOST:,} more", "", "--json lists all"))
+    return rows

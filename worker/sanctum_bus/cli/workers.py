@@ -1,0 +1,116 @@
+"""`workers`: who is there, and what each does."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple, cast
+
+import redis
+from rich.text import Text
+
+from sanctum_bus import keys
+from sanctum_bus.cli.output import Row, complain, print_json, show, table
+from sanctum_bus.cli.place import Place
+from sanctum_bus.connection import owner
+from sanctum_bus.tui.text import UNKNOWN, count, duration, number, safe
+
+#: Characters of an error that are shown.
+_ERROR_CHARS = 80
+
+
+class _Seen(NamedTuple):
+    """The workers that are alive, with what they say of themselves.
+
+    Args:
+        now_ms: the server's time.
+        said: by worker; empty for one that has not said anything yet.
+    """
+
+    now_ms: int
+    said: dict[str, Mapping[str, Any]]
+
+
+def workers(place: Place, *, as_json: bool, verbose: bool) -> None:
+    """Print the workers that are alive, and with `verbose` which runs each of them folds."""
+    with place.client() as client:
+        seen = _look(client, place.prefix)
+    if as_json:
+        for worker, said in seen.said.items():
+            print_json({**said, "worker": worker})
+        return
+    if not seen.said:
+        complain(
+            f"no worker is alive on this server (keys begin with {place.prefix}); start one with: sanctum worker"
+        )
+        return
+    rows = [_row(worker, said, seen.now_ms) for worker, said in seen.said.items()]
+    heads = ("worker", "since", ">runs", ">waiting", "lag", "last error")
+    show(table(heads, rows))
+    if verbose:
+        _show_runs(seen)
+
+
+def _look(client: redis.Redis, prefix: str) -> _Seen:
+    # One server's clock: the one by which they count as alive.
+    seconds, microseconds = owner(client, keys.workers(prefix)).time()
+    now_ms = seconds * 1000 + microseconds // 1000
+    alive = client.execute_command("ZRANGE", keys.workers(prefix), now_ms, "+inf", "BYSCORE")
+    said = cast("dict[bytes, bytes]", client.hgetall(keys.workers_state(prefix)))
+    return _Seen(
+        now_ms, {one.decode("utf-8", "replace"): _record(said.get(one, b"")) for one in sorted(alive)}
+    )
+
+
+def _record(raw: bytes) -> Mapping[str, Any]:
+    try:
+        found = json.loads(raw)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _row(worker: str, said: Mapping[str, Any], now_ms: int) -> Row:
+    return (
+        Text(safe(worker), style="bold"),
+        _ago(said.get("since_ms"), now_ms),
+        count(said.get("owned")),
+        count(said.get("waiting")),
+        _lag(said),
+        _error(said.get("last_error", ""), now_ms),
+    )
+
+
+def _ago(at_ms: object, now_ms: int) -> str:
+    at = number(cast("Any", at_ms))
+    return f"{duration((now_ms - at) / 1000)} ago" if at else UNKNOWN
+
+
+def _lag(said: Mapping[str, Any]) -> str:
+    behind, seconds = number(said.get("lag_events")), number(said.get("lag_s"))
+    if behind is None and seconds is None:
+        return "unknown" if said else UNKNOWN
+    if not behind and not seconds:
+        return "none"
+    return f"{'unknown' if behind is None else count(behind)} events, {duration(seconds)}"
+
+
+def _error(error: object, now_ms: int) -> str:
+    if not isinstance(error, dict):
+        return "none" if error is None else UNKNOWN
+    place = f"{error.get('work')} {error.get('where') or ''}".strip()
+    return f"{_ago(error.get('at_ms'), now_ms)}, {place}: {safe(error.get('text'), _ERROR_CHARS)}"
+
+
+def _show_runs(seen: _Seen) -> None:
+    rows: list[Row] = []
+    for worker, said in seen.said.items():
+        runs = said.get("runs")
+        named = runs if isinstance(runs, dict) else {}
+        rows += [
+            (Text(safe(run_id), style="bold"), worker, _ago(one.get("since_ms"), seen.now_ms), _lag(one))
+            for run_id, one in named.items()
+            if isinstance(one, dict)
+        ]
+        more = int(number(said.get("owned")) or 0) - len(named)
+        if more > 0:
+            rows.append((f"and {more:,} more", worker, UNKNOWN, UNKNOWN))
+    show(table(("run", "worker", "since", "lag"), rows))
