@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from sanctum_bus import __version__
+from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION
 from sanctum_bus.cli.commands import COMMANDS
 from tests.cli.running import environment, sanctum
 
@@ -54,10 +55,10 @@ def test_the_short_help_is_help() -> None:
 
 
 def test_version() -> None:
-    """`--version` prints the version and nothing else."""
+    """`--version` prints the versions of package, protocol and schema, each from its one place, and nothing else."""
     ran = sanctum("--version")
 
-    assert (ran.status, ran.out) == (0, f"sanctum {__version__}\n")
+    assert (ran.status, ran.out) == (0, f"sanctum {__version__} (protocol {WIRE_VERSION}, schema {SCHEMA_VERSION})\n")
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,7 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, t
     ("given", "words"),
     [
         ({"block_ms": 6000}, "socket_timeout_s"),
+        ({"health_stuck_s": 5.0, "metrics_port": 1}, "health_stuck_s"),
         ({"grace_s": 1.0}, "grace_s"),
         ({"batch_entries": 0}, "batch_entries"),
         ({"no_such_setting": 1}, "no_such_setting"),

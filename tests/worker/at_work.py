@@ -46,9 +46,11 @@ def at_work(server: Server, **given: object) -> Iterator[Lines]:
 
 
 def wait_for_words(lines: Lines, words: str, *events: str) -> None:
-    """Wait until the worker has said something, as an event of one of these names."""
+    """Wait until the worker has said something, as an event of one of these names, or of a work that failed."""
     wait_until(
-        lambda: any(line["event"] in events and words in line.get("error", "") for line in lines),
+        lambda: any(
+            {line["event"], line.get("work")} & {*events} and words in line.get("error", "") for line in lines
+        ),
         f"the worker says one of {events} with {words!r}",
         DEADLINE_S,
     )

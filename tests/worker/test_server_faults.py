@@ -50,7 +50,7 @@ def test_a_worker_that_starts_under_a_fault(start_server: StartServer, fault: Fa
     with ExitStack() as stack:
         stack.enter_context(fault.lasts(server))
         with at_work(server) as lines:
-            wait_for_words(lines, fault.says, "waiting for the server", "discovery failed")
+            wait_for_words(lines, fault.says, "waiting for the server", "discovery")
             stack.close()
             side.redis.close()
             wait_for_fold(side)
@@ -184,7 +184,7 @@ def test_an_index_of_another_type(valkey: Server, key: str) -> None:
     side.add(plain(3))
 
     with at_work(valkey) as lines:
-        wait_for_words(lines, "WRONGTYPE", "discovery failed")
+        wait_for_words(lines, "WRONGTYPE", "discovery")
         side.redis.delete(key)
         wait_for_fold(side)
 

@@ -8,7 +8,8 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "worker"))
 
 from sanctum_bus import logs
 from sanctum_bus.settings import load
-from sanctum_bus.worker import Worker, signals
+from sanctum_bus.signals import signals
+from sanctum_bus.worker import Worker
 
 
 async def work(*, drain: bool) -> None:

@@ -1,4 +1,4 @@
-"""The versions: of the package, of the wire, and of the snapshot's schema."""
+"""The versions: of the package, of the protocol on the wire, and of the snapshot's schema."""
 
 from typing import Final
 
@@ -8,4 +8,4 @@ __version__ = "0.1.0"
 WIRE_VERSION: Final = 1
 
 #: Version of the snapshot's layout, kept in the checkpoint as `schema`.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION: Final = 1

@@ -9,8 +9,8 @@ from redis.exceptions import ResponseError
 from sanctum_bus import keys
 from sanctum_bus.catalog import Declared
 from sanctum_bus.connection import PROBE, primaries_async, refuse_old
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.snapshot import dump_json
+from sanctum_bus.keys import GROUP, RunKeys
+from sanctum_bus.snapshot import decode_value, dump_json
 from sanctum_bus.store import run_script
 
 #: Runs that are asked about in one round trip.
@@ -26,6 +26,22 @@ class Membership(NamedTuple):
 
     now_ms: int
     workers: frozenset[str]
+
+
+class Standing(NamedTuple):
+    """How a run stands with its owner; what nobody knows is None, which is not 0.
+
+    Args:
+        behind: entries that are not committed yet.
+        behind_s: seconds since the first of them came, by the server's clock.
+        sent: events that its producers say they sent.
+        dropped: events that its producers say they had to drop.
+    """
+
+    behind: int | None = None
+    behind_s: float | None = None
+    sent: int | None = None
+    dropped: int | None = None
 
 
 class Directory:
@@ -54,12 +70,40 @@ class Directory:
             raise refuse_old(error, info) from None
         return f"{info.get('server_name', 'redis')} {info.get('valkey_version') or info.get('redis_version')}"
 
+    async def evicting(self) -> str | None:
+        """Return the server's policy if it may evict keys: whole streams and snapshots would go."""
+        policy = str((await self._client.info("memory")).get("maxmemory_policy", "noeviction"))
+        return None if policy == "noeviction" else policy
+
     async def beat(self, worker: str, alive_ms: int) -> Membership:
         """Say that a worker is alive for so long from now, or with 0 that it leaves; return who is alive."""
         now_ms, *workers = await run_script(
             self._client, "beat", (keys.workers(self._prefix),), (worker, alive_ms)
         )
         return Membership(int(now_ms), frozenset(_names(workers)))
+
+    async def tell(self, worker: str, record: str, alive: Iterable[str]) -> None:
+        """Keep what a worker says of itself, "" where it leaves; what others said who are not alive is forgotten."""
+        await run_script(
+            self._client, "tell", (keys.workers_state(self._prefix),), (worker, record, *sorted(alive))
+        )
+
+    async def standing(self, run_id: str, version: str) -> Standing:
+        """Return how far the owner of a run is behind, and what the run's producers say of themselves.
+
+        Args:
+            run_id: the run.
+            version: what its owner has committed.
+        """
+        run = RunKeys(run_id, self._prefix)
+        behind, ms, *flat = await run_script(
+            self._client, "lag", (run.events, run.producers, run.none), (GROUP, version)
+        )
+        said = [
+            one for raw in flat[1::2] if isinstance(one := decode_value(raw.decode("utf-8", "replace")), dict)
+        ]
+        sent, dropped = (sum(_whole(one.get(name)) for one in said) for name in ("sent", "dropped"))
+        return Standing(None if behind < 0 else behind, ms / 1000, sent, dropped)
 
     async def active(self, since_ms: int) -> set[str]:
         """Return the runs of the index that had an event since then."""
@@ -121,6 +165,10 @@ class Directory:
             flat.append(f"{event_type}.{name}")
             flat.append(dump_json({"unit": one.unit, "meaning": one.meaning, "kept": one.kept}))
         await self._client.execute_command("HSET", keys.catalog(self._prefix), *flat)
+
+
+def _whole(value: object) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
 
 
 def _names(raw: Iterable[bytes]) -> list[str]:

@@ -6,6 +6,7 @@
     |   +-- NoServer           no embedded server can be started: install one, or give a URL
     +-- BadInput               a name or a file is not what it should be: correct the call
     |   +-- UnknownRun         there is no such run: see `sanctum runs`
+    +-- UnknownSchema          another version of Sanctum wrote the snapshot: use that one, or a newer one
     +-- NotNow                 it cannot be done as things are: nothing was changed; the message says what to do
     +-- Unfit                  one entry cannot be folded: it is parked, the run goes on
     +-- StartOver              doubt about the state: take the run over again from the checkpoint
@@ -38,6 +39,10 @@ class BadInput(SanctumError, ValueError):
 
 class UnknownRun(BadInput):
     """There is no such run on this server. `sanctum runs` lists what there is."""
+
+
+class UnknownSchema(SanctumError):
+    """The snapshot's layout is one that this version does not know. The message says what to do; nothing was changed."""
 
 
 class NotNow(SanctumError):

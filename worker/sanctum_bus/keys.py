@@ -99,6 +99,12 @@ TABLE = (
         "{p}:workers", "sorted set", "workers", "worker -> until when it counts as alive, server time in ms"
     ),
     KeyRow(
+        "{p}:workers:state",
+        "hash",
+        "workers",
+        "worker -> what it says of itself, as JSON; see `sanctum workers`",
+    ),
+    KeyRow(
         "{p}:catalog", "hash", "workers", "`<TYPE>.<field>` -> unit, meaning and place of a declared field"
     ),
 )
@@ -211,6 +217,11 @@ def runs(prefix: str = DEFAULT_PREFIX) -> str:
 def workers(prefix: str = DEFAULT_PREFIX) -> str:
     """The sorted set of workers by how long they count as alive."""
     return f"{check_prefix(prefix)}:workers"
+
+
+def workers_state(prefix: str = DEFAULT_PREFIX) -> str:
+    """The hash of what the workers say of themselves."""
+    return f"{check_prefix(prefix)}:workers:state"
 
 
 def catalog(prefix: str = DEFAULT_PREFIX) -> str:

@@ -65,6 +65,11 @@ class Owned:
             self.taken = self.taken._replace(attempts=_SUSPECT_ATTEMPTS)
 
     @property
+    def is_behind(self) -> bool:
+        """Whether there is something to commit, or to be read at once."""
+        return bool(self.held.ids or self.ahead or self.expects_more)
+
+    @property
     def is_suspicious(self) -> bool:
         """Whether something may be killing its readers, so that entries are read one by one."""
         return self.taken.attempts >= _SUSPECT_ATTEMPTS

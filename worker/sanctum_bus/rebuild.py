@@ -13,6 +13,8 @@ import redis
 from redis.exceptions import ResponseError
 
 from sanctum_bus import arguments as args
+from sanctum_bus import schema
+from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.accounts import Changes, Entry, Gap, Parked
 from sanctum_bus.admin import must_exist, run_script
 from sanctum_bus.aggregate import Aggregate, Spoiled
@@ -173,8 +175,11 @@ class _Rebuild:
                 return self._switch(generation, version)
 
     def _version(self) -> str:
-        version = cast("bytes | None", self._client.hget(self._run.checkpoint, "version")) or b""
-        return self._whole(version.decode())
+        names = ("version", "schema")
+        version, written_in = cast("list[bytes | None]", self._client.hmget(self._run.checkpoint, *names))
+        if (written_in or b"").isdigit() and int(written_in or 0) > SCHEMA_VERSION:
+            raise NotNow(schema.newer(self._run.run_id, int(written_in or 0)))
+        return self._whole((version or b"").decode())
 
     def _whole(self, version: str) -> str:
         if version in {"", ZERO, "torn"}:
@@ -185,8 +190,7 @@ class _Rebuild:
 
     def _hold(self) -> tuple[str, str]:
         held = run_script(self._client, "hold", (self._run.checkpoint, self._run.none), _HOLD_MS)
-        generation, version = [item.decode() for item in held] or ["", ""]
-        return generation, self._whole(version)
+        return held[0].decode() if held else "", self._version()
 
     def _check_whole(self, version: str, *, partial: bool) -> None:
         source, run_id = self._source, self._run.run_id

@@ -15,16 +15,18 @@ from typing import TypeVar
 
 import structlog
 from redis.exceptions import RedisError
+from structlog.contextvars import bind_contextvars
 
 from sanctum_bus.accounts import Entry, Gap
 from sanctum_bus.aggregate import Spoiled
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
+from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
-from sanctum_bus.trouble import Trouble, pause_s, trouble_of
+from sanctum_bus.trouble import Trouble, kind_of, pause_s, trouble_of
 
 T = TypeVar("T")
 
@@ -43,7 +45,7 @@ _HELD_BYTES = 32 << 20
 _READ_BYTES = 8 << 20
 
 #: Entries that are folded in one go: other runs, and replies, wait no longer.
-_FOLDED_AT_ONCE = 64
+_FOLDED_AT_ONCE = 256
 
 
 async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
@@ -69,6 +71,7 @@ class RunLoop:
         owner: the worker's id.
         may_own: asks whether the run is still this worker's; before it is taken over again, and not only once.
         touch: keeps in the index when the run had its last event.
+        meter: counts what this loop does.
     """
 
     run_id: str
@@ -77,6 +80,7 @@ class RunLoop:
     owner: str
     may_own: Callable[[str], Awaitable[bool]] = field(default=lambda _: _yes())
     touch: Callable[[str], Awaitable[None]] | None = None
+    meter: RunMeter = field(default_factory=RunMeter)
     owned: Owned | None = None
     commits: int = 0
     _poison: dict[str, str] = field(default_factory=dict)
@@ -90,9 +94,11 @@ class RunLoop:
     async def follow(self, stop: asyncio.Event) -> None:
         """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
         while not stop.is_set():
-            if await self._try(self._turn, stop) == 0:
-                if await self._try(self._falls_asleep, stop):
-                    return
+            self.meter.turned()
+            done = await self._try(self._turn, stop)
+            if done == 0 and await self._try(self._falls_asleep, stop):
+                return
+            if done is not None and not (self.owned and self.owned.is_behind):
                 await self._idle(stop)
         await self._finish()
         await self._give_up()
@@ -121,7 +127,7 @@ class RunLoop:
             await self._start_over(error, trouble, stop)
             return None
         if self._failures:
-            _log.info("recovered", run=self.run_id, failures=self._failures)
+            _log.info("recovered", failures=self._failures)
             self._failures, self._kind = 0, ""
         return done
 
@@ -148,7 +154,7 @@ class RunLoop:
         trim_before = owned.trim_before(entries, self.settings.keep_events)
         held, ahead = owned.let_go()
         committing = self.store.commit(aggregate, taken, owned.version, held, trim_before)
-        await self._meanwhile(committing, owned, ahead)
+        await self._meanwhile(self.meter.commits(aggregate, held, committing), owned, ahead)
         self.commits += 1
         owned.mark(entries, version, self.settings.keep_events)
         owned.settle(len(held.ids), self.settings.batch_entries)
@@ -175,8 +181,8 @@ class RunLoop:
         if not entries:
             return await request
         asked = asyncio.ensure_future(request)
-        await asyncio.sleep(0)
         try:
+            await asyncio.sleep(0)
             await self._fold(owned, entries)
         finally:
             reply = await asked
@@ -194,7 +200,7 @@ class RunLoop:
         if time.monotonic() - self._active_at < self.settings.idle_s:
             return False
         if self.owned is None or await self.store.give_up(self.owned.taken, asleep=True):
-            _log.info("asleep", run=self.run_id)
+            _log.info("asleep")
             return True
         return False
 
@@ -213,8 +219,10 @@ class RunLoop:
         aggregate = await self.store.load(taken)
         aggregate.poison, aggregate.believed = self._poison, self._believed
         self.owned, self._innocent = Owned(taken, aggregate), False
+        self.meter.taken_over(taken, aggregate.counters)
+        bind_contextvars(generation=taken.generation)
         if not self._failures:
-            _log.info("taken over", run=self.run_id, **taken._asdict())
+            _log.info("taken over", **taken._asdict())
         return self.owned
 
     async def _read(self, owned: Owned) -> list[tuple[str, Entry]]:
@@ -228,15 +236,17 @@ class RunLoop:
         return entries
 
     async def _fold(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
-        feed, ids = owned.aggregate.feed, owned.held.ids
+        feed, ids, guilty = owned.aggregate.feed, owned.held.ids, owned.is_guilty
         for start in range(0, len(entries), _FOLDED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
+            began = time.monotonic()
             for entry_id, entry in entries[start : start + _FOLDED_AT_ONCE]:
                 ids.append(entry_id)
-                if owned.is_guilty:
+                if guilty:
                     self._poison[entry_id] = "killed its reader"
                 feed(entry_id, entry)
+            self.meter.folded(time.monotonic() - began)
 
     def _commit_is_due(self, owned: Owned, began: float) -> bool:
         held = len(owned.held.ids)
@@ -268,6 +278,7 @@ class RunLoop:
         """Throw the state away; the next turn takes the run over again."""
         self.owned = None
         self._innocent = True
+        self.meter.started_over(error)
         # These two are progress: next time the entry is parked, the gap believed.
         if isinstance(error, Spoiled):
             self._poison[error.entry_id] = error.why
@@ -276,17 +287,10 @@ class RunLoop:
             self._believed.add(error.gap)
             return
         self._failures += 1
-        kind = error.reason if isinstance(error, StartOver) else type(error).__name__
+        kind, word, text = kind_of(error), trouble.name.lower(), str(error)[:300]
         if kind != self._kind:
             self._kind = kind
-            _log.warning(
-                "starting over",
-                run=self.run_id,
-                trouble=trouble.name.lower(),
-                kind=kind,
-                failures=self._failures,
-                error=str(error)[:300],
-            )
+            _log.warning("starting over", trouble=word, kind=kind, failures=self._failures, error=text)
         if isinstance(error, StartOver) and self._failures == 1:
             return
         delay = pause_s(self._failures, random.random())  # noqa: S311  # jitter is no secret

@@ -95,7 +95,7 @@ class Settings(BaseSettings):
                 f"alive_s ({self.alive_s}) must be at least twice discovery_s ({self.discovery_s}), "
                 "or a worker would count as dead between two beats"
             )
-        if self.health_stuck_s < 2 * self.socket_timeout_s + self.discovery_s:
+        if self.metrics_port and self.health_stuck_s < 2 * self.socket_timeout_s + self.discovery_s:
             raise ValueError(
                 f"health_stuck_s ({self.health_stuck_s}) must be at least twice socket_timeout_s "
                 f"({self.socket_timeout_s}) and discovery_s ({self.discovery_s}), "

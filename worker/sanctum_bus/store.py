@@ -11,11 +11,12 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
 
 from sanctum_bus import arguments as args
+from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.accounts import Counters, Entry
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.coverage import Coverage
-from sanctum_bus.errors import Refused, StartOver
+from sanctum_bus.errors import Refused, StartOver, UnknownSchema
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
 from sanctum_bus.scripts import script
@@ -90,17 +91,19 @@ class RunStore:
             None where there is no such run.
 
         Raises:
-            StartOver: a key of the run has the wrong type, and somebody has to look at it; or the run is held.
+            StartOver: a key of the run has the wrong type, and somebody has to look at it; or the run is held; or a
+                newer version wrote the snapshot.
         """
         run = self._run
-        reply = await self._script(
-            "takeover", run.written, (run.base, GROUP, owner, int(innocent), SCHEMA_VERSION)
-        )
+        arguments = (run.base, GROUP, owner, int(innocent), SCHEMA_VERSION, schema.oldest())
+        reply = await self._script("takeover", run.written, arguments)
         word, *rest = [item.decode() if isinstance(item, bytes) else item for item in reply]
         if word == "gone":
             return None
         if word == "held":
             raise StartOver("held", "somebody is just putting another snapshot in its place")
+        if word == "newer":
+            raise StartOver("schema", schema.newer(run.run_id, rest[0]))
         if word == "wrongtype":
             raise StartOver(
                 "wrongtype", f"{rest[0]} is a {rest[1]}: move it away, it stands where the stream belongs"
@@ -110,6 +113,8 @@ class RunStore:
 
     async def load(self, taken: Taken) -> Aggregate:
         """Rebuild the aggregate from the snapshot, by one read.
+
+        Sections of an older schema are brought up to date, and are among what the first commit writes.
 
         Raises:
             StartOver: the snapshot is not the one that was taken over.
@@ -131,8 +136,15 @@ class RunStore:
         }
         if not all(sections.values()):
             raise StartOver("load", "a section went while the snapshot was read")
+        try:
+            written_in = schema.check(run.run_id, checkpoint.get("schema"))
+        except UnknownSchema as error:
+            raise StartOver("schema", str(error)) from error
+        state = State(schema.brought_up(sections, written_in), max_envs=self._settings.max_envs)
+        if written_in != SCHEMA_VERSION:
+            state.changed.update(dict.fromkeys(sections, taken.version))
         aggregate = Aggregate(
-            State(sections, max_envs=self._settings.max_envs),
+            state,
             _counters(checkpoint),
             Coverage({name: int(times) for name, times in decode_fields(reply[2]).items()}),
             taken.version,

@@ -3,21 +3,24 @@
 import asyncio
 import os
 import secrets
-import signal
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from typing import NamedTuple, Never
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import NamedTuple
 
 import structlog
 from redis.exceptions import NoPermissionError, RedisError
+from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from sanctum_bus import catalog
+from sanctum_bus import catalog, notify
 from sanctum_bus.assignment import owner_of, share_of
 from sanctum_bus.connection import connect_async, redacted, refusal_of
 from sanctum_bus.directory import Directory
 from sanctum_bus.errors import BadInput
 from sanctum_bus.keys import RunKeys, is_run_id
+from sanctum_bus.metrics.tally import Tally
+from sanctum_bus.metrics.watch import LOOK_S, look
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
@@ -62,7 +65,7 @@ class Worker:
         self._now_ms = 0
         self._woken: set[str] = set()
         self._folding: dict[str, _Folding] = {}
-        self._overflow = 0
+        self.tally = Tally(self.id, settings.alive_s, settings.health_stuck_s)
         self.loops: dict[str, RunLoop] = {}
 
     def stop(self) -> None:
@@ -75,18 +78,33 @@ class Worker:
         Raises:
             ConfigurationError: the server will not do, or refuses the credentials.
         """
-        scanning = None
+        with self._served():
+            await self._follow()
+
+    def _served(self) -> AbstractContextManager[None]:
+        if not self.settings.metrics_port:
+            return nullcontext()
+        # Who wants no metrics needs no client library of Prometheus.
+        from sanctum_bus.metrics.server import serving  # noqa: PLC0415
+
+        return serving(self.tally, self.settings)
+
+    async def _follow(self) -> None:
+        beside: list[asyncio.Task[None]] = []
         try:
             await self._begin(patient=True)
-            scanning = asyncio.create_task(self._scan_now_and_then())
+            scan_s = self.settings.scan_s or _RETIRE_S
+            works = (("scan", self._scan, scan_s), ("watch", self._watch, LOOK_S))
+            beside = [asyncio.create_task(self._repeat(*work)) for work in works]
             while not self._stop.is_set():
-                await self._look_around()
-                self._raise_defects()
+                notify.alive()
+                await self._attempt("discovery", self._look_around)
+                self._raise_defects(beside)
                 await self._pause(self.settings.discovery_s)
         finally:
-            if scanning is not None:
-                scanning.cancel()
-                await asyncio.gather(scanning, return_exceptions=True)
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
             await self._end()
 
     async def drain(self, only: frozenset[str] = frozenset()) -> int:
@@ -119,18 +137,21 @@ class Worker:
 
     async def _drained(self, run_id: str) -> Exception | None:
         """Drain one run; return what went wrong with it, so that the others are drained too."""
-        try:
-            await self._loop_of(run_id).drain(self._stop)
-        except Exception as error:
-            if trouble_of(error) is None:
-                raise
-            _log.exception("not drained", run=run_id)
-            return error
+        with bound_contextvars(run=run_id, generation=""):
+            try:
+                await self._loop_of(run_id).drain(self._stop)
+            except Exception as error:
+                if trouble_of(error) is None:
+                    raise
+                _log.exception("not drained")
+                return error
         return None
 
     async def _begin(self, *, patient: bool) -> None:
-        failures = 0
+        bind_contextvars(worker=self.id)
         while not self._stop.is_set():
+            notify.alive()
+            self.tally.turned("discovery")
             try:
                 server = await self._directory.check_server()
             except (RedisError, OSError) as error:
@@ -140,27 +161,23 @@ class Worker:
                     raise refusal from None
                 if not patient or isinstance(error, NoPermissionError):
                     raise
-                failures += 1
-                if failures == 1:
+                if self.tally.failed("discovery", error):
                     _log.warning("waiting for the server", url=redacted(url), error=str(error)[:300])
                 await self._pause(self.settings.discovery_s)
             else:
                 # A full server must be drained, not asked for room first.
                 with suppress(RedisError):
                     await self._directory.publish_catalog(catalog.declared())
-                _log.info("worker started", worker=self.id, server=server)
+                if policy := await self._directory.evicting():
+                    _log.warning("server evicts", policy=policy)
+                failures = self.tally.done("discovery")
+                _log.info("worker started", server=server, failures=failures)
                 return
 
     async def _look_around(self) -> None:
         """Beat, see who is alive and which runs there are, and fold exactly this worker's share."""
-        try:
-            now_ms = await self._beat()
-            active = await self._directory.active(now_ms - int(self.settings.idle_s * 1000))
-        except Exception as error:
-            if trouble_of(error) is None:
-                raise
-            _log.debug("discovery failed", error=str(error)[:300])
-            return
+        now_ms = await self._beat()
+        active = await self._directory.active(now_ms - int(self.settings.idle_s * 1000))
         runs = {run_id for run_id in active | self._woken | self._folding.keys() if is_run_id(run_id)}
         mine = share_of(self.id, runs, self._members)
         for run_id, folding in list(self._folding.items()):
@@ -172,29 +189,52 @@ class Worker:
         for run_id in waiting[:room]:
             self._woken.discard(run_id)
             stop = asyncio.Event()
-            self._folding[run_id] = _Folding(asyncio.create_task(self._loop_of(run_id).follow(stop)), stop)
+            self._folding[run_id] = _Folding(asyncio.create_task(self._fold(run_id, stop)), stop)
+
+    async def _fold(self, run_id: str, stop: asyncio.Event) -> None:
+        bind_contextvars(run=run_id)
+        await self._loop_of(run_id).follow(stop)
 
     async def _beat(self) -> int:
-        self._now_ms, self._members = await self._directory.beat(self.id, int(self.settings.alive_s * 1000))
+        asked_at = time.monotonic()
+        membership = await self._directory.beat(self.id, int(self.settings.alive_s * 1000))
+        self.tally.beat(asked_at, membership)
+        self._now_ms, self._members = membership
         return self._now_ms
 
     async def _is_mine(self, run_id: str) -> bool:
         await self._beat()
         return owner_of(run_id, self._members) == self.id
 
-    async def _scan_now_and_then(self) -> None:
-        """Find what the index does not tell: streams that nobody registered, sleepers that moved, runs to remove."""
+    async def _repeat(self, work: str, step: Callable[[], Awaitable[None]], every_s: float) -> None:
         while not self._stop.is_set():
-            try:
-                known = await self._directory.known()
-                streams = await self._directory.scanned() if self.settings.scan_s else set()
-                self._woken |= await self._directory.unread((known | streams) - self._folding.keys())
-                await self._retire(known)
-            except Exception as error:
-                if trouble_of(error) is None:
-                    raise
-                _log.debug("scan failed", error=str(error)[:300])
-            await self._pause(self.settings.scan_s or _RETIRE_S)
+            await self._attempt(work, step)
+            await self._pause(every_s)
+
+    async def _attempt(self, work: str, step: Callable[[], Awaitable[None]]) -> None:
+        """Take a step of one kind of work; trouble is said when it begins, when it changes and when it ends."""
+        try:
+            await step()
+        except Exception as error:
+            if trouble_of(error) is None:
+                raise
+            if self.tally.failed(work, error):
+                _log.warning("work failed", work=work, error=str(error)[:300])
+            return
+        if failures := self.tally.done(work):
+            _log.info("work recovered", work=work, failures=failures)
+
+    async def _scan(self) -> None:
+        """Find what the index does not tell: streams that nobody registered, sleepers that moved, runs to remove."""
+        known = await self._directory.known()
+        streams = await self._directory.scanned() if self.settings.scan_s else set()
+        self._woken |= await self._directory.unread((known | streams) - self._folding.keys())
+        await self._retire(known)
+
+    async def _watch(self) -> None:
+        """Ask how far the runs are behind, and say on the server what this worker does."""
+        versions = {run_id: loop.owned.version for run_id, loop in self.loops.items() if loop.owned}
+        await look(self._directory, self.tally, versions, self._members)
 
     async def _retire(self, known: set[str]) -> None:
         if not self.settings.retention_s or not self._members:
@@ -209,6 +249,7 @@ class Worker:
             self._client, self._blocking, RunKeys(run_id, self.settings.key_prefix), self.settings
         )
         loop = RunLoop(run_id, store, self.settings, self.id, touch=self._directory.touch)
+        loop.meter = self.tally.run(run_id)
         if self._members:
             loop.may_own = self._is_mine
         self.loops[run_id] = loop
@@ -216,16 +257,20 @@ class Worker:
 
     def _note_overflow(self, over: int) -> None:
         over = max(0, over)
-        if over != self._overflow:
-            self._overflow = over
+        if over != self.tally.waiting:
+            self.tally.waiting = over
             _log.warning("too many runs", waiting=over, max_runs=self.settings.max_runs)
 
-    def _raise_defects(self) -> None:
+    def _raise_defects(self, beside: list[asyncio.Task[None]]) -> None:
         """Forget runs that have ended; what ended with a defect ends the worker."""
+        for task in beside:
+            if task.done():
+                task.result()
         for run_id, folding in list(self._folding.items()):
             if folding.task.done():
                 del self._folding[run_id]
                 self.loops.pop(run_id, None)
+                self.tally.forget(run_id)
                 folding.task.result()
 
     async def _pause(self, seconds: float) -> None:
@@ -236,6 +281,7 @@ class Worker:
 
     async def _end(self) -> None:
         self._stop.set()
+        notify.stopping()
         for folding in self._folding.values():
             folding.stop.set()
         tasks = [folding.task for folding in self._folding.values()]
@@ -246,33 +292,8 @@ class Worker:
             await asyncio.gather(*tasks, return_exceptions=True)
         if self._members:
             with suppress(Exception):
-                await self._directory.beat(self.id, 0)
-        _log.info("worker stopped", worker=self.id, runs=len(self.loops))
+                others = await self._directory.beat(self.id, 0)
+                await self._directory.tell(self.id, "", others.workers)
+        _log.info("worker stopped", runs=len(self.loops))
         await self._client.aclose()
         await self._blocking.aclose()
-
-
-@contextmanager
-def signals(worker: Worker) -> Iterator[None]:
-    """Let SIGTERM and SIGINT stop a worker; a second one exits at once."""
-    loop = asyncio.get_running_loop()
-    told = False
-
-    def on_signal() -> None:
-        nonlocal told
-        if told:
-            _exit_now()
-        told = True
-        worker.stop()
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, on_signal)
-    try:
-        yield
-    finally:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.remove_signal_handler(number)
-
-
-def _exit_now() -> Never:
-    os._exit(1)

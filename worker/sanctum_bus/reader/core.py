@@ -8,7 +8,8 @@ from typing import Any, NamedTuple, TypeAlias
 import msgpack
 from redis.exceptions import NoScriptError, ResponseError
 
-from sanctum_bus import coverage, ids, keys
+from sanctum_bus import coverage, ids, keys, schema
+from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.connection import refuse_old
 from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.errors import BadInput, UnknownRun
@@ -76,6 +77,7 @@ def snapshot(run: RunKeys, since: Since | None) -> Program[Snapshot]:
 
     Raises:
         UnknownRun: there is no such run.
+        UnknownSchema: a newer version of Sanctum wrote it.
         BadInput: `since` is no version, or a view of another run.
         ServerTooOld: the server lacks read-only scripts.
     """
@@ -118,12 +120,16 @@ def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
     checkpoint = decode_fields(known)
     version = checkpoint.get("version", ZERO)
     now = int(seconds) + int(microseconds) / 1e6
-    sections = {_text(name): decode_fields(fields) for name, fields in _pairs(flat)}
+    # What is only held, or has no checkpoint yet, was written by nobody.
+    was_written = "generation" in checkpoint
+    written_in = schema.check(run_id, checkpoint.get("schema")) if was_written else SCHEMA_VERSION
+    raw = {_text(name): decode_fields(fields) for name, fields in _pairs(flat)}
+    sections = schema.brought_up(raw, written_in)
     return Snapshot(
         run_id,
         version,
         checkpoint.get("generation", 0),
-        checkpoint.get("schema", 0),
+        SCHEMA_VERSION if was_written else 0,
         now,
         None if version in {ZERO, TORN} else max(0.0, now - ids.milliseconds(version) / 1000),
         sections,

@@ -34,7 +34,7 @@ class Snapshot:
         run_id: the run.
         version: id of the last entry that is folded into it; `0-0` where there is none, `torn` see `is_torn`.
         generation: grows whenever a worker takes the run over; 0 where none ever did.
-        schema: version of the snapshot's layout; 0 where there is none.
+        schema: version of the layout that `sections` have, an older one is brought up to date; 0 where there is none.
         server_time_s: when it was read, in Unix seconds of the server's clock.
         age_s: seconds from the arrival of the version's entry to `server_time_s`; None where there is no such entry.
         sections: name to fields. In an answer to `since` only those that changed, else all.

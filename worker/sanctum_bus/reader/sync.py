@@ -87,6 +87,7 @@ class Reader:
 
         Raises:
             ServerTooOld: the server lacks read-only scripts.
+            UnknownSchema: a newer version of Sanctum wrote the snapshot.
         """
         return self._do(core.snapshot(self._keys(run), since))
 

@@ -3,12 +3,13 @@
 --
 -- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none
 -- ARGV: what keys of sections begin with, group, owner, "1" if the last attempt failed for a reason outside the
---       entries, schema version
+--       entries, schema that the owner writes, oldest schema that it can bring up to date
 -- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream lost entries
 --          unread or "", how many entries that were, "1" if there is a stream;  or "gone" where there is neither
---          stream nor checkpoint;  or "held";  or "wrongtype", a key and its type.
+--          stream nor checkpoint;  or "held";  or "wrongtype", a key and its type;  or "newer" and the schema, where
+--          a newer version wrote the checkpoint. Only "taken" has changed anything.
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS)
-local base, group, owner, innocent, schema = unpack(ARGV)
+local base, group, owner, innocent, schema, oldest = unpack(ARGV)
 
 local source = type_of(events)
 if source ~= 'stream' and source ~= 'none' then return {'wrongtype', events, source} end
@@ -27,6 +28,8 @@ end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 if counted('held_until') > now then return {'held'} end
+local written_in = tonumber((known.schema or ''):match('^%d+$') or 0)
+if written_in > tonumber(schema) then return {'newer', known.schema} end
 local generation = math.max(now, counted('generation') + 1)
 local attempts = counted('attempts') + (innocent == '1' and 0 or 1)
 
@@ -40,6 +43,7 @@ end
 local version = known.version
 local named = type_of(index) == 'hash' and redis.call('HGETALL', index) or {}
 local whole = version and version:match('^%d+-%d+$') and true or false
+whole = whole and written_in >= tonumber(oldest)
 whole = whole and length_of(index) == counted('indexed') and length_of(coverage) == counted('covered')
 for i = 1, #named, 2 do
   if named[i + 1]:sub(1, 1) ~= '-' and type_of(base .. named[i]) ~= 'hash' then whole = false end
@@ -98,7 +102,9 @@ if meets_again then redis.call('HSET', checkpoint, 'meets_again_until', meets_ag
 
 generation = string.format('%.0f', generation)
 redis.call('HSET', checkpoint, 'version', version, 'generation', generation, 'owner', owner,
-  'attempts', attempts, 'entries', entries, 'entries_before', before, 'schema', schema)
+  'attempts', attempts, 'entries', entries, 'entries_before', before,
+  -- Sections of an older schema are as they were until the first commit.
+  'schema', whole and known.schema or schema)
 
 -- From here `>` gives, in order, exactly what was not committed, whatever had become of the group.
 if source == 'stream' then

@@ -1,0 +1,64 @@
+"""The snapshot's layout through the versions: what is read as it is, what is brought up to date, what is refused.
+
+Sections of an older schema are brought up to date one by one, by pure functions. So a reader and the worker that
+writes them back make the same of them, and views before and after it may be merged.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeAlias
+
+from sanctum_bus._version import SCHEMA_VERSION, __version__
+from sanctum_bus.errors import UnknownSchema
+from sanctum_bus.state import Fields
+
+#: Takes a section's name and its fields, and returns the fields that the next schema has.
+Step: TypeAlias = Callable[[str, Fields], Fields]
+
+#: By the schema that each step starts from, without holes up to `SCHEMA_VERSION`. There has been one schema so far.
+STEPS: dict[int, Step] = {}
+
+
+def oldest() -> int:
+    """Return the oldest schema that can be brought up to date; of one before it a new history is begun."""
+    return min(STEPS, default=SCHEMA_VERSION)
+
+
+def check(run_id: str, schema: Any) -> int:
+    """Return the schema of a checkpoint.
+
+    Args:
+        run_id: the run, for the error.
+        schema: as the checkpoint has it; None where it does not say.
+
+    Raises:
+        UnknownSchema: it is newer than this version knows, or none that can be brought up to date.
+    """
+    if type(schema) is not int or schema < oldest():
+        raise UnknownSchema(
+            f"the snapshot of run {run_id!r} has schema {schema}, and Sanctum {__version__} reads none before "
+            f"{oldest()}: start a worker of this version, it folds the run anew"
+        )
+    if schema > SCHEMA_VERSION:
+        raise UnknownSchema(newer(run_id, schema))
+    return schema
+
+
+def newer(run_id: str, schema: object) -> str:
+    """Return what to say of a snapshot that a newer version has written."""
+    return (
+        f"the snapshot of run {run_id!r} has schema {schema}, and Sanctum {__version__} knows none after "
+        f"{SCHEMA_VERSION}: upgrade Sanctum here (pip install --upgrade sanctum-bus); nothing was changed"
+    )
+
+
+def brought_up(sections: Mapping[str, Fields], schema: int) -> dict[str, Fields]:
+    """Return sections of a schema that was checked in the layout of this version.
+
+    Args:
+        sections: name -> fields; any part of a snapshot.
+        schema: what they were written in.
+    """
+    found = dict(sections)
+    for version in range(schema, SCHEMA_VERSION):
+        found = {name: STEPS[version](name, fields) for name, fields in found.items()}
+    return found
