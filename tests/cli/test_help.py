@@ -58,7 +58,10 @@ def test_version() -> None:
     """`--version` prints the versions of package, protocol and schema, each from its one place, and nothing else."""
     ran = sanctum("--version")
 
-    assert (ran.status, ran.out) == (0, f"sanctum {__version__} (protocol {WIRE_VERSION}, schema {SCHEMA_VERSION})\n")
+    assert (ran.status, ran.out) == (
+        0,
+        f"sanctum {__version__} (protocol {WIRE_VERSION}, schema {SCHEMA_VERSION})\n",
+    )
 
 
 @pytest.mark.parametrize(

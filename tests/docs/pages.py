@@ -6,11 +6,9 @@ writes them anew; a test says when one is out of date.
 """
 
 import json
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
-from unittest import mock
 
 from pydantic import SecretStr
 from typer.testing import CliRunner
@@ -34,9 +32,6 @@ _LIMITS = {
     "minLength": "not empty",
     "pattern": "`{}`",
 }
-
-#: Columns that help is laid out for.
-_COLUMNS = "100"
 
 
 def settings() -> str:
@@ -70,9 +65,7 @@ def commands() -> str:
 
 
 def _help(*words: str) -> str:
-    # Where commands are run with a server in the environment, the help is the same.
-    with mock.patch.dict(os.environ, {"COLUMNS": _COLUMNS}):
-        result = CliRunner().invoke(app, [*words, "--help"], prog_name="sanctum")
+    result = CliRunner().invoke(app, [*words, "--help"], prog_name="sanctum")
     lines = "\n".join(line.rstrip() for line in result.output.strip().splitlines())
     return f"```text\n{lines}\n```\n"
 
@@ -80,13 +73,14 @@ def _help(*words: str) -> str:
 def catalogue() -> str:
     """Return the page of declared event types and fields."""
     found = catalog.declared().values()
-    parts = [
+    head = (
         f"# Catalogue\n\n{_MADE}\n"
         f"The {len(catalog.declared_types())} event types and {len(found)} fields that are declared: their types in the emitter's "
         "notation, unit, meaning, and where the fold keeps them, as section and field. "
         "What is not declared is kept all the same; see [what each event does](folding.md). A field that means "
         "different things in different shapes of its event has a row for each.\n"
-    ]
+    )
+    parts = [head]
     for event_type in catalog.declared_types():
         fields = [field for field in found if field.event_type == event_type]
         rows = [row for field in fields for row in _rows(field)]
@@ -121,7 +115,8 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[Any, ...]]) -> str:
 
 
 def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;") if "`" not in text else text.replace("|", "\\|")
+    text = text.replace("|", "\\|")
+    return text if "`" in text else text.replace("<", "&lt;").replace("*", "\\*")
 
 
 PAGES: dict[str, Callable[[], str]] = {

@@ -1,13 +1,9 @@
-"""What the documents say is what the code does: tables are generated, examples run."""
+"""What the documents say is what the code does: tables and pages are generated, decoders are exact."""
 
-import asyncio
 import json
 import math
-import os
 import re
-import shutil
 import subprocess
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,11 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanctum_bus import keys
-from sanctum_bus.settings import load
 from sanctum_bus.snapshot import encode_value, strict
-from sanctum_bus.worker import Worker
-
-ROOT = Path(__file__).parent.parent.parent
+from tests.docs.blocks import ROOT, blocks, program
+from tests.docs.pages import DOCS, PAGES
 
 VALUES: list[Any] = [
     "FOSSILIZED",
@@ -46,15 +40,23 @@ VALUES: list[Any] = [
 ]
 
 
-def blocks(document: str, language: str) -> list[str]:
-    """The code blocks of a document in one language."""
-    text = (ROOT / document).read_text()
-    return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
-
-
 def test_the_key_table_is_generated() -> None:
     """The table in the documentation is the table in the code; print it with: python -m sanctum_bus.keys."""
     assert keys.as_markdown() in (ROOT / "docs/reading.md").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_of_the_reference_are_generated(name: str) -> None:
+    """Settings, commands and catalogue are what the code says; write them anew with: python -m tests.docs.pages."""
+    assert (DOCS / name).read_text() == PAGES[name]()
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """What mkdocs checks for the pages holds for the file that is read before them."""
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+
+    assert len(links) > len(PAGES)
+    assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
 def python_decoder() -> Any:
@@ -72,30 +74,12 @@ def test_the_python_decoder_of_the_documentation_reads_every_value(value: Any) -
 
 def test_the_javascript_decoder_of_the_documentation_reads_every_value() -> None:
     """A reader in JavaScript needs only the lines on the page; checked with Node."""
-    node = shutil.which("node")
-    if node is None:
-        if os.environ.get("CI"):
-            pytest.fail("Node is missing; install it: apt-get install nodejs")
-        pytest.skip("Node is not installed")
-    (decoder,) = blocks("docs/reading.md", "javascript")
+    node = program("node")
+    decoder = next(block for block in blocks("docs/reading.md", "javascript") if "function decode" in block)
     show = "(v) => typeof v === 'number' && (!Number.isFinite(v) || Object.is(v, -0)) ? (v === 0 ? '-0.0' : String(v)) : v"
-    program = f"{decoder}\nconst texts = {json.dumps([encode_value(value) for value in VALUES])};\n"
-    program += f"console.log(JSON.stringify(texts.map(decode).map({show})));"
-    result = subprocess.run([node, "-e", program], capture_output=True, text=True, check=True)
+    script = f"{decoder}\nconst texts = {json.dumps([encode_value(value) for value in VALUES])};\n"
+    script += f"console.log(JSON.stringify(texts.map(decode).map({show})));"
+    result = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True)
 
     expected = ["-0.0" if repr(value) == "-0.0" else strict(value) for value in VALUES]
     assert json.loads(result.stdout) == expected
-
-
-@pytest.mark.parametrize("document", ["README.md", "docs/publishing.md"])
-def test_published_examples_run(document: str, redis_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The programs of the documents run as they stand, and a reader finds what they published."""
-    publishing = [block for block in blocks(document, "python") if "Publisher(" in block]
-    reading = blocks("docs/reading.md", "python")[-1]
-    monkeypatch.setenv("SANCTUM_REDIS_URL", redis_url)
-    for block in publishing:
-        exec(block.replace("redis://localhost:6379/0", redis_url), {})  # noqa: S102
-    asyncio.run(Worker(load(redis_url=redis_url)).drain())
-    exec(reading.replace("redis://localhost:6379/0", redis_url), {})  # noqa: S102
-
-    assert publishing

@@ -15,7 +15,7 @@ from sanctum_bus.metrics.table import TABLE
 from sanctum_bus.publisher import Publisher
 from sanctum_bus.recordings import read
 from tests.cli.running import SMALL
-from tests.docs.test_documents import ROOT
+from tests.docs.blocks import ROOT
 from tests.fold.feeding import entry
 from tests.metrics.scraping import ask, scrape, wait_for_sample
 from tests.servers import Server, free_port

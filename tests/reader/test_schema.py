@@ -1,5 +1,8 @@
 """Snapshots of other schemas, as readers see them: brought up to date, or refused."""
 
+from collections.abc import Callable
+from typing import Any, cast
+
 import pytest
 
 from sanctum_bus import schema
@@ -19,7 +22,8 @@ def _step(_name: str, fields: Fields) -> Fields:
 def _write_older(training: Training) -> None:
     """Make the snapshot of ticks what a worker of a schema 0 would have written."""
     section = training.keys.section("event:TICK.a")
-    training.client.hset(section, "times", str(training.client.hget(section, "count"), "ascii"))
+    count = cast("bytes", training.client.hget(section, "count"))
+    training.client.hset(section, "times", count.decode())
     training.client.hdel(section, "count")
     training.client.hset(training.keys.checkpoint, "schema", 0)
 
@@ -52,11 +56,12 @@ def test_a_newer_snapshot_is_refused(training: Training, reader: Shell) -> None:
     view = reader.snapshot(RUN)
     training.client.hset(training.keys.checkpoint, "schema", SCHEMA_VERSION + 1)
 
-    for ask in (
+    asks: tuple[Callable[[], Any], ...] = (
         lambda: reader.snapshot(RUN),
         lambda: reader.snapshot(RUN, since=view),
         lambda: next(reader.follow(RUN)),
-    ):
+    )
+    for ask in asks:
         with pytest.raises(UnknownSchema, match=r"schema 2.*none after 1: upgrade"):
             ask()
 
@@ -74,7 +79,7 @@ def test_a_snapshot_that_becomes_newer_ends_its_followers(training: Training, re
 
 
 def test_commands_say_so(training: Training, valkey: Server) -> None:
-    """`show` says in a line what to do; the list of runs has the others all the same, and says it in a word."""
+    """`show` and `doctor` say what to do; the list of runs has the others all the same, and says it in a word."""
     training.tick()
     other = Training(valkey, "other")
     other.tick()
@@ -83,7 +88,9 @@ def test_commands_say_so(training: Training, valkey: Server) -> None:
 
     shown = sanctum("show", RUN, url=valkey.url)
     listed = sanctum("runs", "--json", url=valkey.url).json_lines
+    examined = sanctum("doctor", "--json", url=valkey.url).json["findings"]
 
     assert shown.status == 1
     assert "upgrade Sanctum" in shown.err
     assert {run["run_id"]: run["state"] for run in listed} == {RUN: "unknown schema", "other": "current"}
+    assert [one["where"] for one in examined if "upgrade Sanctum" in one["seen"]] == [RUN]

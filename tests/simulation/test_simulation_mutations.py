@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 
 from tests.simulation.mutations import GENERATION, MUTATIONS, STOPS, VERSION, Mutation, without
+from tests.simulation.network import Weather
 from tests.simulation.simulation import Outcome, simulate
 
 
@@ -29,7 +30,8 @@ def test_it_is_missed(mutation: Mutation) -> None:
 
 def test_the_generation_guard_is_covered_by_nobody() -> None:
     """Also where only the snapshot counts: a worker that was replaced between two reads holds an entry twice."""
-    profile = dataclasses.replace(STOPS, fence=False)
+    late = Weather(cut=0.0, deaf=0.0, late=0.2, slow_s=0.02)
+    profile = dataclasses.replace(STOPS, fence=False, weather=late)
 
     assert _first_broken(Mutation("the generation guard", profile, without("commit", GENERATION))) is not None
 

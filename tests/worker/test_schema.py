@@ -1,5 +1,7 @@
 """Snapshots of other schemas: an older one is brought up to date, a newer one is left alone; none is misread."""
 
+from typing import cast
+
 import pytest
 
 from sanctum_bus import schema
@@ -30,7 +32,8 @@ def _older(monkeypatch: pytest.MonkeyPatch) -> None:
 def _write_older(side: Side) -> None:
     """Make the snapshot what a worker of schema 0 would have written."""
     run = side.keys.section("run")
-    side.redis.hset(run, OLD_NAME, str(side.redis.hget(run, "n_envs"), "ascii"))
+    number = cast("bytes", side.redis.hget(run, "n_envs"))
+    side.redis.hset(run, OLD_NAME, number.decode())
     side.redis.hdel(run, "n_envs")
     side.redis.hset(side.keys.checkpoint, "schema", 0)
 

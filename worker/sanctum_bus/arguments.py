@@ -14,6 +14,11 @@ from sanctum_bus.state import Fields
 #: Raw fields of a parked entry that are laid out one by one; one that has more is kept as one MessagePack map.
 _MAX_RAW_FIELDS = 1000
 
+#: Sections of a run of which is kept how the server has them: those written last.
+_MOST_WRITTEN = 4096
+
+_NOWHERE = object()
+
 #: Stands before the name of a parked entry's own field.
 _RAW = b"raw."
 
@@ -23,12 +28,34 @@ def counted(flat: Sequence[Any]) -> list[Any]:
     return [len(flat), *flat]
 
 
-def sections(changes: Changes) -> list[Any]:
-    """Return the sections that changed: name, id of the change, and the fields or -1 where it has gone."""
+def sections(changes: Changes, written: dict[str, Fields] | None = None) -> list[Any]:
+    """Return the sections that changed: name, id of the change, and what is to be done with it.
+
+    `-`: it has gone. `=` and its fields: it is written as a whole. `+`, fields and names: these fields are written, the
+    names go, and the rest stays.
+
+    Args:
+        changes: what changed.
+        written: sections as the server has them, to write only what differs; it is brought up to date.
+    """
     arguments: list[Any] = [len(changes.sections)]
+    known = {} if written is None else written
     for name, fields in changes.sections.items():
+        old = known.pop(name, None)
         arguments += (name, changes.index[name])
-        arguments += [-1] if fields is None else counted(encode_fields(fields))
+        if fields is None:
+            arguments.append("-")
+            continue
+        if old is None:
+            arguments += ("=", *counted(encode_fields(fields)))
+        else:
+            # Values are replaced and never changed in place: what is the same object is the same.
+            differ = {key: value for key, value in fields.items() if old.get(key, _NOWHERE) is not value}
+            arguments += ("+", *counted(encode_fields(differ)), *counted([*(old.keys() - fields.keys())]))
+        if written is not None:
+            written[name] = fields.copy()
+    while len(known) > _MOST_WRITTEN:
+        del known[next(iter(known))]
     return arguments
 
 

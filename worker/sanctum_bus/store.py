@@ -79,6 +79,7 @@ class RunStore:
         self._blocking = blocking
         self._run = run
         self._settings = settings
+        self._written: dict[str, Fields] = {}
 
     async def take_over(self, owner: str, *, innocent: bool) -> Taken | None:
         """Make this worker the run's owner, and set the group to the checkpoint's version.
@@ -120,6 +121,7 @@ class RunStore:
             StartOver: the snapshot is not the one that was taken over.
         """
         run = self._run
+        self._written.clear()
         names = (run.events, run.checkpoint, run.sections, run.coverage, run.none)
         reply = await self._script("read", names, (run.base, "", "", "1"))
         checkpoint = decode_fields(reply[0])
@@ -136,15 +138,8 @@ class RunStore:
         }
         if not all(sections.values()):
             raise StartOver("load", "a section went while the snapshot was read")
-        try:
-            written_in = schema.check(run.run_id, checkpoint.get("schema"))
-        except UnknownSchema as error:
-            raise StartOver("schema", str(error)) from error
-        state = State(schema.brought_up(sections, written_in), max_envs=self._settings.max_envs)
-        if written_in != SCHEMA_VERSION:
-            state.changed.update(dict.fromkeys(sections, taken.version))
         aggregate = Aggregate(
-            state,
+            self._state(sections, checkpoint.get("schema"), taken.version),
             _counters(checkpoint),
             Coverage({name: int(times) for name, times in decode_fields(reply[2]).items()}),
             taken.version,
@@ -152,6 +147,16 @@ class RunStore:
         if taken.trimmed_until:
             aggregate.note_trimmed(taken.trimmed_until, taken.trimmed_entries)
         return aggregate
+
+    def _state(self, sections: dict[str, Fields], written_in: Any, version: str) -> State:
+        try:
+            found = schema.check(self._run.run_id, written_in)
+        except UnknownSchema as error:
+            raise StartOver("schema", str(error)) from error
+        state = State(schema.brought_up(sections, found), max_envs=self._settings.max_envs)
+        if found != SCHEMA_VERSION:
+            state.changed.update(dict.fromkeys(sections, version))
+        return state
 
     async def read(self, count: int) -> list[tuple[str, Entry]]:
         """Return the next entries, at once; they are pending until a commit acknowledges them.
@@ -191,7 +196,7 @@ class RunStore:
         version = held.ids[-1] if held.ids else old_version
         arguments: list[Any] = [GROUP, taken.generation, old_version, version, *held.span]
         arguments += [len(held.ids), *held.ids]
-        arguments += args.sections(changes)
+        arguments += args.sections(changes, self._written)
         arguments += args.counted(encode_fields(args.checkpoint(aggregate.counters)))
         arguments += args.counted(encode_fields(changes.coverage))
         arguments += args.lines(changes.lines, self._settings.log_lines)

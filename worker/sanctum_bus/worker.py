@@ -166,10 +166,11 @@ class Worker:
                 await self._pause(self.settings.discovery_s)
             else:
                 # A full server must be drained, not asked for room first.
-                with suppress(RedisError):
+                with suppress(RedisError, OSError):
                     await self._directory.publish_catalog(catalog.declared())
-                if policy := await self._directory.evicting():
-                    _log.warning("server evicts", policy=policy)
+                with suppress(RedisError, OSError):
+                    if policy := await self._directory.evicting():
+                        _log.warning("server evicts", policy=policy)
                 failures = self.tally.done("discovery")
                 _log.info("worker started", server=server, failures=failures)
                 return

@@ -50,7 +50,12 @@ def _global(
     prefix: PrefixOption = None,
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the versions of package, protocol and schema, and exit."),
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the versions of package, protocol and schema, and exit.",
+        ),
     ] = False,
 ) -> None:
     """Training telemetry as one shared, exact, crash-proof view in Redis."""

@@ -15,6 +15,7 @@ from sanctum_bus.connection import primaries
 from sanctum_bus.doctor.asking_runs import Asker
 from sanctum_bus.doctor.checks import RUN_CHECKS, SERVER_CHECKS, RunCheck, ServerCheck
 from sanctum_bus.doctor.findings import Finding, Level, Verdict, fault, note
+from sanctum_bus.errors import UnknownSchema
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -54,7 +55,9 @@ def _of_runs(asker: Asker) -> list[Finding]:
     owner, commit, group, *_ = RUN_CHECKS
     try:
         for run_id, run in asker.runs():
-            if isinstance(run, ResponseError):
+            if isinstance(run, UnknownSchema):
+                found.append(_finding(commit, run_id, fault(str(run), "pip install --upgrade sanctum-bus")))
+            elif isinstance(run, ResponseError):
                 unread = fault(
                     f"cannot be read: {run}", "look at the types of its keys; sanctum rebuild, or sanctum rm"
                 )

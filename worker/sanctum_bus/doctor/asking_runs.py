@@ -36,7 +36,7 @@ class Asker:
         self._reader = Reader(client=client, key_prefix=prefix)
         self.refused: NoPermissionError | None = None
 
-    def runs(self) -> Iterator[tuple[str, Run | ResponseError]]:
+    def runs(self) -> Iterator[tuple[str, Run | ResponseError | UnknownSchema]]:
         """Yield each run by its name, and what the server has of it, or why it does not say."""
         alive = self._alive()
         for info in self._reader.runs():
@@ -44,14 +44,12 @@ class Asker:
             with suppress(UnknownRun):
                 yield info.run_id, self._run(info, alive)
 
-    def _run(self, info: RunInfo, alive: frozenset[str]) -> Run | ResponseError:
+    def _run(self, info: RunInfo, alive: frozenset[str]) -> Run | ResponseError | UnknownSchema:
         try:
             return self._asked(info, alive)
-        except UnknownSchema as error:
-            return ResponseError(str(error))
         except NoPermissionError:
             raise
-        except ResponseError as error:
+        except (ResponseError, UnknownSchema) as error:
             return error
 
     def _alive(self) -> frozenset[str]:

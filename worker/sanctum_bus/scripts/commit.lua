@@ -5,7 +5,8 @@
 -- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none, then one for each section that is written
 -- ARGV: group, generation, version that the fold started from, new version, how many entries the caller holds
 --       unacknowledged, the least and the greatest of their ids; then, each with its number in front:
---       ids to acknowledge; sections (name, id of the change, "-1" if gone or length, fields); checkpoint (flat);
+--       ids to acknowledge; sections (name, id of the change, then `-`: gone; or `=`, length, fields: as a whole; or
+--       `+`, length, fields, length, names: some fields are written, some go, the rest stays); checkpoint (flat);
 --       coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
 --       source ids of parked entries that were put back; parked entries (length, fields), cap in entries, cap in
 --       bytes; then id to trim before or "", channel, hint.
@@ -43,13 +44,9 @@ local count = acks[2] - acks[1] + 1
 local first = count > 0 and ARGV[acks[1]] or nil
 local sections, names = {}, {}
 for i = 1, tonumber(take()) do
-  local section = {key = KEYS[8 + i], name = take(), id = take()}
-  if ARGV[at] == '-1' then
-    section.gone = true
-    at = at + 1
-  else
-    section.fields = take_span()
-  end
+  local section = {key = KEYS[8 + i], name = take(), id = take(), what = take()}
+  if section.what ~= '-' then section.fields = take_span() end
+  if section.what == '+' then section.dropped = take_span() end
   sections[i], names[i] = section, section.name
 end
 local counters, covered = take_span(), take_span()
@@ -110,7 +107,8 @@ for i = 1, #names, SLICE do
   local listed = redis.call('HMGET', index, unpack(names, i, math.min(i + SLICE - 1, #names)))
   for j = 1, math.min(SLICE, #names - i + 1) do
     local section = sections[i + j - 1]
-    if listed[j] and listed[j]:sub(1, 1) ~= '-' and type_of(section.key) ~= 'hash' then
+    local alive = listed[j] and listed[j]:sub(1, 1) ~= '-'
+    if (alive or section.what == '+') and not (alive and type_of(section.key) == 'hash') then
       return refused('section', section.name)
     end
   end
@@ -125,14 +123,18 @@ end
 -- Mark. Whatever fails from here on leaves a run that says so.
 redis.call('HSET', checkpoint, 'version', 'torn')
 
--- Write. The index first: by it a new history finds what a commit that died has left. Sections as wholes, so that
--- nothing of an older record can stay in one.
-for _, section in ipairs(sections) do
-  redis.call('HSET', index, section.name, (section.gone and '-' or '') .. section.id)
+-- Write. The index first: by it a new history finds what a commit that died has left.
+local changed = {}
+for i, section in ipairs(sections) do
+  changed[2 * i - 1], changed[2 * i] = section.name, (section.what == '-' and '-' or '') .. section.id
+end
+for i = 1, #changed, SLICE do
+  redis.call('HSET', index, unpack(changed, i, math.min(i + SLICE - 1, #changed)))
 end
 for _, section in ipairs(sections) do
-  redis.call('DEL', section.key)
-  if not section.gone then call_sliced('HSET', section.key, section.fields) end
+  if section.what ~= '+' then redis.call('DEL', section.key) end
+  if section.fields then call_sliced('HSET', section.key, section.fields) end
+  if section.dropped then call_sliced('HDEL', section.key, section.dropped) end
 end
 call_sliced('HSET', coverage, covered)
 

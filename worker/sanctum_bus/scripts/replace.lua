@@ -4,7 +4,7 @@
 --
 -- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none, then one for each section that is written
 -- ARGV: what keys of sections begin with, generation, version, id of the first entry that was folded, how many entries
---       the stream had lost; then, each with its number in front: sections (name, id of the change, length, fields);
+--       the stream had lost; then, each with its number in front: sections (name, id of the change, `=`, length, fields);
 --       checkpoint (flat); coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
 --       parked entries (length, fields), cap in entries; then channel, hint.
 -- Returns: "ok", or "refused", which guard, and what was seen. What is refused has changed nothing.
@@ -55,6 +55,7 @@ end
 
 for i = 1, tonumber(take()) do
   local name, id = take(), take()
+  take()
   redis.call('DEL', KEYS[8 + i])
   call_sliced('HSET', KEYS[8 + i])
   redis.call('HSET', index, name, id)

@@ -23,9 +23,6 @@ _MAX_TYPE_BYTES = MAX_NAME_BYTES
 
 _TEXT = frozenset({str})
 
-#: Beyond this, in seconds or epochs, a number is none that was meant.
-_FAR = float(1 << 63)
-
 #: What is worked out here. Should a key on the wire bear such a name, its value is refused, and read the long way.
 _NOT_ON_THE_WIRE = {"shape": "(shape)", "extra": "(extra)"}
 
@@ -123,7 +120,7 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
         event.shape = shape = shape_of(raw_type, tuple(data))
     except (ValueError, RecursionError):
         return _at_length(entry_id, entry)
-    near = -_FAR <= event.timestamp <= _FAR and (epoch is None or -_FAR <= epoch <= _FAR)
+    near = -wire.FAR <= event.timestamp <= wire.FAR and (epoch is None or -wire.FAR <= epoch <= wire.FAR)
     if not near or len(shape.names) > wire.MAX_FIELDS:
         return _at_length(entry_id, entry)
     if event.labels is not None:
@@ -236,7 +233,7 @@ def _timestamp(value: Any, entry_id: str) -> float:
         return _timestamp_of_text(value)
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise Unfit(f"`timestamp` is a {type(value).__name__}, not a number")
-    if not -_FAR <= value <= _FAR:
+    if not -wire.FAR <= value <= wire.FAR:
         raise Unfit("`timestamp` is not finite, or beyond any time")
     return float(value)
 
@@ -259,6 +256,6 @@ def _text(body: dict[str, Any], name: str) -> str | None:
 def _epoch(value: Any) -> float | None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise Unfit(f"`epoch` is a {type(value).__name__}, not a number")
-    if isinstance(value, int) and not -_FAR <= value <= _FAR:
+    if isinstance(value, int) and not -wire.FAR <= value <= wire.FAR:
         raise Unfit("`epoch` is beyond 64 bits")
     return value

@@ -5,7 +5,6 @@ its own name; and `data`. Whatever cannot be sent as it is stands there as text 
 nothing in an event that it would have to park.
 """
 
-import math
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -21,7 +20,7 @@ import msgpack
 from sanctum_bus._version import WIRE_VERSION
 from sanctum_bus.errors import BadInput
 from sanctum_bus.wire.convert import Converter, attribute_names
-from sanctum_bus.wire.fields import AGAIN, ENVELOPE_KEYS, LABELS
+from sanctum_bus.wire.fields import AGAIN, ENVELOPE_KEYS, FAR, LABELS
 from sanctum_bus.wire.plain import is_plain
 from sanctum_bus.wire.printing import bounded_repr, clean
 
@@ -177,7 +176,7 @@ def _envelope(held: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
         event_id = str(uuid4()) if event_id is None else converter.name(event_id)
     timestamp = held.get("timestamp")
     body = {"v": WIRE_VERSION, "event_id": event_id, "timestamp": timestamp}
-    if type(timestamp) is not float or not math.isfinite(timestamp):
+    if type(timestamp) is not float or not -FAR <= timestamp <= FAR:
         _set_timestamp(body, timestamp, converter)
     for name in _OPTIONAL:
         value = held.get(name)
@@ -215,7 +214,7 @@ def _unix_seconds(moment: Any) -> float | None:
             moment = datetime.fromisoformat(moment)
         if isinstance(moment, datetime):
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        if type(moment) in (int, float) and math.isfinite(moment):
+        if type(moment) in (int, float) and -FAR <= moment <= FAR:
             return float(moment)
     except (ValueError, OverflowError):
         # Not a time, or one that no clock of ours can show.

@@ -40,3 +40,6 @@ AGAIN = "again"
 MAX_ENTRY_BYTES = 1 << 20
 MAX_FIELDS = 1024
 MAX_DEPTH = 32
+
+#: Beyond this, in seconds or epochs, a number is none that was meant.
+FAR = float(1 << 63)
