@@ -171,7 +171,7 @@ def test_a_time_becomes_unix_seconds(timestamp: object, seconds: float) -> None:
     assert result.unconvertible == 0
 
 
-@pytest.mark.parametrize("timestamp", [math.nan, math.inf, "yesterday", True, 2**70, [1]])
+@pytest.mark.parametrize("timestamp", [math.nan, math.inf, "yesterday", True, 2**70, 2.0**64, [1]])
 def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -> None:
     """The worker would park an event with such a time; nothing is lost if it stands elsewhere."""
     before = datetime.now(UTC).timestamp()
@@ -179,9 +179,6 @@ def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -
     result = encode_event({"type": "T", "timestamp": timestamp})
 
     body = msgpack.unpackb(result.event)
-    if timestamp == 2**70:
-        assert body["timestamp"] == float(2**70)
-        return
     assert before <= body["timestamp"] <= datetime.now(UTC).timestamp()
     assert "timestamp#2" in body
     assert result.unconvertible >= 1
