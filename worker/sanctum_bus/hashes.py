@@ -1,7 +1,8 @@
 """Fields -> names and texts in turn, as a hash or a stream entry takes them, by the text rule of `snapshot`.
 
 The worker's way of writing: msgspec prints numbers and lists of them ten times as fast as the standard library. It
-prints NaN and the infinities as null, so whatever comes out with a null in it is printed by the rule's own means.
+prints NaN and the infinities as null, so whatever comes out with a null in it and does not read back as what it was is
+printed by the rule's own means.
 """
 
 from collections.abc import Mapping
@@ -13,6 +14,7 @@ from sanctum_bus.snapshot import encode_value, is_bare
 from sanctum_bus.wire.values import Value
 
 _print_lines = msgspec.json.Encoder().encode_lines
+_read = msgspec.json.Decoder().decode
 
 
 def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
@@ -27,6 +29,6 @@ def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
     for place, value in enumerate(fields.values()):
         if type(value) is str:
             texts[place] = value if is_bare(value) else encode_value(value)
-        elif has_null and b"null" in texts[place]:
+        elif has_null and b"null" in texts[place] and _read(texts[place]) != value:
             texts[place] = encode_value(value)
     return [*chain.from_iterable(zip(fields, texts, strict=False))]
