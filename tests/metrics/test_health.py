@@ -72,6 +72,7 @@ def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.Monke
     "fault",
     [one for one in FAULTS if one.name in {"READONLY", "a frozen server", "a killed server"}],
     ids=str,
+    ids=lambda fault: str(fault.name),
 )
 def test_a_worker_without_its_server_is_healthy_and_not_ready(
     start_server: StartServer, fault: Fault
