@@ -71,7 +71,6 @@ def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     "fault",
     [one for one in FAULTS if one.name in {"READONLY", "a frozen server", "a killed server"}],
-    ids=str,
     ids=lambda fault: str(fault.name),
 )
 def test_a_worker_without_its_server_is_healthy_and_not_ready(
