@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from sanctum_bus.cli.sections import value_text
 from sanctum_bus.tui.spark import chart, sparkline
 from sanctum_bus.tui.text import clock, count, date, decimals, duration, safe
 
@@ -53,6 +54,12 @@ def test_a_curve(values: list[float], curve: str) -> None:
 def test_numbers(value: Any, text: str) -> None:
     """Numbers are short whatever their size, and what is no number is not taken for one."""
     assert decimals(value) == text
+
+
+def test_a_history_of_words_is_no_curve() -> None:
+    """A history of numbers is a curve; one of words is shown as it stands."""
+    assert value_text("reward_history", [1.0, None, 2.5]).plain.endswith("3 values, last 2.5000")
+    assert value_text("action_history", ["WAIT", "CULL"]).plain == '["WAIT","CULL"]'
 
 
 def test_times() -> None:

@@ -1,5 +1,6 @@
 """A snapshot, or what was folded from a file: as JSON, as a picture, or section by section."""
 
+import math
 import os
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -187,7 +188,8 @@ def _section_table(name: str, fields: Fields) -> RenderableType:
 def value_text(field: str, value: object) -> Text:
     """Return a value for people: histories as curves, the rest as it stands in the hash, cut where it is long."""
     known = numbers(value)
-    if field.endswith(_HISTORY) and known:
+    # What is no number is a hole in a curve; a history of words has nothing but holes.
+    if field.endswith(_HISTORY) and any(map(math.isfinite, known)):
         last = f"  {len(known)} values, last {decimals(known[-1], 4)}"
         return Text(sparkline(known, 24), style="green").append(last, style="default")
     return Text(safe(encode_value(value), _MOST_CHARS))
