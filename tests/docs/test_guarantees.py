@@ -1,4 +1,4 @@
-"""The page of guarantees is a map: every test that it names is there, and every hazard that it knows has its row."""
+"""The pages of guarantees and of security are maps: every test that they name is there, every hazard has its row."""
 
 import ast
 import re
@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/guarantees.md").read_text()
+SECURITY = (ROOT / "docs/security.md").read_text()
 
 #: Hazards on the list, numbered from 1.
 HAZARDS = 35
@@ -14,7 +15,7 @@ HAZARDS = 35
 
 def test_every_test_that_is_named_is_there() -> None:
     """A promise whose test was renamed or deleted is a promise that nobody keeps an eye on."""
-    named = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE))
+    named = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE + SECURITY))
 
     assert len(named) > HAZARDS
     assert sorted(f"{path}::{name}" for path, name in named if name not in _tests_in(path)) == []
@@ -22,7 +23,8 @@ def test_every_test_that_is_named_is_there() -> None:
 
 def test_names_of_tests_are_whole() -> None:
     """What begins like the name of a test is one in full, as pytest takes it: a file, two colons, a function."""
-    assert len(re.findall(r"`tests/[\w/]+\.py::test_\w+`", PAGE)) == PAGE.count("`tests/")
+    for page in (PAGE, SECURITY):
+        assert len(re.findall(r"`tests/[\w/]+\.py::test_\w+`", page)) == page.count("`tests/")
 
 
 def test_every_hazard_has_one_row() -> None:

@@ -5,7 +5,9 @@ The one table of errors. Trouble is never fatal; what is fatal is a `Configurati
 
 from enum import Enum
 
+from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
+from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.aggregate import Spoiled
 from sanctum_bus.errors import StartOver
@@ -43,6 +45,11 @@ def pause_s(failures: int, jitter: float) -> float:
         jitter: 0 to 1; spreads workers that failed together.
     """
     return min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2.0 ** min(failures - 1, 16)) * (0.5 + jitter / 2)
+
+
+def is_lost_connection(error: BaseException) -> bool:
+    """Whether a connection was lost, refused or silent, so that the next attempt makes another."""
+    return isinstance(error, ConnectionLost | TooLate | OSError)
 
 
 def kind_of(error: BaseException) -> str:

@@ -199,6 +199,12 @@ TABLE = (
         ("work", "kind"),
     ),
     Metric(
+        "sanctum_reconnects",
+        _COUNTER,
+        "Times that a loop lost its connection, was refused one, or had no answer on it, and made another.",
+        lambda tally: tally.reconnects,
+    ),
+    Metric(
         "sanctum_producers_sent",
         _GAUGE,
         "Events that the producers of the runs folded here say they sent; NaN where it is known of none of the runs.",

@@ -17,7 +17,7 @@ from sanctum_bus.ids import milliseconds
 from sanctum_bus.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
 from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.store import Held, Taken
-from sanctum_bus.trouble import Streak, kind_of
+from sanctum_bus.trouble import Streak, is_lost_connection, kind_of
 
 #: Different words that one label may have; what comes after is counted under this one.
 _MAX_WORDS = 40
@@ -96,6 +96,7 @@ class Tally:
     takeovers: dict[str, int] = field(default_factory=dict)
     refused: dict[str, int] = field(default_factory=dict)
     troubles: dict[tuple[str, str], int] = field(default_factory=dict)
+    reconnects: int = 0
     commit_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     fold_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     batch_entries: Histogram = field(default_factory=lambda: Histogram(SIZES))
@@ -154,6 +155,7 @@ class Tally:
     def troubled(self, work: str, where: str, error: BaseException) -> None:
         """Count trouble, and keep it as the last."""
         kind = kind_of(error)
+        self.reconnects += is_lost_connection(error)
         if (work, kind) not in self.troubles and len(self.troubles) >= _MAX_WORDS:
             kind = _OTHER
         self.troubles[work, kind] = self.troubles.get((work, kind), 0) + 1

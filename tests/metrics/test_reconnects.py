@@ -1,0 +1,28 @@
+"""Reconnects are counted."""
+
+import pytest
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import ResponseError
+from redis.exceptions import TimeoutError as TooLate
+
+from sanctum_bus.errors import Refused
+from sanctum_bus.metrics.tally import Tally
+
+
+@pytest.mark.parametrize(
+    ("error", "reconnects"),
+    [
+        (ConnectionLost("closed"), 1),
+        (TooLate("silent"), 1),
+        (OSError(111, "refused"), 1),
+        (ResponseError("OOM"), 0),
+        (Refused("version", ""), 0),
+    ],
+)
+def test_lost_connections_are_counted(error: Exception, reconnects: int) -> None:
+    """A connection that was lost, refused or silent counts; what a server said on one that works does not."""
+    tally = Tally()
+
+    tally.troubled("run", "r", error)
+
+    assert tally.reconnects == reconnects
