@@ -23,8 +23,10 @@ Manifest = dict[str, Any]
 
 def tool(name: str) -> str:
     """The path of a program; where it is missing the test is skipped by name, or fails under CI=true."""
-    beside = Path(sys.executable).with_name(name)
-    found = str(beside) if beside.exists() else shutil.which(name)
+    # Where the wheel is tested, the tools are those of the development environment.
+    places = (Path(sys.executable).parent, ROOT / ".venv" / "bin")
+    beside = next((place / name for place in places if (place / name).exists()), None)
+    found = shutil.which(name) if beside is None else str(beside)
     if found is None:
         reason = f"{name} is missing; scripts/check-deploy says how to get it"
         if os.environ.get("CI") == "true":

@@ -1,6 +1,7 @@
 """`Procfile`, really run by honcho: the server and the worker find one another, fold what is published, and stop."""
 
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,7 +29,7 @@ def _home() -> Iterator[Path]:
 @pytest.fixture(name="environ")
 def _environ(home: Path) -> dict[str, str]:
     """An environment in which `sanctum` is this one, and nothing runs yet."""
-    programs = Path(tool("honcho")).parent
+    programs = Path(sys.executable).parent
     env = environment(SANCTUM_STATE_DIR=str(home))
     return env | {"PATH": f"{programs}:{env['PATH']}"}
 
