@@ -50,10 +50,8 @@ _FOLDED_AT_ONCE = 256
 
 async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
     """End a wait for entries: a plain XREAD changes nothing, so one that is given up loses nothing."""
-    while not reading.done():
-        # Again and again, for the client library may swallow a cancellation.
-        reading.cancel()
-        await asyncio.wait({reading}, timeout=0.05)
+    reading.cancel()
+    await asyncio.wait({reading})
     if reading.cancelled():
         return False
     return reading.exception() or reading.result()
@@ -294,7 +292,6 @@ class RunLoop:
         if isinstance(error, StartOver) and self._failures == 1:
             return
         delay = pause_s(self._failures, random.random())  # noqa: S311  # jitter is no secret
-        try:
-            await asyncio.wait_for(stop.wait(), delay)
-        except TimeoutError:
-            return
+        with suppress(TimeoutError):
+            async with asyncio.timeout(delay):
+                await stop.wait()

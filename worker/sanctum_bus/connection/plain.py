@@ -1,16 +1,20 @@
-"""Clients of one server each: they never retry, and never wait without end.
+"""Clients of one server each: they never retry, never wait without end, and can be cancelled at any moment.
 
 redis-py sends a command again when its reply is lost. A lost reply of a read or a commit must lead back to the
 checkpoint instead, so no client made here retries.
 """
 
+import asyncio
+from collections.abc import Iterable
 from functools import cache
-from typing import Any
+from typing import Any, cast
 
 import redis
 import redis.asyncio
 from redis.asyncio.connection import AbstractConnection
 from redis.backoff import NoBackoff
+from redis.exceptions import ConnectionError as ConnectionLost
+from redis.exceptions import TimeoutError as TooLate
 from redis.maint_notifications import MaintNotificationsConfig
 from redis.retry import Retry
 
@@ -19,6 +23,7 @@ try:
 except ImportError:  # an environment that publishes may have redis and msgpack alone
     hiredis = None  # type: ignore[assignment]  # asked about below
 
+_HAS_HIREDIS = hiredis is not None
 
 #: Connections of a client at most, where nobody says: each follower of a run holds one.
 _MOST_CONNECTIONS = 10_000
@@ -37,25 +42,58 @@ def plain_async(url: str, timeout_s: float, most: int | None) -> redis.asyncio.R
     client = redis.asyncio.Redis.from_url(
         url, retry=retry, max_connections=most or _MOST_CONNECTIONS, **_options(timeout_s)
     )
-    if hiredis is not None:
-        pool: Any = client.connection_pool
-        pool.connection_class = _packing(pool.connection_class)
+    pool: Any = client.connection_pool
+    pool.connection_class = _straight(pool.connection_class)
     return client
 
 
-class _Packing(AbstractConnection):
-    """Packs commands with hiredis, as redis-py's connections for threads do: a commit has thousands of arguments."""
+class _Straight(AbstractConnection):
+    """Sends a command in the very step that asks for it, so that the server works while the caller does."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """Return a command as it goes over the wire."""
+        """Return a command as it goes over the wire: by hiredis, for a commit has thousands of arguments."""
+        if not _HAS_HIREDIS:
+            return super().pack_command(*args)
         # A command of two words comes as one.
         words = args[0].split() if isinstance(args[0], str) else args[:1]
         return [hiredis.pack_command((*words, *args[1:]))]
 
+    async def send_packed_command(
+        self,
+        command: bytes | str | Iterable[bytes],
+        check_health: bool = True,  # noqa: FBT001, FBT002  # redis-py's
+    ) -> None:
+        """Send a command.
+
+        redis-py sends within `asyncio.wait_for`, which on Python 3.11 starts a task, and forgets that the caller was
+        cancelled where that task has just ended.
+
+        Raises:
+            TimeoutError, ConnectionError: of redis-py; the connection is closed.
+        """
+        if not self.is_connected:
+            await self.connect_check_health(check_health=False)
+        if check_health:
+            await self.check_health()  # type: ignore[no-untyped-call]  # redis-py's
+        whole = command.encode() if isinstance(command, str) else command
+        writer = cast("asyncio.StreamWriter", self._writer)
+        try:
+            async with asyncio.timeout(self.socket_timeout):
+                writer.writelines([whole] if isinstance(whole, bytes) else whole)
+                await writer.drain()
+        except BaseException as error:
+            # What was sent in part cannot be taken back.
+            await self.disconnect(nowait=True)
+            if isinstance(error, TimeoutError):
+                raise TooLate("Timeout writing to socket") from None
+            if isinstance(error, OSError):
+                raise ConnectionLost(f"Error while writing to socket: {error}") from error
+            raise
+
 
 @cache
-def _packing(kind: Any) -> Any:
-    return type(f"Packing{kind.__name__}", (_Packing, kind), {})
+def _straight(kind: Any) -> Any:
+    return type(f"Straight{kind.__name__}", (_Straight, kind), {})
 
 
 def _options(timeout_s: float) -> dict[str, Any]:
