@@ -1,13 +1,13 @@
 """The guards of a commit: each refuses before the first write, and the loop then recovers by itself."""
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pytest
 
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.errors import Refused
-from sanctum_bus.store import Held, RunStore, Taken
+from sanctum_bus.store import Entries, Held, RunStore, Taken
 from tests.servers import Server
 from tests.worker.harness import Rig, Side, assert_is_fold, plain, rigged, side_of, story
 
@@ -24,19 +24,28 @@ class Disturbed(RunStore):
     reads = 0
     commits = 0
 
-    async def read(self, count: int) -> list[tuple[str, Any]]:
+    async def read(self, count: int) -> Entries:
         """Let the hand act, then read."""
         self.reads += 1
         self.before_read.get(self.reads, bool)(self.side)
         return await super().read(count)
 
-    async def commit(self, aggregate: Aggregate, taken: Taken, old: str, held: Held, trim: str) -> None:
+    async def commit(
+        self,
+        aggregate: Aggregate,
+        taken: Taken,
+        old_version: str,
+        held: Held,
+        trim_before: str,
+        *,
+        count: int = 0,
+    ) -> Entries:
         """Let the hand act, then commit; a refused commit has written nothing."""
         self.commits += 1
         self.before_commit.get(self.commits, bool)(self.side)
         before = self.side.dump()
         try:
-            await super().commit(aggregate, taken, old, held, trim)
+            return await super().commit(aggregate, taken, old_version, held, trim_before, count=count)
         except Refused as error:
             assert self.side.dump() == before
             self.refusals.append(error.reason)

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
@@ -16,7 +15,7 @@ from sanctum_bus.keys import RunKeys
 from sanctum_bus.publisher import Publisher
 from sanctum_bus.reader import Reader
 from sanctum_bus.rebuild import rebuild_run
-from sanctum_bus.store import Held, RunStore, Taken
+from sanctum_bus.store import Entries, Held, RunStore, Taken
 from tests.fold.feeding import entry
 from tests.servers import Server, StartServer
 from tests.waiting import wait_until
@@ -69,7 +68,7 @@ class Deaf(RunStore):
 
     reads = commits = 0
 
-    async def read(self, count: int) -> list[tuple[str, Any]]:
+    async def read(self, count: int) -> Entries:
         """Read, and lose the reply once."""
         entries = await super().read(count)
         self.reads += 1
@@ -77,12 +76,22 @@ class Deaf(RunStore):
             raise RedisConnectionError("the reply was lost")
         return entries
 
-    async def commit(self, aggregate: Aggregate, taken: Taken, old: str, held: Held, trim: str) -> None:
+    async def commit(
+        self,
+        aggregate: Aggregate,
+        taken: Taken,
+        old_version: str,
+        held: Held,
+        trim_before: str,
+        *,
+        count: int = 0,
+    ) -> Entries:
         """Commit, and lose the reply once."""
-        await super().commit(aggregate, taken, old, held, trim)
+        entries = await super().commit(aggregate, taken, old_version, held, trim_before, count=count)
         self.commits += 1
         if self.commits == 2:
             raise RedisConnectionError("the reply was lost")
+        return entries
 
 
 def test_replies_that_are_lost(server: Server) -> None:

@@ -16,6 +16,9 @@ _GUILTY_ATTEMPTS = 5
 #: Entries of the first read, of which nobody knows yet how large they are; each further read asks for twice as many.
 _FIRST_READ = 128
 
+#: Bytes of entries that one read should bring at most; the number that it asks for follows.
+_READ_BYTES = 8 << 20
+
 #: Commits that are remembered for trimming: places to trim at, evenly apart.
 _MARKS = 4096
 
@@ -49,6 +52,18 @@ class Owned:
 
     def __post_init__(self) -> None:
         self.version = self.taken.version
+
+    def next_read(self, most: int) -> int:
+        """Return how many entries the next read asks for."""
+        return 1 if self.is_suspicious else min(self.reach, most)
+
+    def receive(self, entries: list[tuple[str, Entry]], count: int) -> None:
+        """Take in what a read brought that asked for so many."""
+        size = sum(sum(map(len, entry.values())) for _, entry in entries)
+        self.ahead = entries
+        self.held.size += size
+        self.reach = max(1, count // 2) if size > _READ_BYTES else count * 2
+        self.expects_more = len(entries) == count and not self.is_suspicious
 
     def let_go(self) -> tuple[Held, list[tuple[str, Entry]]]:
         """Return what is to be committed, and what is ahead of it; from now on others are held."""

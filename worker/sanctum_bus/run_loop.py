@@ -41,9 +41,6 @@ _TOUCH_S = 5.0
 #: Bytes of entries that are held at most before they are committed.
 _HELD_BYTES = 32 << 20
 
-#: Bytes of entries that one read should bring at most; the number that it asks for follows.
-_READ_BYTES = 8 << 20
-
 #: Entries that are folded in one go: other runs, and replies, wait no longer.
 _FOLDED_AT_ONCE = 256
 
@@ -135,24 +132,32 @@ class RunLoop:
         if owned is None or not owned.taken.has_stream:
             return 0
         began = time.monotonic()
-        if not owned.held.ids and not owned.ahead:
-            owned.ahead = await self._read(owned)
+        if not owned.ahead and (owned.expects_more or not owned.held.ids):
+            await self._read(owned, [])
         while owned.ahead and not self._commit_is_due(owned, began):
             entries, owned.ahead = owned.ahead, []
             if owned.expects_more:
-                owned.ahead = await self._meanwhile(self._read(owned), owned, entries)
+                await self._read(owned, entries)
             else:
                 await self._fold(owned, entries)
-        return await self._commit(owned)
+        return await self._commit(owned, reads_on=owned.expects_more)
 
-    async def _commit(self, owned: Owned) -> int:
+    async def _read(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
+        """Read the next entries, and fold others meanwhile."""
+        count = owned.next_read(self.settings.batch_entries)
+        owned.receive(await self._meanwhile(self.store.read(count), owned, entries), count)
+
+    async def _commit(self, owned: Owned, *, reads_on: bool) -> int:
         """Commit what is folded, and fold what is ahead of it meanwhile; return how many entries were committed."""
         aggregate, taken = owned.aggregate, owned.taken
         entries, version = aggregate.counters.entries, aggregate.version
         trim_before = owned.trim_before(entries, self.settings.keep_events)
         held, ahead = owned.let_go()
-        committing = self.store.commit(aggregate, taken, owned.version, held, trim_before)
-        await self._meanwhile(self.meter.commits(aggregate, held, committing), owned, ahead)
+        count = owned.next_read(self.settings.batch_entries) if reads_on else 0
+        committing = self.store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
+        found = await self._meanwhile(self.meter.commits(aggregate, held, committing), owned, ahead)
+        if reads_on:
+            owned.receive(found, count)
         self.commits += 1
         owned.mark(entries, version, self.settings.keep_events)
         owned.settle(len(held.ids), self.settings.batch_entries)
@@ -170,7 +175,7 @@ class RunLoop:
             with suppress(Exception):
                 await self._fold(owned, owned.ahead)
                 owned.ahead = []
-                await self._commit(owned)
+                await self._commit(owned, reads_on=False)
 
     async def _meanwhile(
         self, request: Awaitable[T], owned: Owned, entries: Sequence[tuple[str, Entry]]
@@ -222,16 +227,6 @@ class RunLoop:
         if not self._failures:
             _log.info("taken over", **taken._asdict())
         return self.owned
-
-    async def _read(self, owned: Owned) -> list[tuple[str, Entry]]:
-        """Return the next entries."""
-        count = 1 if owned.is_suspicious else min(owned.reach, self.settings.batch_entries)
-        entries = await self.store.read(count)
-        size = sum(sum(map(len, entry.values())) for _, entry in entries)
-        owned.reach = max(1, count // 2) if size > _READ_BYTES else count * 2
-        owned.expects_more = len(entries) == count and not owned.is_suspicious
-        owned.held.size += size
-        return entries
 
     async def _fold(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
         feed, ids, guilty = owned.aggregate.feed, owned.held.ids, owned.is_guilty

@@ -3,9 +3,9 @@
 Every promise about atomicity is kept by one script each; see `scripts/`.
 """
 
-from collections.abc import Awaitable, Iterable
+from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
@@ -23,6 +23,9 @@ from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
 from sanctum_bus.snapshot import decode_fields
 from sanctum_bus.state import Fields, State
+
+#: Entries in order, each with its id.
+Entries: TypeAlias = list[tuple[str, Entry]]
 
 
 class Taken(NamedTuple):
@@ -158,20 +161,19 @@ class RunStore:
             state.changed.update(dict.fromkeys(sections, version))
         return state
 
-    async def read(self, count: int) -> list[tuple[str, Entry]]:
+    async def read(self, count: int) -> Entries:
         """Return the next entries, at once; they are pending until a commit acknowledges them.
 
         Raises:
             StartOver: the group or the stream is gone.
         """
-        command = ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", self._run.events, ">")
         try:
-            reply = await self._client.execute_command(*command)
+            return _entries(await self._client.execute_command(*self._reading(count)))
         except ResponseError as error:
-            if str(error).startswith(("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
-                raise StartOver("group", str(error)) from error
-            raise
-        return [(entry_id.decode(), entry) for entry_id, entry in reply[0][1]] if reply else []
+            return _entries(error)
+
+    def _reading(self, count: int) -> tuple[str | int, ...]:
+        return ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", self._run.events, ">")
 
     async def wait(self, version: str) -> bool:
         """Wait until the stream holds an entry after the version, at most `block_ms`; changes nothing."""
@@ -181,14 +183,33 @@ class RunStore:
         return bool(reply)
 
     def commit(
-        self, aggregate: Aggregate, taken: Taken, old_version: str, held: Held, trim_before: str
-    ) -> Awaitable[None]:
-        """Write what changed, the version and the acknowledgement in one atomic step.
+        self,
+        aggregate: Aggregate,
+        taken: Taken,
+        old_version: str,
+        held: Held,
+        trim_before: str,
+        *,
+        count: int = 0,
+    ) -> Awaitable[Entries]:
+        """Write what changed, the version and the acknowledgement in one atomic step; right behind it, read on.
 
         What is written is settled at once; the aggregate may be fed while the commit is awaited.
 
+        Args:
+            aggregate: what was folded.
+            taken: the fence.
+            old_version: that the fold started from.
+            held: the entries that were folded, and those delivered behind them.
+            trim_before: id before which the stream may be trimmed, or "".
+            count: of the entries to read then; 0: none.
+
+        Returns:
+            The next entries, as `read` does.
+
         Raises:
             Refused: a guard refused it; nothing was written.
+            StartOver: the group or the stream is gone.
         """
         changes = aggregate.take_changes()
         section_keys = [self._run.section(name) for name in changes.sections]
@@ -206,12 +227,23 @@ class RunStore:
         arguments += [self._settings.dead_entries, self._settings.dead_bytes]
         hint = args.hint(list(changes.sections), taken.generation, version) if changes.index else ""
         arguments += [trim_before, run.changed, hint]
-        return self._commit((*run.written, *section_keys), arguments)
+        return self._commit((*run.written, *section_keys), arguments, count)
 
-    async def _commit(self, names: Iterable[str], arguments: list[Any]) -> None:
-        reply = await self._script("commit", names, arguments)
+    async def _commit(self, names: Sequence[str], arguments: list[Any], count: int) -> Entries:
+        if count:
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.execute_command("EVALSHA", script("commit").digest, len(names), *names, *arguments)
+            pipeline.execute_command(*self._reading(count))
+            reply, found = await pipeline.execute(raise_on_error=False)
+        else:
+            reply, found = await self._script("commit", names, arguments), None
+        if isinstance(reply, NoScriptError):
+            reply = await self._script("commit", names, arguments)
+        if isinstance(reply, Exception):
+            raise reply
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
+        return _entries(found)
 
     async def give_up(self, taken: Taken, *, asleep: bool) -> bool:
         """Say that nobody owns the run any more; to sleep only if nothing is unread. Return whether it was done."""
@@ -233,6 +265,14 @@ async def run_script(client: Redis, name: str, names: Iterable[str], arguments: 
     except NoScriptError:
         # Nothing was executed, so nothing is done twice.
         return await client.execute_command("EVAL", text, *call)
+
+
+def _entries(reply: Any) -> Entries:
+    if isinstance(reply, ResponseError) and str(reply).startswith(("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
+        raise StartOver("group", str(reply)) from reply
+    if isinstance(reply, Exception):
+        raise reply
+    return [(entry_id.decode(), entry) for entry_id, entry in reply[0][1]] if reply else []
 
 
 def _counters(checkpoint: Fields) -> Counters:

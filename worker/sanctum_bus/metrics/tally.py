@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from sanctum_bus.accounts import Counters
 from sanctum_bus.aggregate import Aggregate, Spoiled
@@ -18,6 +18,8 @@ from sanctum_bus.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
 from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.store import Held, Taken
 from sanctum_bus.trouble import Streak, is_lost_connection, kind_of
+
+T = TypeVar("T")
 
 #: Different words that one label may have; what comes after is counted under this one.
 _MAX_WORDS = 40
@@ -210,7 +212,7 @@ class RunMeter:
         """Note how long some entries were folded."""
         self._folding_s += seconds
 
-    def commits(self, aggregate: Aggregate, held: Held, request: Awaitable[None]) -> Awaitable[None]:
+    def commits(self, aggregate: Aggregate, held: Held, request: Awaitable[T]) -> Awaitable[T]:
         """Return the request of a commit, which is counted when it has its reply; what it is about is settled now."""
         event_at = aggregate.state.sections.get("run", {}).get("last_event_at")
         cut = _Cut(
@@ -223,14 +225,14 @@ class RunMeter:
         self._folding_s = 0.0
         return self._counted(cut, request)
 
-    async def _counted(self, cut: _Cut, request: Awaitable[None]) -> None:
+    async def _counted(self, cut: _Cut, request: Awaitable[T]) -> T:
         began = time.monotonic()
-        await request
+        reply = await request
         tally = self._tally
         self.turned()
         if not cut.entries:
             tally.empty_commits += 1
-            return
+            return reply
         tally.commits += 1
         tally.commit_s.observe(time.monotonic() - began)
         tally.fold_s.observe(cut.folding_s)
@@ -238,6 +240,7 @@ class RunMeter:
         if tally.since_ms:
             tally.arrival_latency_s.observe((tally.server_ms - milliseconds(cut.oldest)) / 1000)
         self._count(cut)
+        return reply
 
     def _count(self, cut: _Cut) -> None:
         tally, before, after = self._tally, self._counters, cut.counters
