@@ -41,8 +41,8 @@ _TOUCH_S = 5.0
 #: Bytes of entries that are held at most before they are committed.
 _HELD_BYTES = 32 << 20
 
-#: Entries that are folded in one go: other runs, and replies, wait no longer.
-_FOLDED_AT_ONCE = 256
+#: Entries that are folded in one go: other runs, and what is on its way to the server and back, wait no longer.
+_FOLDED_AT_ONCE = 64
 
 
 async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:

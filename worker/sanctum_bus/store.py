@@ -272,7 +272,7 @@ def _entries(reply: Any) -> Entries:
         raise StartOver("group", str(reply)) from reply
     if isinstance(reply, Exception):
         raise reply
-    return [(entry_id.decode(), entry) for entry_id, entry in reply[0][1]] if reply else []
+    return reply or []
 
 
 def _counters(checkpoint: Fields) -> Counters:

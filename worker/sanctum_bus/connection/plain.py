@@ -29,6 +29,10 @@ _HAS_HIREDIS = hiredis is not None
 _MOST_CONNECTIONS = 10_000
 
 
+#: Bytes that one read of a socket takes at most; a batch of entries has several times as many.
+_READ_BYTES = 1 << 18
+
+
 def plain(url: str, timeout_s: float) -> redis.Redis:
     """Return a client for threads, of the one server that a URL names."""
     return redis.Redis.from_url(
@@ -42,9 +46,25 @@ def plain_async(url: str, timeout_s: float, most: int | None) -> redis.asyncio.R
     client = redis.asyncio.Redis.from_url(
         url, retry=retry, max_connections=most or _MOST_CONNECTIONS, **_options(timeout_s)
     )
+    return straightened(client)
+
+
+def straightened(client: redis.asyncio.Redis) -> redis.asyncio.Redis:
+    """Let a client send at once, and take in streams as quickly as can be; return it."""
     pool: Any = client.connection_pool
     pool.connection_class = _straight(pool.connection_class)
+    client.set_response_callback("XREADGROUP", entries_of)
     return client
+
+
+def entries_of(response: Any, **_: Any) -> list[tuple[str, dict[bytes, bytes]]]:
+    """Return what was read of the one stream: entries, each with its id."""
+    found = []
+    for entry_id, flat in response[0][1] if response else ():
+        # What is pending and was deleted meanwhile has no fields.
+        pairs = iter(flat or ())
+        found.append((entry_id.decode(), dict(zip(pairs, pairs, strict=True))))
+    return found
 
 
 class _Straight(AbstractConnection):
@@ -102,6 +122,7 @@ def _options(timeout_s: float) -> dict[str, Any]:
         "socket_timeout": timeout_s,
         "socket_connect_timeout": timeout_s,
         "retry_on_error": [],
+        "socket_read_size": _READ_BYTES,
         "client_name": "sanctum",
         # Greetings that most servers refuse, and count as errors.
         "driver_info": None,
