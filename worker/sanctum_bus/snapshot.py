@@ -24,6 +24,9 @@ _SUSPECT = frozenset('"[{tfnNI-0123456789\ufeff' + _BLANKS)
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
+#: Returns the value with which a text begins, and where it ends.
+_read = json.JSONDecoder().raw_decode
+
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
@@ -58,7 +61,17 @@ def decode_value(text: str) -> Value:
 
     Text that looks like JSON and is none (no writer of ours leaves such) stands for itself.
     """
-    if text[:1] not in _SUSPECT or not looks_like_json(text):
+    if text[:1] not in _SUSPECT:
+        return text
+    try:
+        value, end = _read(text)
+    except ValueError:
+        return _decode_odd(text)
+    return value if end == len(text) else _decode_odd(text)
+
+
+def _decode_odd(text: str) -> Value:
+    if not looks_like_json(text):
         return text
     try:
         return json.loads(text.strip(_BLANKS))
@@ -68,9 +81,12 @@ def decode_value(text: str) -> Value:
 
 def decode_fields(flat: Iterable[bytes]) -> dict[str, Value]:
     """Return the fields of a hash or a stream entry from names and texts in turn, as HGETALL gives them."""
-    texts = (item.decode("utf-8", "replace") for item in flat)
+    items = iter(flat)
     # Hundreds of sections have the same names; each is in memory once.
-    return {intern(name): decode_value(text) for name, text in zip(texts, texts, strict=True)}
+    return {
+        intern(name.decode("utf-8", "replace")): decode_value(raw.decode("utf-8", "replace"))
+        for name, raw in zip(items, items, strict=True)
+    }
 
 
 def dump_json(value: Value, *, indent: int | None = None) -> str:

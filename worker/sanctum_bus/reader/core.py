@@ -114,7 +114,7 @@ def _since_arguments(run: RunKeys, since: Since | None) -> tuple[str, str | int]
 
 
 def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
-    known, index, _, last_id, seconds, microseconds, _, *flat = reply
+    known, names, _, last_id, seconds, microseconds, _, *flat = reply
     if not known and not last_id:
         return None
     checkpoint = decode_fields(known)
@@ -133,7 +133,7 @@ def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
         now,
         None if version in {ZERO, TORN} else max(0.0, now - ids.milliseconds(version) / 1000),
         sections,
-        frozenset(_text(name) for name, changed in _pairs(index) if not changed.startswith(b"-")),
+        frozenset(map(_text, names)),
         frozenset(sections),
         _text(last_id),
         str(checkpoint.get("owner", "")),

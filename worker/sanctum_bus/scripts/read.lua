@@ -4,8 +4,9 @@
 -- KEYS: events, checkpoint, sections, coverage, none
 -- ARGV: what keys of sections begin with, "" or the version that the caller has, the generation that the caller has,
 --       "1" if the coverage is wanted
--- Returns: checkpoint, index, coverage (flat), last id of the stream or "", server time (s, us), "1" if the sections
---          are all there are rather than those that changed, then section name and content (flat) in turn.
+-- Returns: checkpoint (flat), names of all sections, coverage (flat), last id of the stream or "", server time (s, us),
+--          "1" if the sections are all there are rather than those that changed, then section name and content (flat)
+--          in turn.
 local events, checkpoint, index, coverage = unpack(KEYS)
 local base, since, generation, want_coverage = unpack(ARGV)
 
@@ -20,14 +21,17 @@ end
 local last = ''
 if type_of(events) == 'stream' then last = stream_info(events)['last-generated-id'] end
 local now = redis.call('TIME')
-local names = redis.call('HGETALL', index)
+local rows, names = redis.call('HGETALL', index), {}
 local reply = {known, names, {}, last, now[1], now[2], since == '' and '1' or '0'}
 if want_coverage == '1' then reply[3] = redis.call('HGETALL', coverage) end
-for i = 1, #names, 2 do
-  local changed = names[i + 1]
-  if changed:sub(1, 1) ~= '-' and (since == '' or id_less(since, changed)) then
-    reply[#reply + 1] = names[i]
-    reply[#reply + 1] = redis.call('HGETALL', base .. names[i])
+for i = 1, #rows, 2 do
+  local name, changed = rows[i], rows[i + 1]
+  if changed:sub(1, 1) ~= '-' then
+    names[#names + 1] = name
+    if since == '' or id_less(since, changed) then
+      reply[#reply + 1] = name
+      reply[#reply + 1] = redis.call('HGETALL', base .. name)
+    end
   end
 end
 return reply

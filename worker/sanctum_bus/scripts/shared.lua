@@ -5,6 +5,8 @@ local function number_less(a, b)
 end
 
 local function id_less(a, b)
+  -- Nearly always both parts are as long as the other's.
+  if #a == #b and a:find('-', 1, true) == b:find('-', 1, true) then return a < b end
   local a_ms, a_seq = a:match('^(%d+)-(%d+)$')
   local b_ms, b_seq = b:match('^(%d+)-(%d+)$')
   if a_ms ~= b_ms then return number_less(a_ms, b_ms) end
