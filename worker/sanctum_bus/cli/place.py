@@ -4,6 +4,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import redis
 from redis.exceptions import (
@@ -22,7 +23,9 @@ from sanctum_bus.connection import DEFAULT_URL, connect, lasting, redacted, targ
 from sanctum_bus.embedded import running_server
 from sanctum_bus.errors import SanctumError
 from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys
-from sanctum_bus.reader import Reader
+
+if TYPE_CHECKING:
+    from sanctum_bus.reader import Reader
 
 
 class Failed(SanctumError):
@@ -48,8 +51,11 @@ class Place:
         return RunKeys(run_id, self.prefix)
 
     @contextmanager
-    def reader(self) -> Iterator[Reader]:
+    def reader(self) -> "Iterator[Reader]":
         """Yield a reader; trouble with the server becomes a sentence."""
+        # Not every command reads, and all are to start at once.
+        from sanctum_bus.reader import Reader
+
         with self.asking(), Reader(self.url, key_prefix=self.prefix) as reader:
             yield reader
 

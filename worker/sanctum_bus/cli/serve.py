@@ -10,7 +10,6 @@ import structlog
 from redis.exceptions import RedisError
 
 from sanctum_bus import logs
-from sanctum_bus.cli.output import complain, console
 from sanctum_bus.cli.place import Failed, Place
 from sanctum_bus.cli.signals import until_told
 from sanctum_bus.connection import connect
@@ -32,6 +31,9 @@ def serve(state_dir: Path | None, port: int) -> None:
         NoServer: it cannot be started.
         Failed: it ended by itself.
     """
+    # What prints takes long to load, and a worker prints nothing.
+    from sanctum_bus.cli.output import complain
+
     home = default_state_dir() if state_dir is None else state_dir
     status: int | None = None
     with until_told(), EmbeddedServer.start(home, port=port) as server:
@@ -45,6 +47,8 @@ def serve(state_dir: Path | None, port: int) -> None:
 
 
 def _say_where(server: EmbeddedServer, *, default: bool) -> None:
+    from sanctum_bus.cli.output import console
+
     out = console()
     out.print(f"serving at {server.url}", soft_wrap=True)
     out.print(f"data in    {server.state_dir}", soft_wrap=True)
