@@ -41,6 +41,7 @@ ROOMS = (
     "notify",
     "metrics",
     "owned",
+    "batches",
     "run_loop",
     "worker",
     "signals",

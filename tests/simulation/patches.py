@@ -11,7 +11,7 @@ from unittest import mock
 
 from structlog.contextvars import get_contextvars
 
-from sanctum_bus import aggregate, run_loop, store, worker
+from sanctum_bus import aggregate, batches, run_loop, store, worker
 from sanctum_bus.fold import Line, fold
 from sanctum_bus.metrics import tally
 from sanctum_bus.run_loop import RunLoop
@@ -93,6 +93,7 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
     try:
         with (
             mock.patch.object(run_loop, "time", SimpleNamespace(monotonic=world.loop.time)),
+            mock.patch.object(batches, "time", SimpleNamespace(monotonic=world.loop.time)),
             mock.patch.object(
                 tally, "time", SimpleNamespace(monotonic=world.loop.time, time=world.loop.time)
             ),

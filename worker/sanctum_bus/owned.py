@@ -62,8 +62,16 @@ class Owned:
         size = sum(sum(map(len, entry.values())) for _, entry in entries)
         self.ahead = entries
         self.held.size += size
-        self.reach = max(1, count // 2) if size > _READ_BYTES else count * 2
         self.expects_more = len(entries) == count and not self.is_suspicious
+        if size > _READ_BYTES:
+            self.reach = max(1, count // 2)
+        else:
+            self.reach = count * 2 if self.expects_more else _FIRST_READ
+
+    def rest(self) -> list[tuple[str, Entry]]:
+        """Return what is ahead: nothing is kept while others work, and the next read is a small one again."""
+        entries, self.ahead, self.reach = self.ahead, [], _FIRST_READ
+        return entries
 
     def let_go(self) -> tuple[Held, list[tuple[str, Entry]]]:
         """Return what is to be committed, and what is ahead of it; from now on others are held."""

@@ -8,17 +8,17 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from sanctum_bus.accounts import Entry, Gap
+from sanctum_bus.accounts import Gap
 from sanctum_bus.aggregate import Spoiled
+from sanctum_bus.batches import Batches
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
 from sanctum_bus.metrics.tally import RunMeter
@@ -28,8 +28,6 @@ from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
 from sanctum_bus.trouble import Trouble, kind_of, pause_s, trouble_of
 
-T = TypeVar("T")
-
 _log = structlog.get_logger()
 
 #: Failures in a row after which a drain gives up: nobody waits for it to heal by itself.
@@ -38,11 +36,8 @@ _DRAIN_FAILURES = 8
 #: Seconds between two notes in the index that a run is active.
 _TOUCH_S = 5.0
 
-#: Bytes of entries that are held at most before they are committed.
-_HELD_BYTES = 32 << 20
-
-#: Entries that are folded in one go: other runs, and what is on its way to the server and back, wait no longer.
-_FOLDED_AT_ONCE = 64
+#: Runs that one worker lets catch up at the same time: more are no faster, and each holds thousands of entries.
+BUSY_RUNS = 4
 
 
 async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
@@ -66,6 +61,7 @@ class RunLoop:
         owner: the worker's id.
         may_own: asks whether the run is still this worker's; before it is taken over again, and not only once.
         touch: keeps in the index when the run had its last event.
+        queue: where runs wait that have much to catch up with; shared by the runs of a worker.
         meter: counts what this loop does.
     """
 
@@ -75,6 +71,7 @@ class RunLoop:
     owner: str
     may_own: Callable[[str], Awaitable[bool]] = field(default=lambda _: _yes())
     touch: Callable[[str], Awaitable[None]] | None = None
+    queue: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BUSY_RUNS))
     meter: RunMeter = field(default_factory=RunMeter)
     owned: Owned | None = None
     commits: int = 0
@@ -85,6 +82,9 @@ class RunLoop:
     _kind: str = ""
     _active_at: float = field(default_factory=time.monotonic)
     _touched_at: float = -math.inf
+
+    def __post_init__(self) -> None:
+        self._batches = Batches(self.store, self.settings, self.meter, self.queue)
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
@@ -110,11 +110,15 @@ class RunLoop:
         await self._finish()
 
     async def _try(
-        self, step: Callable[[], Awaitable[int]], stop: asyncio.Event, *, give_up_after: float = math.inf
+        self,
+        step: Callable[[asyncio.Event], Awaitable[int]],
+        stop: asyncio.Event,
+        *,
+        give_up_after: float = math.inf,
     ) -> int | None:
         """Take a step and return what it returns, or None after trouble: then the run is started over."""
         try:
-            done = await step()
+            done = await step(stop)
         except Exception as error:
             trouble = trouble_of(error)
             if trouble is None or self._failures >= give_up_after:
@@ -126,70 +130,35 @@ class RunLoop:
             self._failures, self._kind = 0, ""
         return done
 
-    async def _turn(self) -> int:
+    async def _turn(self, stop: asyncio.Event) -> int:
         """Read, fold and commit once; 0 where there was nothing to read."""
         owned = self.owned or await self._take_over()
         if owned is None or not owned.taken.has_stream:
             return 0
-        began = time.monotonic()
-        if not owned.ahead and (owned.expects_more or not owned.held.ids):
-            await self._read(owned, [])
-        while owned.ahead and not self._commit_is_due(owned, began):
-            entries, owned.ahead = owned.ahead, []
-            if owned.expects_more:
-                await self._read(owned, entries)
-            else:
-                await self._fold(owned, entries)
-        return await self._commit(owned, reads_on=owned.expects_more)
-
-    async def _read(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
-        """Read the next entries, and fold others meanwhile."""
-        count = owned.next_read(self.settings.batch_entries)
-        owned.receive(await self._meanwhile(self.store.read(count), owned, entries), count)
-
-    async def _commit(self, owned: Owned, *, reads_on: bool) -> int:
-        """Commit what is folded, and fold what is ahead of it meanwhile; return how many entries were committed."""
-        aggregate, taken = owned.aggregate, owned.taken
-        entries, version = aggregate.counters.entries, aggregate.version
-        trim_before = owned.trim_before(entries, self.settings.keep_events)
-        held, ahead = owned.let_go()
-        count = owned.next_read(self.settings.batch_entries) if reads_on else 0
-        committing = self.store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
-        found = await self._meanwhile(self.meter.commits(aggregate, held, committing), owned, ahead)
-        if reads_on:
-            owned.receive(found, count)
-        self.commits += 1
-        owned.mark(entries, version, self.settings.keep_events)
-        owned.settle(len(held.ids), self.settings.batch_entries)
-        self._poison.clear()
-        self._believed.clear()
-        if held.ids:
-            self._active_at = time.monotonic()
-            await self._touch()
-        return len(held.ids)
+        await self._batches.look(owned)
+        if not owned.expects_more:
+            # So few are folded at once, however busy others are.
+            return await self._committed(await self._batches.fold(owned))
+        self.meter.waits()
+        async with self.queue:
+            self.meter.turned()
+            return 0 if stop.is_set() else await self._committed(await self._batches.fold(owned))
 
     async def _finish(self) -> None:
         """Commit what was read; should that fail, whoever comes next reads it again."""
         owned = self.owned
         if owned is not None and (owned.held.ids or owned.ahead):
             with suppress(Exception):
-                await self._fold(owned, owned.ahead)
-                owned.ahead = []
-                await self._commit(owned, reads_on=False)
+                await self._committed(await self._batches.finish(owned))
 
-    async def _meanwhile(
-        self, request: Awaitable[T], owned: Owned, entries: Sequence[tuple[str, Entry]]
-    ) -> T:
-        """Send a request, fold entries while the server works on it, and return its reply."""
-        if not entries:
-            return await request
-        asked = asyncio.ensure_future(request)
-        try:
-            await asyncio.sleep(0)
-            await self._fold(owned, entries)
-        finally:
-            reply = await asked
-        return reply
+    async def _committed(self, entries: int) -> int:
+        self.commits += 1
+        self._poison.clear()
+        self._believed.clear()
+        if entries:
+            self._active_at = time.monotonic()
+            await self._touch()
+        return entries
 
     async def _touch(self) -> None:
         if self.touch is not None and time.monotonic() - self._touched_at >= _TOUCH_S:
@@ -198,7 +167,7 @@ class RunLoop:
             with suppress(RedisError, OSError):
                 await self.touch(self.run_id)
 
-    async def _falls_asleep(self) -> bool:
+    async def _falls_asleep(self, _: asyncio.Event) -> bool:
         """Put a run to sleep that had no event for long; an XADD at that very moment keeps it awake."""
         if time.monotonic() - self._active_at < self.settings.idle_s:
             return False
@@ -227,28 +196,6 @@ class RunLoop:
         if not self._failures:
             _log.info("taken over", **taken._asdict())
         return self.owned
-
-    async def _fold(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
-        feed, ids, guilty = owned.aggregate.feed, owned.held.ids, owned.is_guilty
-        for start in range(0, len(entries), _FOLDED_AT_ONCE):
-            if start:
-                await asyncio.sleep(0)
-            began = time.monotonic()
-            for entry_id, entry in entries[start : start + _FOLDED_AT_ONCE]:
-                ids.append(entry_id)
-                if guilty:
-                    self._poison[entry_id] = "killed its reader"
-                feed(entry_id, entry)
-            self.meter.folded(time.monotonic() - began)
-
-    def _commit_is_due(self, owned: Owned, began: float) -> bool:
-        held = len(owned.held.ids)
-        return held > 0 and (
-            owned.is_suspicious
-            or owned.held.size >= _HELD_BYTES
-            or held + self.settings.batch_entries > self.settings.commit_entries
-            or time.monotonic() - began >= self.settings.commit_interval_ms / 1000
-        )
 
     async def _idle(self, stop: asyncio.Event) -> None:
         owned = self.owned

@@ -21,7 +21,7 @@ from sanctum_bus.errors import BadInput
 from sanctum_bus.keys import RunKeys, is_run_id
 from sanctum_bus.metrics.tally import Tally
 from sanctum_bus.metrics.watch import LOOK_S, look
-from sanctum_bus.run_loop import RunLoop
+from sanctum_bus.run_loop import BUSY_RUNS, RunLoop
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
 from sanctum_bus.trouble import trouble_of
@@ -60,7 +60,7 @@ class Worker:
             url, timeout_s=timeout_s + settings.block_ms / 1000, max_connections=most
         )
         self._directory = Directory(self._client, settings.key_prefix)
-        self._stop = asyncio.Event()
+        self._stop, self._queue = asyncio.Event(), asyncio.Semaphore(BUSY_RUNS)
         self._members: frozenset[str] = frozenset()
         self._now_ms = 0
         self._woken: set[str] = set()
@@ -249,8 +249,8 @@ class Worker:
         store = RunStore(
             self._client, self._blocking, RunKeys(run_id, self.settings.key_prefix), self.settings
         )
-        loop = RunLoop(run_id, store, self.settings, self.id, touch=self._directory.touch)
-        loop.meter = self.tally.run(run_id)
+        touch, meter = self._directory.touch, self.tally.run(run_id)
+        loop = RunLoop(run_id, store, self.settings, self.id, touch=touch, queue=self._queue, meter=meter)
         if self._members:
             loop.may_own = self._is_mine
         self.loops[run_id] = loop

@@ -189,6 +189,10 @@ class RunMeter:
         """Note that the loop begins another turn."""
         self.turned_at = time.monotonic()
 
+    def waits(self) -> None:
+        """Note that the loop waits for other runs, for as long as they need."""
+        self.turned_at = math.inf
+
     @property
     def standing(self) -> Standing:
         """How far the run was behind when somebody last looked; nobody knows it where that was long ago."""

@@ -1,0 +1,128 @@
+"""Batches of one run: entries are folded while the next are read, and while what was folded is committed.
+
+The server, and what is on its way to and from it, works at the same time as the fold.
+"""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+from sanctum_bus.accounts import Entry
+from sanctum_bus.metrics.tally import RunMeter
+from sanctum_bus.owned import Owned
+from sanctum_bus.settings import Settings
+from sanctum_bus.store import RunStore
+
+T = TypeVar("T")
+
+#: Bytes of entries that are held at most before they are committed.
+_HELD_BYTES = 32 << 20
+
+#: Entries that are folded in one go: other runs, and what is on its way to the server and back, wait no longer.
+_FOLDED_AT_ONCE = 64
+
+
+class Batches:
+    """Reads, folds and commits what an owner owns.
+
+    Args:
+        store: the run's side of the server.
+        settings: how much at a time.
+        meter: counts what is done.
+        queue: where runs wait that have much to catch up with.
+    """
+
+    def __init__(
+        self, store: RunStore, settings: Settings, meter: RunMeter, queue: asyncio.Semaphore
+    ) -> None:
+        self._store = store
+        self._settings = settings
+        self._meter = meter
+        self._queue = queue
+
+    async def look(self, owned: Owned) -> None:
+        """Read the first entries of a batch, where none are at hand."""
+        if not owned.ahead and (owned.expects_more or not owned.held.ids):
+            await self._read(owned, [])
+
+    async def fold(self, owned: Owned) -> int:
+        """Fold what was read, and what comes behind it, until a commit is due; then commit.
+
+        Returns:
+            How many entries were committed.
+
+        Raises:
+            StartOver, RedisError, OSError: the state in memory is of no more use.
+        """
+        began = time.monotonic()
+        while owned.ahead and not self._commit_is_due(owned, began):
+            entries, owned.ahead = owned.ahead, []
+            if owned.expects_more:
+                await self._read(owned, entries)
+            else:
+                await self._fold(owned, entries)
+        if self._queue.locked():
+            # Who waits in the queue holds next to nothing.
+            return await self.finish(owned)
+        return await self._commit(owned, reads_on=owned.expects_more)
+
+    async def finish(self, owned: Owned) -> int:
+        """Fold and commit what was read, and read nothing more."""
+        await self._fold(owned, owned.rest())
+        return await self._commit(owned, reads_on=False)
+
+    async def _read(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
+        count = owned.next_read(self._settings.batch_entries)
+        owned.receive(await self._meanwhile(self._store.read(count), owned, entries), count)
+
+    async def _commit(self, owned: Owned, *, reads_on: bool) -> int:
+        aggregate, taken = owned.aggregate, owned.taken
+        entries, version = aggregate.counters.entries, aggregate.version
+        trim_before = owned.trim_before(entries, self._settings.keep_events)
+        held, ahead = owned.let_go()
+        count = owned.next_read(self._settings.batch_entries) if reads_on else 0
+        committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
+        found = await self._meanwhile(self._meter.commits(aggregate, held, committing), owned, ahead)
+        if reads_on:
+            owned.receive(found, count)
+        owned.mark(entries, version, self._settings.keep_events)
+        owned.settle(len(held.ids), self._settings.batch_entries)
+        return len(held.ids)
+
+    async def _meanwhile(
+        self, request: Awaitable[T], owned: Owned, entries: Sequence[tuple[str, Entry]]
+    ) -> T:
+        """Send a request, fold entries while the server works on it, and return its reply."""
+        if not entries:
+            return await request
+        asked = asyncio.ensure_future(request)
+        try:
+            await asyncio.sleep(0)
+            await self._fold(owned, entries)
+        finally:
+            reply = await asked
+        return reply
+
+    async def _fold(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
+        aggregate, ids, guilty = owned.aggregate, owned.held.ids, owned.is_guilty
+        feed = aggregate.feed
+        for start in range(0, len(entries), _FOLDED_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            began = time.monotonic()
+            for entry_id, entry in entries[start : start + _FOLDED_AT_ONCE]:
+                ids.append(entry_id)
+                if guilty:
+                    aggregate.poison[entry_id] = "killed its reader"
+                feed(entry_id, entry)
+            self._meter.folded(time.monotonic() - began)
+
+    def _commit_is_due(self, owned: Owned, began: float) -> bool:
+        held = len(owned.held.ids)
+        return held > 0 and (
+            owned.is_suspicious
+            or owned.held.size >= _HELD_BYTES
+            or held + self._settings.batch_entries > self._settings.commit_entries
+            or time.monotonic() - began >= self._settings.commit_interval_ms / 1000
+        )
