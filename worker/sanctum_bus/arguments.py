@@ -1,7 +1,8 @@
 """What scripts are told: state, counters, lines and parked entries as flat lists, each with its length in front."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import msgpack
 
@@ -10,12 +11,16 @@ from sanctum_bus.accounts import Changes, Counters, Parked
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.snapshot import dump_json
 from sanctum_bus.state import Fields
+from sanctum_bus.wire.values import Value
 
 #: Raw fields of a parked entry that are laid out one by one; one that has more is kept as one MessagePack map.
 _MAX_RAW_FIELDS = 1000
 
 #: Sections of a run of which is kept how the server has them: those written last.
 _MOST_WRITTEN = 4096
+
+#: Distinct lists of names that are shared by the sections that have them.
+_MOST_NAMES = 4096
 
 _NOWHERE = object()
 
@@ -28,7 +33,36 @@ def counted(flat: Sequence[Any]) -> list[Any]:
     return [len(flat), *flat]
 
 
-def sections(changes: Changes, written: dict[str, Fields] | None = None) -> list[Any]:
+class Written(NamedTuple):
+    """A section as the server has it, kept as small as can be."""
+
+    names: tuple[str, ...]
+    values: tuple[Value, ...]
+
+    @classmethod
+    def of(cls, fields: Fields) -> "Written":
+        """Return what is written when these fields are."""
+        return cls(_shared(tuple(fields)), tuple(fields.values()))
+
+    def differ(self, fields: Fields) -> tuple[Fields, list[str]]:
+        """Return the fields that are to be written, and the names that go.
+
+        Values are replaced and never changed in place: what is the same object is the same.
+        """
+        if self.names == tuple(fields):
+            pairs = zip(fields.items(), self.values, strict=True)
+            return {name: value for (name, value), old in pairs if old is not value}, []
+        known = dict(zip(self.names, self.values, strict=True))
+        fresh = {name: value for name, value in fields.items() if known.get(name, _NOWHERE) is not value}
+        return fresh, [*(known.keys() - fields.keys())]
+
+
+@lru_cache(maxsize=_MOST_NAMES)
+def _shared(names: tuple[str, ...]) -> tuple[str, ...]:
+    return names
+
+
+def sections(changes: Changes, written: dict[str, Written] | None = None) -> list[Any]:
     """Return the sections that changed: name, id of the change, and what is to be done with it.
 
     `-`: it has gone. `=` and its fields: it is written as a whole. `+`, fields and names: these fields are written, the
@@ -49,11 +83,10 @@ def sections(changes: Changes, written: dict[str, Fields] | None = None) -> list
         if old is None:
             arguments += ("=", *counted(encode_fields(fields)))
         else:
-            # Values are replaced and never changed in place: what is the same object is the same.
-            differ = {key: value for key, value in fields.items() if old.get(key, _NOWHERE) is not value}
-            arguments += ("+", *counted(encode_fields(differ)), *counted([*(old.keys() - fields.keys())]))
+            fresh, gone = old.differ(fields)
+            arguments += ("+", *counted(encode_fields(fresh)), *counted(gone))
         if written is not None:
-            written[name] = fields.copy()
+            written[name] = Written.of(fields)
     while len(known) > _MOST_WRITTEN:
         del known[next(iter(known))]
     return arguments

@@ -82,7 +82,7 @@ class RunStore:
         self._blocking = blocking
         self._run = run
         self._settings = settings
-        self._written: dict[str, Fields] = {}
+        self._written: dict[str, args.Written] = {}
 
     async def take_over(self, owner: str, *, innocent: bool) -> Taken | None:
         """Make this worker the run's owner, and set the group to the checkpoint's version.
