@@ -9,6 +9,9 @@ from bench.pairs import interleaved
 from bench.plan import Bench
 from bench.results import Figure
 
+#: What a worker cannot do without.
+_GIVEN = "import redis.asyncio, msgpack, structlog, pydantic_settings"
+
 
 def _milliseconds(*words: str) -> float:
     began = time.perf_counter()
@@ -23,12 +26,14 @@ def measure(bench: Bench) -> list[Figure]:
     measures = {
         "drain": lambda: _milliseconds(*command, "worker", "--drain"),
         "help": lambda: _milliseconds("-m", "sanctum_bus.cli", "--help"),
+        "given": lambda: _milliseconds("-c", _GIVEN),
         "python": lambda: _milliseconds("-c", ""),
     }
     samples = interleaved(max(5, bench.size.repeats), measures)
     told = [
         ("start_drain", "`sanctum worker --drain` with nothing to drain", "drain", 300.0),
         ("start_help", "`sanctum --help`", "help", 150.0),
-        ("start_python", "the interpreter alone, in both of them", "python", None),
+        ("start_given", "the packages that Sanctum is built on, loaded and nothing else", "given", None),
+        ("start_python", "the interpreter alone, in all of them", "python", None),
     ]
     return [Figure(name, title, "ms", samples[of], goal, "lower") for name, title, of, goal in told]

@@ -65,7 +65,8 @@ class Batches:
         if self._queue.locked():
             # Who waits in the queue holds next to nothing.
             return await self.finish(owned)
-        return await self._commit(owned, reads_on=owned.expects_more)
+        # Under load more has come by then, and nobody has to wait for it and ask again.
+        return await self._commit(owned, reads_on=bool(owned.held.ids) and not owned.is_suspicious)
 
     async def finish(self, owned: Owned) -> int:
         """Fold and commit what was read, and read nothing more."""

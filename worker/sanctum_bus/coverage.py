@@ -36,6 +36,10 @@ class Shape(Protocol):
     def names(self) -> tuple[str, ...]:
         """The names of the fields."""
 
+    @property
+    def memo(self) -> dict[object, tuple[str, ...]]:
+        """What was worked out of it: here the names of its counts, by their mark."""
+
 
 @dataclass(slots=True)
 class Coverage:
@@ -67,13 +71,16 @@ class Coverage:
     def _spell_out(self) -> None:
         for counts, mark in ((self._kept, ""), (self._gaps, "!")):
             for shape, times in counts.items():
-                for name in _count_names(shape, mark):
+                names = shape.memo.get(mark)
+                if names is None:
+                    names = shape.memo[mark] = _count_names(shape, mark)
+                for name in names:
                     self.counts[name] = self.counts.get(name, 0) + times
                     self._changed.add(name)
             counts.clear()
 
 
-def _count_names(shape: Shape, mark: str) -> list[str]:
+def _count_names(shape: Shape, mark: str) -> tuple[str, ...]:
     aliases = FIELD_ALIASES.get(shape.type, {})
     base, spelled = _quoted(shape.type, dots=True), _quoted(shape.emitted_type, dots=True)
     names = [base]
@@ -83,7 +90,7 @@ def _count_names(shape: Shape, mark: str) -> list[str]:
         names.append(count + mark)
         if canonical != name or shape.type != shape.emitted_type:
             names.append(f"{count}={spelled}.{_quoted(name)}")
-    return names
+    return tuple(names)
 
 
 # `%` comes first, so that what the others put in is not quoted again.
