@@ -5,7 +5,6 @@ command line is wrong; 130 Ctrl-C. `doctor`, which is asked whether anything is 
 where the server cannot be asked.
 """
 
-import gc
 import os
 import sys
 from collections.abc import Callable
@@ -17,9 +16,6 @@ from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION, __version__
 from sanctum_bus.cli.commands import COMMANDS
 from sanctum_bus.cli.options import PrefixOption, RedisOption, Where, examples
 from sanctum_bus.errors import SanctumError
-
-#: Objects that are made between two searches for cycles among the youngest.
-_COLLECTED_AFTER = 20_000
 
 #: Exit status where what was asked for could not be done.
 FAILED = 1
@@ -72,8 +68,6 @@ for _command in COMMANDS:
 
 def main() -> None:
     """Run a command and end the process."""
-    # Modules and batches of entries are many objects without a cycle: searched for one more rarely, they load faster.
-    gc.set_threshold(_COLLECTED_AFTER)
     status: object = 0
     try:
         app(prog_name="sanctum")
