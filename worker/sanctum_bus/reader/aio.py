@@ -40,7 +40,8 @@ class AsyncReader:
 
     Args:
         url: of the server; else $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
-        client: instead of a URL; it stays the caller's, and is not closed.
+        client: instead of a URL; it stays the caller's, and is not closed. On Python 3.11 one that redis-py made itself
+            may miss that a task was cancelled while it sends; one that is made of a URL here never does.
         key_prefix: what every key begins with.
 
     Raises:
