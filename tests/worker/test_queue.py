@@ -123,7 +123,7 @@ def test_whoever_waits_holds_little(valkey: Server) -> None:
 
 
 def test_a_run_that_waits_ends_at_once_when_told(valkey: Server) -> None:
-    """To stop, no run has to wait for the others: what it has read is committed, and the rest left to the next owner."""
+    """To stop, no run has to wait for a place: what it has read is committed, and the rest left to the next owner."""
     sides = _sides(valkey)
     for side in sides:
         side.add(plain(MANY))
@@ -133,7 +133,10 @@ def test_a_run_that_waits_ends_at_once_when_told(valkey: Server) -> None:
         async with _loops(valkey, queue, Tally()) as (loops, stop):
             await _until(lambda: _have_read(loops.values()), "all of them wait")
             stop.set()
-            queue.release()
+        # They gave up their places too: whoever comes next gets one.
+        queue.release()
+        async with asyncio.timeout(PATIENCE_S):
+            await queue.acquire()
 
     asyncio.run(work())
 

@@ -8,8 +8,8 @@ import asyncio
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -47,6 +47,22 @@ async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
     if reading.cancelled():
         return False
     return reading.exception() or reading.result()
+
+
+@asynccontextmanager
+async def _place_in(queue: asyncio.Semaphore, stop: asyncio.Event) -> AsyncIterator[bool]:
+    """Wait for a place and keep it for the block; False where the loop was told to stop before it had one."""
+    waiting, stopping = asyncio.ensure_future(queue.acquire()), asyncio.ensure_future(stop.wait())
+    try:
+        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        yield not stop.is_set()
+    finally:
+        stopping.cancel()
+        # Not cancelled: a semaphore of Python 3.11 may then forget to wake the next.
+        if waiting.done():
+            queue.release()
+        else:
+            waiting.add_done_callback(lambda _: queue.release())
 
 
 async def _yes() -> bool:
@@ -140,9 +156,9 @@ class RunLoop:
             # So few are folded at once, however busy others are.
             return await self._committed(await self._batches.fold(owned))
         self.meter.waits()
-        async with self.queue:
+        async with _place_in(self.queue, stop) as admitted:
             self.meter.turned()
-            return 0 if stop.is_set() else await self._committed(await self._batches.fold(owned))
+            return await self._committed(await self._batches.fold(owned)) if admitted else 0
 
     async def _finish(self) -> None:
         """Commit what was read; should that fail, whoever comes next reads it again."""
