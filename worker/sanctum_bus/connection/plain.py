@@ -6,7 +6,7 @@ checkpoint instead, so no client made here retries.
 
 import asyncio
 from collections.abc import Iterable
-from functools import cache
+from functools import lru_cache
 from typing import Any, cast
 
 import redis
@@ -111,7 +111,7 @@ class _Straight(AbstractConnection):
             raise
 
 
-@cache
+@lru_cache(maxsize=8)
 def _straight(kind: Any) -> Any:
     return type(f"Straight{kind.__name__}", (_Straight, kind), {})
 
