@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sanctum_bus.accounts import Gap
+from sanctum_bus.accounts import Gap, Poison
 from sanctum_bus.aggregate import Aggregate, Spoiled
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import parse
@@ -39,13 +39,15 @@ class Reference:
     """What a snapshot should be: the entries that belong in it, folded one after the other.
 
     Args:
-        poison: entries that are parked unread, with the reason.
+        poison: entries that are parked unread.
         log_cap: lines that the log keeps.
         trims: what was found trimmed, by the number of entries that were folded before.
         begins: number of entries of which the lines are gone.
     """
 
-    def __init__(self, poison: dict[str, str], log_cap: int, trims: dict[int, Trim], begins: int = 0) -> None:
+    def __init__(
+        self, poison: dict[str, Poison], log_cap: int, trims: dict[int, Trim], begins: int = 0
+    ) -> None:
         self._poison = poison
         self._log_cap = log_cap
         self._trims = trims
@@ -79,7 +81,7 @@ class Reference:
                     self.aggregate.feed(show_id(one).decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
                 break
             except Spoiled as error:
-                self._poison[error.entry_id] = error.why
+                self._poison[error.entry_id] = error.poison
                 self._begin()
                 todo = self._entries
         if self._fed == self._begins:
@@ -125,7 +127,7 @@ class History:
         self.version: Id = (0, 0)
         self.generation = 0
         self.attempts = 0
-        self.poison: dict[str, str] = {}
+        self.poison: dict[str, Poison] = {}
         self.may_be_fresh = False
         self.unchecked = False
         self.scarred = False

@@ -5,6 +5,8 @@ It knows every entry that a stream ever had, so a trim hides nothing from it, an
 
 from typing import Any
 
+from sanctum_bus.accounts import Poison
+from sanctum_bus.arguments import raw_of
 from sanctum_bus.keys import GROUP, RunKeys
 from tests.simulation.history import History, Texts
 from tests.simulation.server import Model
@@ -123,7 +125,7 @@ class Oracle:
             if told[b"reason"] == b"killed its reader" and source in acks:
                 if history.attempts < 5 or source != acks[0]:
                     raise Violation(f"{source} was parked unread after {history.attempts} attempts")
-                history.poison[show_id(source).decode()] = "killed its reader"
+                history.poison[show_id(source).decode()] = Poison("killed its reader", raw_of(told))
         if acks:
             history.attempts = 0
 

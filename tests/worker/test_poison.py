@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from sanctum_bus import aggregate as aggregate_module
+from sanctum_bus.accounts import Poison
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.fold import Line
 from sanctum_bus.fold import fold as real_fold
@@ -147,8 +148,9 @@ def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._poison["1-1"] = "spoiled"
+        rig.loop._poison["1-1"] = Poison("spoiled", plain(1)[0])
         await rig.drain()
+        assert side.checkpoint("parked") == "1"
         side.redis.flushall()
         side.add(plain(1), ids=["1-1"])
         await rig.drain()
@@ -156,3 +158,18 @@ def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
     rigged(valkey, use)
 
     assert_is_fold(side)
+
+
+def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
+    """A17: after a failover another entry may bear the id of the one that spoiled a fold; it is folded."""
+    side = side_of(valkey)
+
+    async def use(rig: Rig) -> None:
+        side.add(plain(1), ids=["1-1"])
+        rig.loop._poison["1-1"] = Poison("spoiled", plain(1, first=7)[0])
+        await rig.drain()
+
+    rigged(valkey, use)
+
+    assert_is_fold(side)
+    assert side.checkpoint("parked") == "0"

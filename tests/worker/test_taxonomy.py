@@ -97,7 +97,7 @@ def test_the_errors_of_a_cluster_are_among_them() -> None:
         (StartOver("group", "NOGROUP"), Trouble.REFUSED),
         (Refused("generation", "7"), Trouble.REFUSED),
         (GapSuspected(Gap("p", 1, 3)), Trouble.REFUSED),
-        (Spoiled("1-1", "the fold failed"), Trouble.POISONED),
+        (Spoiled("1-1", {}, "the fold failed"), Trouble.POISONED),
     ],
     ids=lambda value: type(value).__name__,
 )

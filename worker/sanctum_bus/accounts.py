@@ -31,6 +31,13 @@ class Parked(NamedTuple):
     entry: Entry
 
 
+class Poison(NamedTuple):
+    """An entry that is parked unread, for what it did the last time; another one that came to bear its id is not."""
+
+    why: str
+    entry: Entry
+
+
 @dataclass(slots=True)
 class Counters:
     """What a checkpoint counts.

@@ -7,7 +7,7 @@ entries to the same aggregate has the same bytes to commit.
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
-from sanctum_bus.accounts import MAX_PRODUCERS, MAX_RANGES, Changes, Counters, Entry, Gap, Parked
+from sanctum_bus.accounts import MAX_PRODUCERS, MAX_RANGES, Changes, Counters, Entry, Gap, Parked, Poison
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import StartOver, Unfit
 from sanctum_bus.fold import DuplicateStart, Line, fold
@@ -31,10 +31,10 @@ _MAX_ID_BYTES = 41
 class Spoiled(StartOver):
     """A fold failed half-way. The caller starts over, and parks the entry unread with this detail."""
 
-    def __init__(self, entry_id: str, detail: str) -> None:
+    def __init__(self, entry_id: str, entry: Entry, detail: str) -> None:
         super().__init__("spoiled", f"{entry_id}: {detail}")
         self.entry_id = entry_id
-        self.why = detail
+        self.poison = Poison(detail, entry)
 
 
 @dataclass(slots=True)
@@ -43,7 +43,7 @@ class Aggregate:
 
     Args:
         version: id of the last entry fed.
-        poison: entries that spoiled a fold before, with the reason: they are parked unread.
+        poison: entries that spoiled a fold before: they are parked unread.
         believed: holes that one start-over has shown again.
     """
 
@@ -51,7 +51,7 @@ class Aggregate:
     counters: Counters = field(default_factory=Counters)
     coverage: Coverage = field(default_factory=Coverage)
     version: str = ZERO
-    poison: dict[str, str] = field(default_factory=dict)
+    poison: dict[str, Poison] = field(default_factory=dict)
     believed: set[Gap] = field(default_factory=set)
     _lines: list[tuple[str, Fields]] = field(default_factory=list)
     _batches: list[tuple[str, Fields]] = field(default_factory=list)
@@ -162,8 +162,9 @@ class Aggregate:
         self._keep_range({"reason": reason, **where})
 
     def _take(self, entry_id: str, entry: Entry) -> None:
-        if entry_id in self.poison:
-            raise Unfit(self.poison[entry_id])
+        poison = self.poison.get(entry_id)
+        if poison is not None and poison.entry == entry:
+            raise Unfit(poison.why)
         if entry.get(b"type") == _CLOSED:
             self._close(entry_id, entry)
             return
@@ -178,11 +179,11 @@ class Aggregate:
             return
         except Unfit as error:
             if self.state.is_touched:
-                raise Spoiled(entry_id, str(error)) from error
+                raise Spoiled(entry_id, entry, str(error)) from error
             self.coverage.see(event.shape, kept=False)
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise Spoiled(entry_id, f"the fold failed: {error!r:.200}") from error
+            raise Spoiled(entry_id, entry, f"the fold failed: {error!r:.200}") from error
         self.coverage.see(event.shape)
         self.counters.events += 1
         if line is not None:
@@ -252,7 +253,7 @@ def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
     A spoiled fold starts over with the entry that spoiled it parked, as a worker does.
     """
     held = list(entries)
-    poison: dict[str, str] = {}
+    poison: dict[str, Poison] = {}
     believed: set[Gap] = set()
     while True:
         aggregate = Aggregate(poison=poison, believed=believed)
@@ -260,7 +261,7 @@ def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
             for entry_id, entry in held:
                 aggregate.feed(entry_id, entry)
         except Spoiled as error:
-            poison[error.entry_id] = error.why
+            poison[error.entry_id] = error.poison
         except GapSuspected as error:
             believed.add(error.gap)
         else:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
-from sanctum_bus.accounts import Entry
+from sanctum_bus.accounts import Entry, Poison
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.settings import Settings
@@ -115,7 +115,7 @@ class Batches:
             for entry_id, entry in entries[start : start + _FOLDED_AT_ONCE]:
                 ids.append(entry_id)
                 if guilty:
-                    aggregate.poison[entry_id] = "killed its reader"
+                    aggregate.poison[entry_id] = Poison("killed its reader", entry)
                 feed(entry_id, entry)
             self._meter.folded(time.monotonic() - began)
 

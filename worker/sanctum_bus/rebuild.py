@@ -15,7 +15,7 @@ from redis.exceptions import ResponseError
 from sanctum_bus import arguments as args
 from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.accounts import Changes, Entry, Gap, Parked
+from sanctum_bus.accounts import Changes, Entry, Gap, Parked, Poison
 from sanctum_bus.admin import must_exist, run_script
 from sanctum_bus.aggregate import Aggregate, Spoiled
 from sanctum_bus.errors import NotNow
@@ -77,13 +77,13 @@ def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partia
         RedisError: the server could not be asked; the snapshot is either the old one or the new one.
     """
     must_exist(client, run)
-    poison: dict[str, str] = {}
+    poison: dict[str, Poison] = {}
     tries = 0
     while tries < _TRIES:
         try:
             return _Rebuild(client, run, settings, poison).work(partial=partial)
         except Spoiled as error:
-            poison[error.entry_id] = error.why
+            poison[error.entry_id] = error.poison
         except _Again:
             tries += 1
     raise NotNow(f"run {run.run_id} did not hold still in {_TRIES} attempts: try again, or stop its workers")
@@ -146,7 +146,9 @@ class _Source:
 class _Rebuild:
     """One attempt."""
 
-    def __init__(self, client: redis.Redis, run: RunKeys, settings: Settings, poison: dict[str, str]) -> None:
+    def __init__(
+        self, client: redis.Redis, run: RunKeys, settings: Settings, poison: dict[str, Poison]
+    ) -> None:
         self._client = client
         self._run = run
         self._settings = settings

@@ -16,7 +16,7 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from sanctum_bus.accounts import Gap
+from sanctum_bus.accounts import Gap, Poison
 from sanctum_bus.aggregate import Spoiled
 from sanctum_bus.batches import Batches
 from sanctum_bus.errors import StartOver
@@ -91,7 +91,7 @@ class RunLoop:
     meter: RunMeter = field(default_factory=RunMeter)
     owned: Owned | None = None
     commits: int = 0
-    _poison: dict[str, str] = field(default_factory=dict)
+    _poison: dict[str, Poison] = field(default_factory=dict)
     _believed: set[Gap] = field(default_factory=set)
     _innocent: bool = False
     _failures: int = 0
@@ -237,7 +237,7 @@ class RunLoop:
         self.meter.started_over(error)
         # These two are progress: next time the entry is parked, the gap believed.
         if isinstance(error, Spoiled):
-            self._poison[error.entry_id] = error.why
+            self._poison[error.entry_id] = error.poison
             return
         if isinstance(error, GapSuspected):
             self._believed.add(error.gap)
