@@ -71,7 +71,7 @@ def _check(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 def test_each_tool_sees_its_mistake(
     tmp_path: Path, check: Callable[..., tuple[int, str]], mistakes: dict[str, tuple[str, str, str]]
 ) -> None:
-    """Every artefact with a slip in it is named, and the status is not 0; where its tool is missing, that is named."""
+    """Every artefact with a slip in it is named, and the status is not 0."""
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     for file, right, wrong in mistakes.values():
         path = tmp_path / file
@@ -84,8 +84,10 @@ def test_each_tool_sees_its_mistake(
     missing = re.findall(r"not checked: \S*?([\w-]+) is missing", said)
 
     seen = {name for name in mistakes if _reader(name) not in missing}
+    if not seen:
+        pytest.skip(f"missing: {', '.join(missing)}")
+    assert status == 1
     assert seen - found == set(), said
-    assert status == bool(seen)
 
 
 def _reader(name: str) -> str:

@@ -1,13 +1,12 @@
 """The guards of a commit: each refuses before the first write, and the loop then recovers by itself."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.errors import Refused
-from sanctum_bus.store import Entries, Held, RunStore, Taken
+from sanctum_bus.store import Entries, RunStore
 from tests.servers import Server
 from tests.worker.harness import Rig, Side, assert_is_fold, plain, rigged, side_of, story
 
@@ -30,22 +29,13 @@ class Disturbed(RunStore):
         self.before_read.get(self.reads, bool)(self.side)
         return await super().read(count)
 
-    async def commit(
-        self,
-        aggregate: Aggregate,
-        taken: Taken,
-        old_version: str,
-        held: Held,
-        trim_before: str,
-        *,
-        count: int = 0,
-    ) -> Entries:
+    async def commit(self, *given: Any, **named: Any) -> Entries:
         """Let the hand act, then commit; a refused commit has written nothing."""
         self.commits += 1
         self.before_commit.get(self.commits, bool)(self.side)
         before = self.side.dump()
         try:
-            return await super().commit(aggregate, taken, old_version, held, trim_before, count=count)
+            return await super().commit(*given, **named)
         except Refused as error:
             assert self.side.dump() == before
             self.refusals.append(error.reason)

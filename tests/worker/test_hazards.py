@@ -4,18 +4,18 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sanctum_bus.admin import remove_run, requeue
-from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.connection import connect, connect_async
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.publisher import Publisher
 from sanctum_bus.reader import Reader
 from sanctum_bus.rebuild import rebuild_run
-from sanctum_bus.store import Entries, Held, RunStore, Taken
+from sanctum_bus.store import Entries, RunStore
 from tests.fold.feeding import entry
 from tests.servers import Server, StartServer
 from tests.waiting import wait_until
@@ -76,18 +76,9 @@ class Deaf(RunStore):
             raise RedisConnectionError("the reply was lost")
         return entries
 
-    async def commit(
-        self,
-        aggregate: Aggregate,
-        taken: Taken,
-        old_version: str,
-        held: Held,
-        trim_before: str,
-        *,
-        count: int = 0,
-    ) -> Entries:
+    async def commit(self, *given: Any, **named: Any) -> Entries:
         """Commit, and lose the reply once."""
-        entries = await super().commit(aggregate, taken, old_version, held, trim_before, count=count)
+        entries = await super().commit(*given, **named)
         self.commits += 1
         if self.commits == 2:
             raise RedisConnectionError("the reply was lost")

@@ -1,11 +1,12 @@
 """A commit reads on in the same request: what the read behind it brings is the next, whatever the commit met."""
 
+from typing import Any
+
 import pytest
 
-from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.errors import StartOver
 from sanctum_bus.keys import GROUP
-from sanctum_bus.store import Entries, Held, RunStore, Taken
+from sanctum_bus.store import Entries, RunStore, Taken
 from tests.servers import Server
 from tests.worker.harness import Rig, assert_is_fold, plain, rigged, side_of
 
@@ -27,19 +28,10 @@ class Counting(RunStore):
 class Forgetting(Counting):
     """A store whose server forgets all scripts before each commit."""
 
-    async def commit(
-        self,
-        aggregate: Aggregate,
-        taken: Taken,
-        old_version: str,
-        held: Held,
-        trim_before: str,
-        *,
-        count: int = 0,
-    ) -> Entries:
+    async def commit(self, *given: Any, **named: Any) -> Entries:
         """Let the server forget, then commit."""
         await self._client.script_flush()
-        return await super().commit(aggregate, taken, old_version, held, trim_before, count=count)
+        return await super().commit(*given, **named)
 
 
 class Robbed(RunStore):
