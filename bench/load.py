@@ -128,4 +128,4 @@ def _encoded(most: int | None) -> tuple[Encoded, ...]:
 def numbered(encoded: Iterable[Encoded], first_seq: int = 1) -> Iterator[Entry]:
     """Yield the stream entries of encoded events, as one producer numbers them."""
     for seq, (kind, packed, _) in enumerate(encoded, first_seq):
-        yield {b"type": kind.encode(), b"event": packed, b"producer": _PRODUCER, b"seq": b"%d" % seq}
+        yield {b"type": kind.encode(), b"producer": _PRODUCER, b"seq": b"%d" % seq, b"event": packed}

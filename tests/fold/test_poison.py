@@ -6,7 +6,8 @@ from typing import Any, Never
 import pytest
 
 from sanctum_bus import fold
-from sanctum_bus.aggregate import Aggregate, Spoiled, fold_entries
+from sanctum_bus.accounts import Spoiled
+from sanctum_bus.aggregate import Aggregate, fold_entries
 from tests.fold.feeding import Entry, Run, entry
 
 HUGE = 10**400  # JSON can say it, and no float can hold it

@@ -7,7 +7,8 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sanctum_bus.aggregate import Aggregate, Spoiled, fold_entries
+from sanctum_bus.accounts import Spoiled
+from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.catalog import names
 from sanctum_bus.sequence import GapSuspected
 from tests.fold.events import Made, feed_all, made_events, values

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sanctum_bus.accounts import Gap, Poison
-from sanctum_bus.aggregate import Aggregate, Spoiled
+from sanctum_bus.accounts import Gap, Poison, Spoiled
+from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import parse
 from sanctum_bus.snapshot import encode_value

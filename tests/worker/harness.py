@@ -231,9 +231,9 @@ class Rig:
         taken = await self.store.take_over("me", innocent=True)
         assert taken is not None
         aggregate, held = await self.store.load(taken), Held([])
-        for entry_id, fields in await self.store.read(count):
-            held.ids.append(entry_id)
-            aggregate.feed(entry_id, fields)
+        for raw_id, flat in await self.store.read(count):
+            held.ids.append(raw_id.decode())
+            aggregate.feed_flat(held.ids[-1], flat)
         return aggregate, taken, held
 
     async def drain(self) -> None:

@@ -5,8 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
+from sanctum_bus.accounts import Entries
 from sanctum_bus.errors import Refused
-from sanctum_bus.store import Entries, RunStore
+from sanctum_bus.store import RunStore
 from tests.servers import Server
 from tests.worker.harness import Rig, Side, assert_is_fold, plain, rigged, side_of, story
 

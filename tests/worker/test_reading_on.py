@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from sanctum_bus.accounts import Entries
 from sanctum_bus.errors import StartOver
 from sanctum_bus.keys import GROUP
-from sanctum_bus.store import Entries, RunStore, Taken
+from sanctum_bus.store import RunStore, Taken
 from tests.servers import Server
 from tests.worker.harness import Rig, assert_is_fold, plain, rigged, side_of
 
@@ -51,7 +52,7 @@ def test_the_read_behind_a_commit_is_the_next(server: Server) -> None:
         aggregate, taken, held = await rig.begin(10)
         return await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
 
-    assert [entry_id for entry_id, _ in rigged(server, use)] == told[10:15]
+    assert [raw_id.decode() for raw_id, _ in rigged(server, use)] == told[10:15]
     assert side.checkpoint() == told[9]
     assert side.pending() == 5
 

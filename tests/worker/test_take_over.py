@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sanctum_bus.accounts import Entry as AnyEntry
+from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.store import RunStore, Taken
 from tests.fold.feeding import entry
@@ -158,7 +158,7 @@ def test_a_stream_that_others_cap_is_folded(server: Server) -> None:
     class Capped(RunStore):
         """Somebody trims the stream by one entry after each read."""
 
-        async def read(self, count: int) -> list[tuple[str, AnyEntry]]:
+        async def read(self, count: int) -> Entries:
             entries = await super().read(count)
             side.redis.xtrim(
                 side.keys.events, maxlen=side.redis.xlen(side.keys.events) - 1, approximate=False

@@ -10,8 +10,7 @@ import redis.exceptions
 import redis.sentinel
 from redis.exceptions import RedisError, ResponseError
 
-from sanctum_bus.accounts import Gap
-from sanctum_bus.aggregate import Spoiled
+from sanctum_bus.accounts import Gap, Spoiled
 from sanctum_bus.connection import connect_async
 from sanctum_bus.errors import BadInput, ConfigurationError, NoServer, Refused, ServerTooOld, StartOver, Unfit
 from sanctum_bus.sequence import GapSuspected
@@ -97,7 +96,7 @@ def test_the_errors_of_a_cluster_are_among_them() -> None:
         (StartOver("group", "NOGROUP"), Trouble.REFUSED),
         (Refused("generation", "7"), Trouble.REFUSED),
         (GapSuspected(Gap("p", 1, 3)), Trouble.REFUSED),
-        (Spoiled("1-1", {}, "the fold failed"), Trouble.POISONED),
+        (Spoiled("1-1", "the fold failed"), Trouble.POISONED),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -2,8 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
+from sanctum_bus.errors import StartOver
 from sanctum_bus.state import Fields
 
 #: Holes that are kept with their ranges; how many events were lost is counted for ever.
@@ -12,7 +13,18 @@ MAX_RANGES = 100
 #: Producers of which the last `seq` is kept: those seen last.
 MAX_PRODUCERS = 1000
 
-Entry = Mapping[bytes, bytes]
+Entry: TypeAlias = Mapping[bytes, bytes]
+
+#: An entry as the server gives it: names and values in turn.
+Flat: TypeAlias = list[bytes]
+
+#: What a read brings: ids and entries.
+Entries: TypeAlias = list[tuple[bytes, Flat]]
+
+
+def entry_of(flat: Flat) -> Entry:
+    """Return an entry by the names of its fields."""
+    return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 class Gap(NamedTuple):
@@ -36,6 +48,19 @@ class Poison(NamedTuple):
 
     why: str
     entry: Entry
+
+
+class Spoiled(StartOver):
+    """A fold failed half-way. The caller starts over, and parks the entry unread with this detail."""
+
+    def __init__(self, entry_id: str, detail: str) -> None:
+        super().__init__("spoiled", f"{entry_id}: {detail}")
+        self.entry_id = entry_id
+        self.poison = Poison(detail, {})
+
+    def blame(self, entry: Entry) -> None:
+        """Say which entry it was."""
+        self.poison = self.poison._replace(entry=entry)
 
 
 @dataclass(slots=True)
@@ -62,6 +87,18 @@ class Counters:
     lost_ranges: list[Fields] = field(default_factory=list)
     producers: dict[str, int] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+
+    def keep_range(self, hole: Fields) -> None:
+        """Keep where something is missing."""
+        self.lost_ranges = [*self.lost_ranges, hole][-MAX_RANGES:]
+
+    def tells_of(self, hole: Fields) -> bool:
+        """Whether a range that was trimmed is known already, with as many entries."""
+        return any(
+            all(hole[name] == told[name] for name in ("reason", "until"))
+            and hole["entries"] <= told["entries"]
+            for told in self.lost_ranges
+        )
 
 
 @dataclass(slots=True)

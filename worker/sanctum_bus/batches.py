@@ -5,10 +5,10 @@ The server, and what is on its way to and from it, works at the same time as the
 
 import asyncio
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable
 from typing import TypeVar
 
-from sanctum_bus.accounts import Entry, Poison
+from sanctum_bus.accounts import Entries, Poison, entry_of
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.settings import Settings
@@ -73,7 +73,7 @@ class Batches:
         await self._fold(owned, owned.rest())
         return await self._commit(owned, reads_on=False)
 
-    async def _read(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
+    async def _read(self, owned: Owned, entries: Entries) -> None:
         count = owned.next_read(self._settings.batch_entries)
         owned.receive(await self._meanwhile(self._store.read(count), owned, entries), count)
 
@@ -91,9 +91,7 @@ class Batches:
         owned.settle(len(held.ids), self._settings.batch_entries)
         return len(held.ids)
 
-    async def _meanwhile(
-        self, request: Awaitable[T], owned: Owned, entries: Sequence[tuple[str, Entry]]
-    ) -> T:
+    async def _meanwhile(self, request: Awaitable[T], owned: Owned, entries: Entries) -> T:
         """Send a request, fold entries while the server works on it, and return its reply."""
         if not entries:
             return await request
@@ -105,18 +103,19 @@ class Batches:
             reply = await asked
         return reply
 
-    async def _fold(self, owned: Owned, entries: Sequence[tuple[str, Entry]]) -> None:
+    async def _fold(self, owned: Owned, entries: Entries) -> None:
         aggregate, ids, guilty = owned.aggregate, owned.held.ids, owned.is_guilty
-        feed = aggregate.feed
+        feed = aggregate.feed_flat
         for start in range(0, len(entries), _FOLDED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             began = time.monotonic()
-            for entry_id, entry in entries[start : start + _FOLDED_AT_ONCE]:
+            for raw_id, flat in entries[start : start + _FOLDED_AT_ONCE]:
+                entry_id = raw_id.decode()
                 ids.append(entry_id)
                 if guilty:
-                    aggregate.poison[entry_id] = Poison("killed its reader", entry)
-                feed(entry_id, entry)
+                    aggregate.poison[entry_id] = Poison("killed its reader", entry_of(flat))
+                feed(entry_id, flat)
             self._meter.folded(time.monotonic() - began)
 
     def _commit_is_due(self, owned: Owned, began: float) -> bool:

@@ -2,8 +2,9 @@
 
 from collections import deque
 from dataclasses import dataclass, field
+from itertools import chain
 
-from sanctum_bus.accounts import Entry
+from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.store import Held, Taken
 
@@ -43,7 +44,7 @@ class Owned:
     taken: Taken
     aggregate: Aggregate
     held: Held = field(default_factory=lambda: Held([]))
-    ahead: list[tuple[str, Entry]] = field(default_factory=list)
+    ahead: Entries = field(default_factory=list)
     expects_more: bool = False
     reach: int = _FIRST_READ
     calm: int = 0
@@ -57,9 +58,9 @@ class Owned:
         """Return how many entries the next read asks for."""
         return 1 if self.is_suspicious else min(self.reach, most)
 
-    def receive(self, entries: list[tuple[str, Entry]], count: int) -> None:
+    def receive(self, entries: Entries, count: int) -> None:
         """Take in what a read brought that asked for so many."""
-        size = sum(sum(map(len, entry.values())) for _, entry in entries)
+        size = sum(map(len, chain.from_iterable([flat for _, flat in entries])))
         self.ahead = entries
         self.held.size += size
         self.expects_more = len(entries) == count and not self.is_suspicious
@@ -68,15 +69,15 @@ class Owned:
         else:
             self.reach = count * 2 if self.expects_more else _FIRST_READ
 
-    def rest(self) -> list[tuple[str, Entry]]:
+    def rest(self) -> Entries:
         """Return what is ahead: nothing is kept while others work, and the next read is a small one again."""
         entries, self.ahead, self.reach = self.ahead, [], _FIRST_READ
         return entries
 
-    def let_go(self) -> tuple[Held, list[tuple[str, Entry]]]:
+    def let_go(self) -> tuple[Held, Entries]:
         """Return what is to be committed, and what is ahead of it; from now on others are held."""
         held, self.held, ahead, self.ahead = self.held, Held([]), self.ahead, []
-        held.ahead = [entry_id for entry_id, _ in ahead]
+        held.ahead = [raw_id.decode() for raw_id, _ in ahead]
         return held, ahead
 
     def settle(self, entries: int, enough: int) -> None:

@@ -15,9 +15,9 @@ from redis.exceptions import ResponseError
 from sanctum_bus import arguments as args
 from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.accounts import Changes, Entry, Gap, Parked, Poison
+from sanctum_bus.accounts import Changes, Entry, Gap, Parked, Poison, Spoiled
 from sanctum_bus.admin import must_exist, run_script
-from sanctum_bus.aggregate import Aggregate, Spoiled
+from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.errors import NotNow
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO, parse

@@ -16,8 +16,7 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from sanctum_bus.accounts import Gap, Poison
-from sanctum_bus.aggregate import Spoiled
+from sanctum_bus.accounts import Gap, Poison, Spoiled
 from sanctum_bus.batches import Batches
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO

@@ -1,6 +1,6 @@
 """A producer's numbers: which entry is the next, which was here before, and what is missing in between."""
 
-from sanctum_bus.accounts import Entry, Gap
+from sanctum_bus.accounts import Entry, Flat, Gap
 from sanctum_bus.errors import StartOver, Unfit
 from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.wire import fields as wire
@@ -8,6 +8,13 @@ from sanctum_bus.wire import fields as wire
 #: Digits of the greatest `seq`.
 _SEQ_DIGITS = 18
 _GREATEST_SEQ = 10**_SEQ_DIGITS - 1
+
+#: How a publisher of ours lays an entry out, and where in it the values stand.
+_LAYOUT = [name.encode() for name in wire.LAYOUT]
+_LENGTH = 2 * len(_LAYOUT)
+TYPE_AT, _PRODUCER_AT, _SEQ_AT, EVENT_AT = (
+    2 * wire.LAYOUT.index(name) + 1 for name in (wire.TYPE, wire.PRODUCER, wire.SEQ, wire.EVENT)
+)
 
 _DROPPED, _REQUEUED_FROM = wire.DROPPED.encode(), wire.REQUEUED_FROM.encode()
 
@@ -46,9 +53,23 @@ class Expected:
             or self.seq >= _GREATEST_SEQ
         ):
             return False
+        self.advance()
+        return True
+
+    def comes(self, flat: Flat) -> bool:
+        """Return whether this is the entry, as a publisher of ours lays it out and with nothing besides."""
+        return (
+            len(flat) == _LENGTH
+            and flat[_SEQ_AT] == self._raw_seq
+            and flat[_PRODUCER_AT] == self._raw_producer
+            and flat[::2] == _LAYOUT
+            and self.seq < _GREATEST_SEQ
+        )
+
+    def advance(self) -> None:
+        """Expect the entry after the next."""
         self.seq += 1
         self._raw_seq = b"%d" % (self.seq + 1)
-        return True
 
 
 def number_of(entry: Entry) -> tuple[str, int] | None:

@@ -5,7 +5,7 @@ Every promise about atomicity is kept by one script each; see `scripts/`.
 
 from collections.abc import Awaitable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
@@ -13,7 +13,7 @@ from redis.exceptions import NoScriptError, ResponseError
 from sanctum_bus import arguments as args
 from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.accounts import Counters, Entry
+from sanctum_bus.accounts import Counters, Entries
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver, UnknownSchema
@@ -23,9 +23,6 @@ from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
 from sanctum_bus.snapshot import decode_fields
 from sanctum_bus.state import Fields, State
-
-#: Entries in order, each with its id.
-Entries: TypeAlias = list[tuple[str, Entry]]
 
 
 class Taken(NamedTuple):

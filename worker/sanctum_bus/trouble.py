@@ -9,7 +9,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.aggregate import Spoiled
+from sanctum_bus.accounts import Spoiled
 from sanctum_bus.errors import StartOver
 
 #: Back-off after trouble, in seconds: the first, and the longest.

@@ -48,6 +48,13 @@ def batch_completed(scope: Scope, event: Event) -> Line:
     return line(scope, event, _message(data))
 
 
+def batch_line(event: Event) -> Fields:
+    """Return the line of the curves that a batch makes."""
+    own = {"at": event.timestamp} | ({"group_id": event.group_id} if event.group_id else {})
+    emitted = {f"emitted.{name}" if name in own else name: value for name, value in event.data.items()}
+    return own | emitted
+
+
 def _throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> None:
     """Rates since this start, by the events' own clock; null where the clock has not moved."""
     started, epochs, completed = run.get("started_at"), run.get("max_epochs"), run.get("episodes_completed")

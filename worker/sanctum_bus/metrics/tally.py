@@ -9,8 +9,8 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from sanctum_bus.accounts import Counters
-from sanctum_bus.aggregate import Aggregate, Spoiled
+from sanctum_bus.accounts import Counters, Spoiled
+from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.directory import Membership, Standing
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.ids import milliseconds

@@ -65,6 +65,7 @@ def commands(route: Route, entries: Sequence[Entry], sent: int, counts: Counts, 
 def additions(route: Route, entries: Sequence[Entry]) -> list[Command]:
     """Return the commands that add entries to the stream."""
     trim: Command = () if route.maxlen is None else ("MAXLEN", "~", route.maxlen)
+    # In the order of `wire.fields.LAYOUT`, which a worker takes in quickest.
     head: Command = ("XADD", route.events, *trim, "*", TYPE)
     middle: Command = (PRODUCER, route.producer, SEQ)
     return [

@@ -22,6 +22,7 @@ from sanctum_bus.wire.values import Value, all_plain, normalise, without_surroga
 _MAX_TYPE_BYTES = MAX_NAME_BYTES
 
 _TEXT = frozenset({str})
+_FAR = wire.FAR
 
 #: What is worked out here. Should a key on the wire bear such a name, its value is refused, and read the long way.
 _NOT_ON_THE_WIRE = {"shape": "(shape)", "extra": "(extra)"}
@@ -106,26 +107,28 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
         Unfit: the entry is no event; the message says why.
     """
     packed, raw_type = entry.get(b"event"), entry.get(b"type")
-    if (
-        packed is None
-        or not raw_type
-        or len(packed) > _SURELY_FITS
-        or len(raw_type) > MAX_NAME_BYTES
-        or not _FIELDS.issuperset(entry)
-    ):
+    if packed is None or not raw_type or not _FIELDS.issuperset(entry):
         return _at_length(entry_id, entry)
+    return decode_plain(raw_type, packed) or _at_length(entry_id, entry)
+
+
+def decode_plain(raw_type: bytes, packed: bytes) -> Event | None:
+    """Decode the event of an entry that holds nothing but a publisher's fields; None: it has to go the long way."""
+    if len(packed) > _SURELY_FITS or not 0 < len(raw_type) <= MAX_NAME_BYTES:
+        return None
     try:
         event = _unpack_plain(packed)
-        data, epoch = event.data, event.epoch
-        event.shape = shape = shape_of(raw_type, tuple(data))
+        shape = shape_of(raw_type, tuple(event.data))
     except (ValueError, RecursionError):
-        return _at_length(entry_id, entry)
-    near = -wire.FAR <= event.timestamp <= wire.FAR and (epoch is None or -wire.FAR <= epoch <= wire.FAR)
-    if not near or len(shape.names) > wire.MAX_FIELDS:
-        return _at_length(entry_id, entry)
-    if event.labels is not None:
-        check_names(event.labels)
-    return event
+        return None
+    if not -_FAR <= event.timestamp <= _FAR or len(shape.names) > wire.MAX_FIELDS:
+        return None
+    epoch = event.epoch
+    if epoch is not None and not -_FAR <= epoch <= _FAR:
+        return None
+    event.shape = shape
+    labels = event.labels
+    return event if labels is None or _are_short(labels) else None
 
 
 def _at_length(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
@@ -222,8 +225,16 @@ def check_names(names: Mapping[str, object]) -> None:
         Unfit: one is.
     """
     for name in names:
-        if len(name) > MAX_NAME_BYTES or len(name.encode()) > MAX_NAME_BYTES:
+        if _is_long(name):
             raise Unfit(f"a name of more than {MAX_NAME_BYTES} bytes: {name[:40]}...")
+
+
+def _are_short(names: Mapping[str, object]) -> bool:
+    return not any(map(_is_long, names))
+
+
+def _is_long(name: str) -> bool:
+    return len(name) > MAX_NAME_BYTES or len(name.encode()) > MAX_NAME_BYTES
 
 
 def _timestamp(value: Any, entry_id: str) -> float:

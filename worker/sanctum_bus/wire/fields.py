@@ -8,6 +8,9 @@ EVENT = "event"
 JSON = "json"
 REQUEUED_FROM = "requeued_from"
 
+#: The fields of nearly every entry, in the order in which a publisher of ours sends them.
+LAYOUT = (TYPE, PRODUCER, SEQ, EVENT)
+
 #: How many numbers right before its `seq` the publisher has dropped and will never send; only where there are any.
 DROPPED = "dropped"
 
