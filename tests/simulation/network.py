@@ -138,7 +138,11 @@ class Network:
         if not self.up or (link.closed and self._chance.random() < 0.3):
             return
         link.parser.feed(data)
-        while (arguments := link.parser.gets()) is not False:
+        self._work_off(link)
+
+    def _work_off(self, link: Link) -> None:
+        """Do what a client has sent, in order; what stands behind a command that blocks waits until it is over."""
+        while link.blocked is None and (arguments := link.parser.gets()) is not False:
             self._take(link, arguments)
         self._serve_blocked()
 
@@ -154,6 +158,10 @@ class Network:
             link.queued.append(arguments)
             self._answer(link, self._queue_reply(command))
         elif command == b"XREAD" and b"BLOCK" in arguments:
+            reply = self.model.perform(arguments)
+            if reply is not None:
+                self._answer(link, reply)
+                return
             wait_s = int(arguments[arguments.index(b"BLOCK") + 1]) / 1000
             link.blocked = (arguments, self._loop.time() + wait_s)
             self._world(link.blocked[1], self._serve_blocked)
@@ -185,6 +193,8 @@ class Network:
             if reply is not None or self._loop.time() >= deadline:
                 link.blocked = None
                 self._answer(link, reply)
+                # Others may be served in between.
+                self._world(self._loop.time(), self._work_off, link)
 
     def _answer(self, link: Link, reply: Any) -> None:
         if link.closed:

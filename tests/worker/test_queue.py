@@ -5,6 +5,7 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
+from sanctum_bus.accounts import Entries
 from sanctum_bus.connection import connect_async
 from sanctum_bus.metrics.health import stuck
 from sanctum_bus.metrics.tally import Tally
@@ -28,6 +29,17 @@ async def _until(holds: Callable[[], bool], what: str) -> None:
     await asyncio.to_thread(wait_until, holds, what, PATIENCE_S)
 
 
+class Watched(RunStore):
+    """A store that lets somebody look before each read."""
+
+    look: Callable[[], object] = staticmethod(bool)
+
+    async def read(self, count: int) -> Entries:
+        """Let them look, then read."""
+        self.look()
+        return await super().read(count)
+
+
 @asynccontextmanager
 async def _loops(
     server: Server, queue: asyncio.Semaphore, tally: Tally
@@ -38,7 +50,7 @@ async def _loops(
     loops = {
         run: RunLoop(
             run,
-            RunStore(client, blocking, side_of(server, run).keys, settings),
+            Watched(client, blocking, side_of(server, run).keys, settings),
             settings,
             "me",
             queue=queue,
@@ -108,12 +120,13 @@ def test_whoever_waits_holds_little(valkey: Server) -> None:
     async def work() -> None:
         async with _loops(valkey, asyncio.Semaphore(1), Tally()) as (loops, _):
 
-            def all_folded() -> bool:
+            def look() -> None:
                 holding = [loop.owned for loop in loops.values() if loop.owned]
                 most.append(sum(len(one.held.ids) + len(one.ahead) > FIRST for one in holding))
-                return all(_has_folded(side, MANY) for side in sides)
 
-            await _until(all_folded, "all are folded")
+            for loop in loops.values():
+                vars(loop.store)["look"] = look
+            await _until(lambda: all(_has_folded(side, MANY) for side in sides), "all are folded")
 
     asyncio.run(work())
 

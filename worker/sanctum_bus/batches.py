@@ -46,6 +46,11 @@ class Batches:
         if not owned.ahead and (owned.expects_more or not owned.held.ids):
             await self._read(owned, [])
 
+    async def wait(self, owned: Owned) -> None:
+        """Wait until there are entries, at most `block_ms`, and read them."""
+        count = owned.next_read(self._settings.batch_entries)
+        owned.receive(await self._store.wait_and_read(owned.aggregate.version, count), count)
+
     async def fold(self, owned: Owned) -> int:
         """Fold what was read, and what comes behind it, until a commit is due; then commit.
 

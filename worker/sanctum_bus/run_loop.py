@@ -39,15 +39,6 @@ _TOUCH_S = 5.0
 BUSY_RUNS = 4
 
 
-async def _ended(reading: asyncio.Task[bool]) -> bool | BaseException:
-    """End a wait for entries: a plain XREAD changes nothing, so one that is given up loses nothing."""
-    reading.cancel()
-    await asyncio.wait({reading})
-    if reading.cancelled():
-        return False
-    return reading.exception() or reading.result()
-
-
 @asynccontextmanager
 async def _place_in(queue: asyncio.Semaphore, stop: asyncio.Event) -> AsyncIterator[bool]:
     """Wait for a place and keep it for the block; False where the loop was told to stop before it had one."""
@@ -103,15 +94,19 @@ class RunLoop:
 
     async def follow(self, stop: asyncio.Event) -> None:
         """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
-        while not stop.is_set():
-            self.meter.turned()
-            done = await self._try(self._turn, stop)
-            if done == 0 and await self._try(self._falls_asleep, stop):
-                return
-            if done is not None and not (self.owned and self.owned.is_behind):
-                await self._idle(stop)
-        await self._finish()
-        await self._give_up()
+        stopping = asyncio.create_task(stop.wait())
+        try:
+            while not stop.is_set():
+                self.meter.turned()
+                done = await self._try(self._turn, stop)
+                if done == 0 and await self._try(self._falls_asleep, stop):
+                    return
+                if done is not None and not (self.owned and self.owned.is_behind):
+                    await self._idle(stop, stopping)
+            await self._finish()
+            await self._give_up()
+        finally:
+            stopping.cancel()
 
     async def drain(self, stop: asyncio.Event) -> None:
         """Fold what the stream holds, commit it, and return.
@@ -212,22 +207,32 @@ class RunLoop:
             _log.info("taken over", **taken._asdict())
         return self.owned
 
-    async def _idle(self, stop: asyncio.Event) -> None:
+    async def _idle(self, stop: asyncio.Event, stopping: asyncio.Task[bool]) -> None:
+        """Wait for entries until told to stop: then nothing is held, and what was just read somebody else reads."""
+        waiting = asyncio.create_task(self._wait())
+
+        def end(_: object) -> None:
+            waiting.cancel()
+
+        stopping.add_done_callback(end)
+        try:
+            await asyncio.wait({waiting})
+        finally:
+            stopping.remove_done_callback(end)
+            waiting.cancel()
+        if waiting.cancelled() or (error := waiting.exception()) is None:
+            return
+        trouble = trouble_of(error)
+        if trouble is None:
+            raise error
+        await self._start_over(error, trouble, stop)
+
+    async def _wait(self) -> None:
         owned = self.owned
-        begun = owned is not None and owned.taken.has_stream
-        version = owned.aggregate.version if owned is not None and begun else ZERO
-        waiting = asyncio.create_task(self.store.wait(version))
-        stopping = asyncio.create_task(stop.wait())
-        await asyncio.wait({waiting, stopping}, return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        found = await _ended(waiting)
-        if found is True and not begun:
+        if owned is not None and owned.taken.has_stream:
+            await self._batches.wait(owned)
+        elif await self.store.wait(ZERO):
             self.owned = None
-        if isinstance(found, Exception):
-            trouble = trouble_of(found)
-            if trouble is None:
-                raise found
-            await self._start_over(found, trouble, stop)
 
     async def _start_over(self, error: BaseException, trouble: Trouble, stop: asyncio.Event) -> None:
         """Throw the state away; the next turn takes the run over again."""

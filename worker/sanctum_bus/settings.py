@@ -34,7 +34,7 @@ class Settings(BaseSettings):
     block_ms: int = Field(
         1000, ge=10, description="How long an idle worker waits for entries before it looks around."
     )
-    batch_entries: int = Field(1000, ge=1, le=100_000, description="Entries that one read asks for.")
+    batch_entries: int = Field(2500, ge=1, le=100_000, description="Entries that one read asks for.")
     commit_entries: int = Field(
         5000, ge=1, le=100_000, description="Entries after which a commit is due under backlog."
     )

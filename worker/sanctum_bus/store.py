@@ -174,10 +174,23 @@ class RunStore:
 
     async def wait(self, version: str) -> bool:
         """Wait until the stream holds an entry after the version, at most `block_ms`; changes nothing."""
-        reply = await self._blocking.execute_command(
-            "XREAD", "COUNT", 1, "BLOCK", self._settings.block_ms, "STREAMS", self._run.events, version
-        )
-        return bool(reply)
+        return bool(await self._blocking.execute_command(*self._waiting(version)))
+
+    async def wait_and_read(self, version: str, count: int) -> Entries:
+        """Wait as `wait` does, and read as `read` does the moment it is over: one request, and nobody wakes between.
+
+        Raises:
+            StartOver: the group or the stream is gone.
+        """
+        pipeline = self._blocking.pipeline(transaction=False)
+        pipeline.execute_command(*self._waiting(version))
+        pipeline.execute_command(*self._reading(count))
+        _, found = await pipeline.execute(raise_on_error=False)
+        return _entries(found)
+
+    def _waiting(self, version: str) -> tuple[str | int, ...]:
+        block_ms = self._settings.block_ms
+        return ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", self._run.events, version)
 
     def commit(
         self,
