@@ -14,7 +14,7 @@ from tests.worker.harness import Rig, Side, plain, rigged, side_of
 
 
 def _is_waited_for(side: Side) -> bool:
-    return side.redis.info("clients")["blocked_clients"] == 1
+    return bool(side.redis.info("clients")["blocked_clients"] == 1)
 
 
 async def _when_waiting(side: Side, what: str) -> None:
@@ -33,7 +33,7 @@ def test_what_comes_while_it_waits_is_read(server: Server) -> None:
         told = await asyncio.to_thread(side.add, plain(1, first=3))
         return await waiting, told
 
-    found, told = rigged(server, use, block_ms=10_000)
+    found, told = rigged(server, use, block_ms=4_000)
 
     assert [raw_id.decode() for raw_id, _ in found] == told
     assert side.pending() == 4
@@ -48,7 +48,7 @@ def test_what_is_there_is_read_at_once(server: Server) -> None:
         _, _, held = await rig.begin(2)
         return await rig.store.wait_and_read(held.ids[-1], 5)
 
-    assert [raw_id.decode() for raw_id, _ in rigged(server, use, block_ms=10_000)] == told[2:7]
+    assert [raw_id.decode() for raw_id, _ in rigged(server, use, block_ms=4_000)] == told[2:7]
 
 
 def test_nothing_is_read_when_nothing_came(server: Server) -> None:
@@ -90,9 +90,9 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
         waiting.cancel()
         await asyncio.wait({waiting})
         gone = "the server has noticed"
-        await asyncio.to_thread(wait_until, lambda: not _is_waited_for(side), gone, 10.0)
+        await asyncio.to_thread(wait_until, lambda: not _is_waited_for(side), gone, 3.0)
         await asyncio.to_thread(side.add, plain(1, first=2))
 
-    rigged(server, use, block_ms=10_000)
+    rigged(server, use, block_ms=4_000)
 
     assert side.pending() == 1
