@@ -1,5 +1,7 @@
 """When a watch looks, told by a clock of the test's own."""
 
+import itertools
+import json
 from typing import Any
 
 import pytest
@@ -26,14 +28,16 @@ class World:
     Args:
         looks: what each look finds, or raises.
         hints: what each wait for a hint brings: after how many seconds, None for never, or what it raises at once.
+        hint: what it says.
     """
 
-    def __init__(self, looks: list[Any], hints: list[Any]) -> None:
+    def __init__(self, looks: list[Any], hints: list[Any], hint: bytes = b"{}") -> None:
         self.now = 100.0
         self.looked: list[float] = []
         self.effects: list[Effect] = []
         self._looks = looks
         self._hints = hints
+        self._hint = hint
 
     def look(self) -> Program[list[str]]:
         """One look."""
@@ -67,7 +71,7 @@ class World:
         if isinstance(hint, Exception):
             return hint
         self.now += effect.seconds if hint is None else hint
-        return hint is not None
+        return None if hint is None else self._hint
 
     @property
     def subscribed(self) -> list[bool]:
@@ -92,6 +96,53 @@ def test_hints_that_come_close_together_are_one_look() -> None:
         world.run(watch.next())
 
     assert world.looked[-1] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(("followers", "least", "most"), [(3, 0.05, 0.05), (50, 0.4, 0.6), (9000, 1.6, 2.4)])
+def test_who_is_one_of_many_looks_more_rarely(followers: int, least: float, most: float) -> None:
+    """All followers of a run share a number of looks a second, and none waits much longer than its poll time."""
+    world = World([["x"]] * 10, [0.0] * 9, json.dumps({"followers": followers}).encode())
+    watch = world.watch(poll_s=2.0)
+    for _ in range(10):
+        world.run(watch.next())
+    gaps = [after - before for before, after in itertools.pairwise(world.looked[1:])]
+
+    assert least - 0.001 <= min(gaps) <= max(gaps) <= most + 0.001
+    assert least == most or min(gaps) < max(gaps)
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        b"",
+        b"\xff",
+        b"1",
+        b"[]",
+        b"{}",
+        b'{"followers": "x"}',
+        b'{"followers": null}',
+        b'{"followers": -5}',
+        b'{"followers": 1e999}',
+    ],
+)
+def test_a_hint_is_only_a_hint(hint: bytes) -> None:
+    """Whatever is published on the channel, a follower looks."""
+    world = World([["x"]] * 3, [0.0] * 2, hint)
+    watch = world.watch()
+    for _ in range(3):
+        world.run(watch.next())
+
+    assert world.looked == [0, 0.05, 0.1]
+
+
+def test_no_number_of_followers_is_too_great() -> None:
+    """Whoever publishes an absurd one makes a follower look no more rarely than it would without hints."""
+    world = World([["x"]] * 3, [0.0] * 2, b'{"followers": 1%s}' % (b"0" * 400))
+    watch = world.watch()
+    for _ in range(3):
+        world.run(watch.next())
+
+    assert 0.8 <= world.looked[2] - world.looked[1] <= 1.2
 
 
 def test_a_change_without_its_hint_makes_it_subscribe_anew() -> None:

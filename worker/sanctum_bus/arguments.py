@@ -1,6 +1,6 @@
 """What scripts are told: state, counters, lines and parked entries as flat lists, each with its length in front."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -139,13 +139,16 @@ def checkpoint(counters: Counters) -> Fields:
     }
 
 
-def hint(changed: list[str], generation: str, version: str) -> str:
-    """Return what is published after a commit."""
+def hint(changed: Collection[str], generation: str, version: str, followers: int) -> str:
+    """Return what is published after a commit, nothing where nothing changed; `followers` heard the one before."""
+    if not changed:
+        return ""
     return dump_json(
         {
             "schema": SCHEMA_VERSION,
             "generation": int(generation),
             "version": version,
-            "sections": changed,
+            "followers": followers,
+            "sections": list(changed),
         }
     )

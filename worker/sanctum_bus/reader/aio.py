@@ -22,6 +22,7 @@ from sanctum_bus.reader.program import (
     Call,
     Effect,
     Forget,
+    Heard,
     Program,
     Scan,
     T,
@@ -166,18 +167,20 @@ class _Ears:
         self._server = client
         self._pubsub: PubSub | None = None
 
-    async def wait(self, effect: Wait) -> bool:
-        """Return whether something came; all that did is taken, for one look serves for it."""
+    async def wait(self, effect: Wait) -> Heard:
+        """Return the last of what came; all that did is taken, for one look serves for it."""
         try:
             pubsub = await self._subscribed(effect)
-            heard = await pubsub.get_message(timeout=effect.seconds) is not None
+            last = await pubsub.get_message(timeout=effect.seconds)
             for _ in range(MOST_HINTS):
-                if await pubsub.get_message() is None:
+                message = await pubsub.get_message()
+                if message is None:
                     break
+                last = message
         except (RedisError, OSError):
             await self.aclose()
             raise
-        return heard
+        return None if last is None else last["data"]
 
     async def aclose(self) -> None:
         """End the subscription."""

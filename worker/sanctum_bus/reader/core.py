@@ -17,6 +17,7 @@ from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.reader.program import Program, Scan, ask
 from sanctum_bus.reader.results import TORN, BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
+from sanctum_bus.reader.sections import Sections
 from sanctum_bus.scripts import script
 from sanctum_bus.snapshot import decode_fields
 
@@ -123,8 +124,11 @@ def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
     # What is only held, or has no checkpoint yet, was written by nobody.
     was_written = "generation" in checkpoint
     written_in = schema.check(run_id, checkpoint.get("schema")) if was_written else SCHEMA_VERSION
-    raw = {_text(name): decode_fields(fields) for name, fields in _pairs(flat)}
-    sections = schema.brought_up(raw, written_in)
+    raw = {_text(name): fields for name, fields in _pairs(flat)}
+    if written_in != SCHEMA_VERSION:
+        decoded = {name: decode_fields(fields) for name, fields in raw.items()}
+        raw = {**schema.brought_up(decoded, written_in)}
+    sections = Sections(raw)
     return Snapshot(
         run_id,
         version,

@@ -33,7 +33,7 @@ class Scan(NamedTuple):
 
 
 class Wait(NamedTuple):
-    """Wait until something comes over a sharded channel, and reply whether it did; a new subscription counts.
+    """Wait until something comes over a sharded channel; the reply is what came last, `Heard`.
 
     Args:
         seconds: how long at most.
@@ -52,6 +52,9 @@ class Forget(NamedTuple):
     Where there are many servers, it is asked anew which they are.
     """
 
+
+#: A message; how many channels are subscribed to, where that is all that came; None: nothing.
+Heard: TypeAlias = bytes | int | None
 
 Effect: TypeAlias = Call | Scan | Wait | Forget
 Program: TypeAlias = Generator[Effect, Any, T]

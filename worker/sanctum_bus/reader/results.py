@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from sanctum_bus import derive
 from sanctum_bus.derive import Fields
 from sanctum_bus.ids import ZERO
+from sanctum_bus.reader.sections import Sections
 from sanctum_bus.wire.values import Value
 
 #: The version of a run whose last commit died half-way.
@@ -37,7 +38,8 @@ class Snapshot:
         schema: version of the layout that `sections` have, an older one is brought up to date; 0 where there is none.
         server_time_s: when it was read, in Unix seconds of the server's clock.
         age_s: seconds from the arrival of the version's entry to `server_time_s`; None where there is no such entry.
-        sections: name to fields. In an answer to `since` only those that changed, else all.
+        sections: name to fields, each section decoded when it is first asked for. In an answer to `since` only those
+            that changed, else all.
         names: the names of all sections.
         changed: the names whose contents this answer carries, or, of a view that `follow` put together, those that
             changed since the view before.
@@ -93,8 +95,9 @@ class Snapshot:
 
     def over(self, older: "Snapshot") -> "Snapshot":
         """Return the whole view that an answer to `since=older` makes: changed sections replace, gone ones go."""
-        known = {**older.sections, **self.sections}
-        return replace(self, sections={name: known[name] for name in self.names})
+        own = self.sections
+        sections = own if isinstance(own, Sections) else Sections(dict(own))
+        return replace(self, sections=sections.over(older.sections, self.names))
 
 
 @dataclass(frozen=True, slots=True)

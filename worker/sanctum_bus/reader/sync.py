@@ -21,6 +21,7 @@ from sanctum_bus.reader.program import (
     Call,
     Effect,
     Forget,
+    Heard,
     Program,
     Scan,
     T,
@@ -199,18 +200,20 @@ class _Ears:
         self._server = client
         self._pubsub: PubSub | None = None
 
-    def wait(self, effect: Wait) -> bool:
-        """Return whether something came; all that did is taken, for one look serves for it."""
+    def wait(self, effect: Wait) -> Heard:
+        """Return the last of what came; all that did is taken, for one look serves for it."""
         try:
             pubsub = self._subscribed(effect)
-            heard = pubsub.get_message(timeout=effect.seconds) is not None
+            last = pubsub.get_message(timeout=effect.seconds)
             for _ in range(MOST_HINTS):
-                if pubsub.get_message() is None:
+                message = pubsub.get_message()
+                if message is None:
                     break
+                last = message
         except (RedisError, OSError):
             self.close()
             raise
-        return heard
+        return None if last is None else last["data"]
 
     def close(self) -> None:
         """End the subscription."""

@@ -3,6 +3,7 @@
 A hint is only a hint: it decides when to look and never what there is. A missed one costs at most the poll time.
 """
 
+import json
 import logging
 import random
 import time
@@ -23,12 +24,19 @@ from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.errors import BadInput
 from sanctum_bus.keys import RunKeys
-from sanctum_bus.reader.program import Forget, Program, T, Wait
+from sanctum_bus.reader.program import Forget, Heard, Program, T, Wait
 
 _log = logging.getLogger("sanctum_bus.reader")
 
 #: Two looks are at least this far apart, in seconds: hints that come close together are one look.
 _LEAST_S = 0.05
+
+#: All that follow one run look so many times a second together, each as rarely as `poll_s` at most: the server has to
+#: answer them one after another, between the commits.
+_LOOKS_PER_S = 100
+
+#: More of them than any server has connections.
+_MOST_FOLLOWERS = 1_000_000
 
 #: Back-off after trouble, in seconds: the first pause, and the longest.
 _FIRST_PAUSE_S = 0.05
@@ -80,6 +88,7 @@ class Watch(Generic[T]):
         self._poll_s, self._idle_s, self._clock = patience.checked()
         self._looked_at = self._found_at = -1.0
         self._begun = self._deaf = self._missed = False
+        self._least_s = _LEAST_S
         self._failures = 0
 
     def next(self) -> Program[list[T]]:
@@ -110,7 +119,7 @@ class Watch(Generic[T]):
             yield Forget()
             yield Wait(pause_s(self._failures, random.random()))  # noqa: S311  # jitter is no secret
             return None
-        yield Wait(max(0.0, self._looked_at + _LEAST_S - self._clock()))
+        yield Wait(max(0.0, self._looked_at + self._least_s - self._clock()))
         due = self._looked_at + self._poll_s
         if self._idle_s is not None:
             due = min(due, self._found_at + self._idle_s)
@@ -124,12 +133,15 @@ class Watch(Generic[T]):
     def _listen(self, due: float) -> Program[bool | None]:
         missed, self._missed = self._missed, False
         try:
-            heard = yield Wait(due - self._clock(), self._run.changed, missed)
+            heard: Heard = yield Wait(due - self._clock(), self._run.changed, missed)
         except (RedisError, OSError) as error:
             # Refused by the server, there will be no hints; after a lost connection the next wait subscribes anew.
             self._deaf = isinstance(error, ResponseError) and not passes(error)
             return None
-        return bool(heard)
+        if isinstance(heard, bytes):
+            share_s = min(self._poll_s, followers_of(heard) / _LOOKS_PER_S)
+            self._least_s = apart_s(share_s, random.random())  # noqa: S311  # likewise
+        return heard is not None
 
     def _is_idle(self) -> bool:
         return self._idle_s is not None and self._clock() >= self._found_at + self._idle_s
@@ -148,6 +160,25 @@ class Watch(Generic[T]):
         if self._failures:
             _log.warning("can read run %s again, after %d failures", self._run.run_id, self._failures)
             self._failures = 0
+
+
+def apart_s(share_s: float, jitter: float) -> float:
+    """Return how far apart two looks are at least, in seconds.
+
+    Args:
+        share_s: how often each follower may look where all take turns.
+        jitter: 0 to 1; spreads followers that heard the same hint.
+    """
+    return max(_LEAST_S, share_s * (0.8 + 0.4 * jitter))
+
+
+def followers_of(hint: bytes) -> float:
+    """Return how many a hint says to hear it; one that does not say is heard by one."""
+    try:
+        told = json.loads(hint)["followers"]
+    except (ValueError, LookupError, TypeError):
+        return 1
+    return min(told, _MOST_FOLLOWERS) if isinstance(told, int) else 1
 
 
 def passes(error: Exception) -> bool:
