@@ -23,7 +23,7 @@ from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Unfit
 from sanctum_bus.fold import DuplicateStart, Line, fold
 from sanctum_bus.fold.batch import batch_line
-from sanctum_bus.fold.line import loss
+from sanctum_bus.fold.line import loss, plain
 from sanctum_bus.fold.run import edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.ids import ZERO
@@ -238,7 +238,7 @@ class Aggregate:
         run = edit_run(Scope(self.state, ""))
         run["status"] = "ended"
         at: Value = run.get("last_event_at")
-        self._add_line(entry_id, Line(wire.CLOSED, at, None, None, None, None, "run ended", {}))
+        self._add_line(entry_id, plain(wire.CLOSED, at, "run ended"))
 
     def _write_down(self, entry_id: str, event: Event, line: Line) -> None:
         self._add_line(entry_id, line)
@@ -249,13 +249,10 @@ class Aggregate:
         self._add_line(entry_id, loss(at, self._missing))
 
     def _add_line(self, entry_id: str, line: Line) -> None:
-        fields: Fields = {
-            name: value for name, value in zip(Line._fields, line, strict=True) if value is not None
-        }
         if self._missing:
-            fields.update(self._missing)
+            line.update(self._missing)
             self._missing = {}
-        self._lines.append((entry_id, fields))
+        self._lines.append((entry_id, line))
 
     def _park(self, entry_id: str, reason: str, entry: Entry) -> None:
         self.counters.parked += 1

@@ -155,4 +155,5 @@ def _parent(name: str) -> str:
 def appended(history: Value, value: Value) -> list[Value]:
     """Return a history with one more value, the last 50 of them."""
     kept = history[1 - HISTORY :] if isinstance(history, list) else []
-    return [*kept, value]
+    kept.append(value)
+    return kept

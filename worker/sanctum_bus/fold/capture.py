@@ -104,21 +104,34 @@ def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
     return fields
 
 
+#: The envelope's fields in a section, besides type and time.
+_ENVELOPE = (
+    "event.id",
+    "event.epoch",
+    "event.seed_id",
+    "event.slot_id",
+    "event.message",
+    "event.severity",
+    "event.group_id",
+)
+
+
 def put_envelope(fields: Fields, event: Event) -> None:
     """Replace the envelope that a section keeps by this event's, as a whole; what is null or empty is absent."""
     if "event.extra" in fields:
         for name in fields.pop("event.extra"):
             fields.pop(f"event.{name}", None)
     fields["event.type"], fields["event.timestamp"] = event.shape.emitted_type, event.timestamp
-    for name, value in (
-        ("event.id", event.event_id),
-        ("event.epoch", event.epoch),
-        ("event.seed_id", event.seed_id),
-        ("event.slot_id", event.slot_id),
-        ("event.message", event.message),
-        ("event.severity", event.severity),
-        ("event.group_id", event.group_id),
-    ):
+    envelope = (
+        event.event_id,
+        event.epoch,
+        event.seed_id,
+        event.slot_id,
+        event.message,
+        event.severity,
+        event.group_id,
+    )
+    for name, value in zip(_ENVELOPE, envelope, strict=True):
         if value is not None and value != "":
             fields[name] = value
         elif name in fields:

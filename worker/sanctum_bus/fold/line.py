@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import NamedTuple
+from typing import TypeAlias
 
 from sanctum_bus.catalog.names import FIELD_ALIASES
 from sanctum_bus.fold.needs import Data, is_whole
 from sanctum_bus.fold.scope import Scope
+from sanctum_bus.state import Fields
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.shape import Shape
 from sanctum_bus.wire.values import Value
@@ -18,33 +19,39 @@ _MILESTONE_PREFIXES = ("SEED_", "GOVERNOR_", "CHECKPOINT_")
 _MILESTONE_SUFFIX = "_DETECTED"
 
 
-class Line(NamedTuple):
-    """One line of the log; the id of the entry that caused it is its id."""
-
-    type: str
-    at: Value
-    env_id: Value
-    slot_id: Value
-    blueprint_id: Value
-    episode: Value
-    message: str
-    data: Data
+#: One line of the log: `type`, `at`, `env_id`, `slot_id`, `blueprint_id`, `episode`, `message` and `data`, of which what
+#: is null is absent. The id of the entry that caused it is its id.
+Line: TypeAlias = Fields
 
 
 def line(scope: Scope, event: Event, message: str, *, blueprint: Value = None) -> Line:
     """Return the line that an event causes."""
-    data = event.data
-    env_id = data.get("env_id")
-    return Line(
-        event.type,
-        event.timestamp,
-        env_id,
-        event.slot_id or data.get("slot_id"),
-        blueprint if blueprint is not None else data.get("blueprint_id"),
-        episode_of(scope, env_id),
-        message,
-        _canonical(event.shape, data),
-    )
+    data, shape = event.data, event.shape
+    env_id, slot_id = data.get("env_id"), event.slot_id or data.get("slot_id")
+    if blueprint is None:
+        blueprint = data.get("blueprint_id")
+    fields: Line = {"type": shape.type, "at": event.timestamp}
+    if env_id is not None:
+        fields["env_id"] = env_id
+    if slot_id is not None:
+        fields["slot_id"] = slot_id
+    if blueprint is not None:
+        fields["blueprint_id"] = blueprint
+    fields["episode"] = episode_of(scope, env_id)
+    fields["message"] = message
+    fields["data"] = _canonical(shape, data)
+    return fields
+
+
+def plain(event_type: str, at: Value, message: str) -> Line:
+    """Return a line that no event of the training causes.
+
+    Args:
+        event_type: what it says instead of an event's type.
+        at: in Unix seconds; None where nobody knows.
+        message: the line in words.
+    """
+    return {"type": event_type} | ({} if at is None else {"at": at}) | {"message": message, "data": {}}
 
 
 def _canonical(shape: Shape, data: Data) -> Data:
@@ -77,7 +84,7 @@ def loss(at: Value, missing: Mapping[str, int]) -> Line:
         said.append(f"{missing['dropped']:,} of them its publisher dropped")
     if "trimmed" in missing:
         said.append(f"entries before this one were trimmed unread: {missing['trimmed']:,} or more")
-    return Line("_lost", at, None, None, None, None, "; ".join(said), {})
+    return plain("_lost", at, "; ".join(said))
 
 
 def episode_of(scope: Scope, env_id: Value) -> Value:

@@ -18,6 +18,9 @@ _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 _ENV_IDS = 1 << 63
 
 
+_MAPS = frozenset({dict})
+
+
 def is_number(value: Value) -> bool:
     """Whether a fold can calculate with a value: a float, or an integer of 64 bits; a bool is no number."""
     return type(value) is float or (type(value) is int and _LEAST <= value <= _GREATEST)
@@ -104,6 +107,8 @@ def maps(data: Data, name: str) -> dict[str, Data]:
         return {}
     if type(value) is not dict:
         raise _wrong(name, value, "a map of maps")
+    if _MAPS.issuperset(map(type, value.values())):
+        return value
     for inner in value.values():
         if inner is not None and type(inner) is not dict:
             raise _wrong(name, inner, "a map in its map")
