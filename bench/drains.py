@@ -15,7 +15,7 @@ from sanctum_bus.keys import RunKeys
 RUN = "bench"
 TEMPLATE = "bench:template"
 
-#: Entries of one read, for everybody.
+#: Entries of one read, for all but Sanctum, which reads as it is set.
 COUNT = 1000
 
 

@@ -31,7 +31,7 @@ class World:
         hint: what it says.
     """
 
-    def __init__(self, looks: list[Any], hints: list[Any], hint: bytes = b"{}") -> None:
+    def __init__(self, looks: list[Any], hints: list[Any], hint: bytes | str = b"{}") -> None:
         self.now = 100.0
         self.looked: list[float] = []
         self.effects: list[Effect] = []
@@ -114,7 +114,9 @@ def test_who_is_one_of_many_looks_more_rarely(followers: int, least: float, most
 @pytest.mark.parametrize(
     "hint",
     [
+        "{}",
         b"",
+        b"[" * 100_000,
         b"\xff",
         b"1",
         b"[]",
@@ -125,7 +127,7 @@ def test_who_is_one_of_many_looks_more_rarely(followers: int, least: float, most
         b'{"followers": 1e999}',
     ],
 )
-def test_a_hint_is_only_a_hint(hint: bytes) -> None:
+def test_a_hint_is_only_a_hint(hint: bytes | str) -> None:
     """Whatever is published on the channel, a follower looks."""
     world = World([["x"]] * 3, [0.0] * 2, hint)
     watch = world.watch()

@@ -53,8 +53,9 @@ class Forget(NamedTuple):
     """
 
 
-#: A message; how many channels are subscribed to, where that is all that came; None: nothing.
-Heard: TypeAlias = bytes | int | None
+#: A message, as text where the caller's client decodes; how many channels are subscribed to, where that is all that
+#: came; None: nothing.
+Heard: TypeAlias = bytes | str | int | None
 
 Effect: TypeAlias = Call | Scan | Wait | Forget
 Program: TypeAlias = Generator[Effect, Any, T]

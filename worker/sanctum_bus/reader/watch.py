@@ -138,7 +138,7 @@ class Watch(Generic[T]):
             # Refused by the server, there will be no hints; after a lost connection the next wait subscribes anew.
             self._deaf = isinstance(error, ResponseError) and not passes(error)
             return None
-        if isinstance(heard, bytes):
+        if isinstance(heard, bytes | str):
             share_s = min(self._poll_s, followers_of(heard) / _LOOKS_PER_S)
             self._least_s = apart_s(share_s, random.random())  # noqa: S311  # likewise
         return heard is not None
@@ -172,11 +172,11 @@ def apart_s(share_s: float, jitter: float) -> float:
     return max(_LEAST_S, share_s * (0.8 + 0.4 * jitter))
 
 
-def followers_of(hint: bytes) -> float:
+def followers_of(hint: bytes | str) -> float:
     """Return how many a hint says to hear it; one that does not say is heard by one."""
     try:
         told = json.loads(hint)["followers"]
-    except (ValueError, LookupError, TypeError):
+    except (ValueError, LookupError, TypeError, RecursionError):
         return 1
     return min(told, _MOST_FOLLOWERS) if isinstance(told, int) else 1
 
