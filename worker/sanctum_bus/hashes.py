@@ -29,6 +29,6 @@ def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
     for place, value in enumerate(fields.values()):
         if type(value) is str:
             texts[place] = value if is_bare(value) else encode_value(value)
-        elif has_null and b"null" in texts[place] and _read(texts[place]) != value:
+        elif has_null and value is not None and b"null" in texts[place] and _read(texts[place]) != value:
             texts[place] = encode_value(value)
     return [*chain.from_iterable(zip(fields, texts, strict=False))]
