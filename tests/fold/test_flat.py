@@ -9,7 +9,10 @@ from hypothesis import strategies as st
 
 from sanctum_bus.accounts import Poison, Spoiled, entry_of
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.publisher.batch import Route, commands
+from sanctum_bus.publisher.buffer import Counts
+from sanctum_bus.publisher.buffer import Entry as Sent
+from sanctum_bus.sequence import Expected, GapSuspected
 from sanctum_bus.wire.fields import LAYOUT
 from tests.fold.events import Made, made_events
 from tests.fold.feeding import entry
@@ -104,3 +107,11 @@ def test_what_is_spoiled_on_the_quick_way_is_named() -> None:
         aggregate.feed_flat("2-0", second)
 
     assert caught.value.poison.entry == entry_of(second)
+
+
+def test_a_publisher_lays_entries_out_for_the_quick_way() -> None:
+    """What a publisher of ours sends is what an aggregate knows at a glance."""
+    first, *_ = commands(Route("stream", "producers", "p"), [Sent(2, "A", b"a")], 1, Counts(*[0] * 7), 1.0)
+    flat = [part if isinstance(part, bytes) else str(part).encode() for part in first[3:]]
+
+    assert Expected(b"p", "p", 1).comes(flat)

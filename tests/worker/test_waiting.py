@@ -4,6 +4,7 @@ import asyncio
 from functools import partial
 
 import pytest
+from redis.exceptions import NoPermissionError
 
 from sanctum_bus.accounts import Entries
 from sanctum_bus.errors import StartOver
@@ -96,3 +97,20 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
     rigged(server, use, block_ms=4_000)
 
     assert side.pending() == 1
+
+
+def test_a_wait_that_is_refused_is_trouble(server: Server) -> None:
+    """Where the server does not let it wait it says so, and does not ask again and again."""
+    side = side_of(server)
+    side.add(plain(1))
+
+    async def use(rig: Rig) -> None:
+        _, _, held = await rig.begin()
+        side.redis.execute_command("ACL", "SETUSER", "default", "-xread")
+        try:
+            with pytest.raises(NoPermissionError, match="xread"):
+                await rig.store.wait_and_read(held.ids[-1], 5)
+        finally:
+            side.redis.execute_command("ACL", "SETUSER", "default", "+xread")
+
+    rigged(server, use)

@@ -208,7 +208,7 @@ class RunLoop:
         return self.owned
 
     async def _idle(self, stop: asyncio.Event, stopping: asyncio.Task[bool]) -> None:
-        """Wait for entries until told to stop: then nothing is held, and what was just read somebody else reads."""
+        """Wait for entries, and read them, until told to stop; what a wait that is given up read, the next owner reads."""
         waiting = asyncio.create_task(self._wait())
 
         def end(_: object) -> None:

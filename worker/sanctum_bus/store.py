@@ -182,16 +182,16 @@ class RunStore:
 
         Raises:
             StartOver: the group or the stream is gone.
+            ResponseError: the server refuses either; a wait that is refused must not become a loop without one.
         """
         pipeline = self._blocking.pipeline(transaction=False)
         pipeline.execute_command(*self._waiting(version))
         pipeline.execute_command(*self._reading(count))
-        _, found = await pipeline.execute(raise_on_error=False)
-        return _entries(found)
+        _, found = map(_entries, await pipeline.execute(raise_on_error=False))
+        return found
 
     def _waiting(self, version: str) -> tuple[str | int, ...]:
-        block_ms = self._settings.block_ms
-        return ("XREAD", "COUNT", 1, "BLOCK", block_ms, "STREAMS", self._run.events, version)
+        return ("XREAD", "COUNT", 1, "BLOCK", self._settings.block_ms, "STREAMS", self._run.events, version)
 
     def commit(
         self,

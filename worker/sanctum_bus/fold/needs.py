@@ -17,7 +17,6 @@ _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 #: Environments are numbered below this.
 _ENV_IDS = 1 << 63
 
-
 _MAPS = frozenset({dict})
 
 

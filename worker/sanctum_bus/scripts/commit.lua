@@ -10,7 +10,8 @@
 --       coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
 --       source ids of parked entries that were put back; parked entries (length, fields), cap in entries, cap in
 --       bytes; then id to trim before or "", channel, hint.
--- Returns: "ok" and by how many the hint was heard, or "refused", which guard, and what was seen. A refused commit has written nothing.
+-- Returns: "ok" and by how many the hint was heard, or "refused", which guard, and what was seen. A refused commit has
+--          written nothing.
 local SLICE = 4000
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS, 1, 7)
 local group, generation, old_version, new_version, held, held_min, held_max = unpack(ARGV, 1, 7)

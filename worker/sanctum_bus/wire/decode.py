@@ -90,7 +90,7 @@ _unpack_plain = msgspec.msgpack.Decoder(_PlainEvent).decode
 _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 #: The fields of nearly every entry.
-_FIELDS = frozenset(name.encode() for name in (wire.TYPE, wire.PRODUCER, wire.SEQ, wire.EVENT))
+_FIELDS = frozenset(name.encode() for name in wire.LAYOUT)
 
 #: Bytes of an event whose entry is below the limit whatever its other fields are: names may be so long.
 _SURELY_FITS = wire.MAX_ENTRY_BYTES - 4 * MAX_NAME_BYTES
@@ -119,7 +119,7 @@ def decode_plain(raw_type: bytes, packed: bytes) -> Event | None:
     try:
         event = _unpack_plain(packed)
         shape = shape_of(raw_type, tuple(event.data))
-    except (ValueError, RecursionError):
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
         return None
     if not -_FAR <= event.timestamp <= _FAR or len(shape.names) > wire.MAX_FIELDS:
         return None
