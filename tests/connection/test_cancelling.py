@@ -31,6 +31,14 @@ async def _pipelines(client: Redis) -> None:
         await pipeline.execute()
 
 
+async def _requests(client: Redis) -> None:
+    while True:
+        pipeline = client.pipeline(transaction=False)
+        pipeline.execute_command("PING")
+        pipeline.execute_command("PING")
+        await pipeline.execute()
+
+
 async def _messages(client: Redis) -> None:
     async with aclosing(client.pubsub()) as pubsub:
         while True:
@@ -48,7 +56,7 @@ async def _cancel_after(turns: int, work: Work, client: Redis) -> None:
     assert task.cancelled(), f"it goes on after it was cancelled {turns} turns after its start"
 
 
-@pytest.mark.parametrize("work", [_commands, _pipelines, _messages])
+@pytest.mark.parametrize("work", [_commands, _pipelines, _requests, _messages])
 def test_a_cancelled_task_ends(valkey: Server, work: Work) -> None:
     """No cancellation is swallowed: not while a connection is made, a command sent, or its reply waited for."""
 

@@ -16,7 +16,7 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sanctum_bus.connection.plain import straightened
+from sanctum_bus.connection.straight import StraightRedis
 from tests.simulation.clock import PROCESS, Life, Process, SimLoop
 from tests.simulation.replies import OK, ReplyError, Status, as_bytes
 from tests.simulation.server import Model
@@ -227,8 +227,14 @@ class SimWriter:
         """Send bytes."""
         self._network.send(self._link, b"".join(chunks))
 
-    async def drain(self) -> None:
-        """Wait for nothing."""
+    @property
+    def transport(self) -> "SimWriter":
+        """What bytes are waiting in: nothing."""
+        return self
+
+    def get_write_buffer_size(self) -> int:
+        """Return how many bytes have not gone yet."""
+        return 0
 
     def close(self) -> None:
         """Close the connection."""
@@ -271,4 +277,4 @@ def client_of(network: Network, *, timeout_s: float = 0.5, **_given: object) -> 
         # What a client says of itself costs more than all it says besides.
         driver_info=None,
     )
-    return straightened(redis.asyncio.Redis(connection_pool=pool))
+    return StraightRedis(connection_pool=pool)

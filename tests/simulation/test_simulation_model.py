@@ -10,7 +10,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from sanctum_bus.connection.plain import entries_of
+from sanctum_bus.connection.straight import entries_of
 from sanctum_bus.errors import StartOver
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.settings import load

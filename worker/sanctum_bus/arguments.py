@@ -9,7 +9,7 @@ import msgpack
 from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.accounts import Changes, Counters, Parked
 from sanctum_bus.hashes import encode_fields
-from sanctum_bus.snapshot import dump_json
+from sanctum_bus.snapshot import encode_value
 from sanctum_bus.state import Fields
 from sanctum_bus.wire.values import Value
 
@@ -143,7 +143,7 @@ def hint(changed: Collection[str], generation: str, version: str, followers: int
     """Return what is published after a commit, nothing where nothing changed; `followers` heard the one before."""
     if not changed:
         return ""
-    return dump_json(
+    return encode_value(
         {
             "schema": SCHEMA_VERSION,
             "generation": int(generation),

@@ -55,6 +55,25 @@ async def _place_in(queue: asyncio.Semaphore, stop: asyncio.Event) -> AsyncItera
             waiting.add_done_callback(lambda _: queue.release())
 
 
+@asynccontextmanager
+async def _until(ending: asyncio.Task[bool]) -> AsyncIterator[None]:
+    """End the block, wherever it is, when a task ends."""
+    now = asyncio.get_running_loop().time
+    with suppress(TimeoutError):
+        async with asyncio.timeout(None) as patience:
+
+            def end(_: object) -> None:
+                # The block may have ended in the same turn of the event loop.
+                with suppress(RuntimeError):
+                    patience.reschedule(now())
+
+            ending.add_done_callback(end)
+            try:
+                yield
+            finally:
+                ending.remove_done_callback(end)
+
+
 async def _yes() -> bool:
     return True
 
@@ -102,7 +121,9 @@ class RunLoop:
                 if done == 0 and await self._try(self._falls_asleep, stop):
                     return
                 if done is not None and not (self.owned and self.owned.is_behind):
-                    await self._idle(stop, stopping)
+                    # What a wait that is given up has read, the next owner reads.
+                    async with _until(stopping):
+                        await self._try(self._wait, stop)
             await self._finish()
             await self._give_up()
         finally:
@@ -207,32 +228,13 @@ class RunLoop:
             _log.info("taken over", **taken._asdict())
         return self.owned
 
-    async def _idle(self, stop: asyncio.Event, stopping: asyncio.Task[bool]) -> None:
-        """Wait for entries, and read them, until told to stop; what a wait that is given up read, the next owner reads."""
-        waiting = asyncio.create_task(self._wait())
-
-        def end(_: object) -> None:
-            waiting.cancel()
-
-        stopping.add_done_callback(end)
-        try:
-            await asyncio.wait({waiting})
-        finally:
-            stopping.remove_done_callback(end)
-            waiting.cancel()
-        if waiting.cancelled() or (error := waiting.exception()) is None:
-            return
-        trouble = trouble_of(error)
-        if trouble is None:
-            raise error
-        await self._start_over(error, trouble, stop)
-
-    async def _wait(self) -> None:
+    async def _wait(self, _: asyncio.Event) -> int:
         owned = self.owned
         if owned is not None and owned.taken.has_stream:
             await self._batches.wait(owned)
         elif await self.store.wait(ZERO):
             self.owned = None
+        return 0
 
     async def _start_over(self, error: BaseException, trouble: Trouble, stop: asyncio.Event) -> None:
         """Throw the state away; the next turn takes the run over again."""

@@ -3,6 +3,7 @@
 urls       what a URL says
 routes     which server owns a key, and how that is found out
 plain      clients of one server, which never retry
+straight   how a client for asyncio sends and takes in
 threads    a client of many servers, which picks a plain one for each command
 tasks      the same for asyncio
 refusals   which trouble will not pass
