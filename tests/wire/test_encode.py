@@ -1,6 +1,7 @@
 """Encoding an event: its type, its envelope, and that nothing in it makes a worker park it."""
 
 import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal
@@ -254,6 +255,104 @@ def test_an_object_that_hides_what_it_holds_is_sent_without_it() -> None:
             return object.__getattribute__(self, name)
 
     assert encode_event(Closed()).type == "T"
+
+
+class Doubled:
+    """A descriptor that gives twice what was set."""
+
+    def __set__(self, owner: object, value: int) -> None:
+        vars(owner)["epoch"] = value
+
+    def __get__(self, owner: object, kind: type | None = None) -> object:
+        return self if owner is None else 2 * vars(owner)["epoch"]
+
+
+@dataclass
+class Plain:
+    """A dataclass as most are."""
+
+    event_type: str = "T"
+    epoch: int = 3
+    event_id: str = "i"
+    timestamp: float = 1.0
+
+
+@dataclass(slots=True)
+class Slotted(Plain):
+    """A dataclass without a dict for what it declares itself."""
+
+    epoch: int = 5
+
+
+class Watched(Plain):
+    """A dataclass that says for itself what an attribute is."""
+
+    def __getattribute__(self, name: str) -> object:
+        return 8 if name == "epoch" else object.__getattribute__(self, name)
+
+
+class Described(Plain):
+    """A dataclass with a field that is worked out when it is read."""
+
+    epoch: int = Doubled()  # type: ignore[assignment]  # seen by others as what it gives
+
+
+class Computed(Plain):
+    """A dataclass with what the envelope knows worked out."""
+
+    @property
+    def message(self) -> str:
+        """Return a text."""
+        return "computed"
+
+
+def _bare() -> Plain:
+    event = Plain(epoch=6)
+    del event.epoch
+    return event
+
+
+def _adorned() -> Plain:
+    event = Plain()
+    vars(event)["note"] = "not declared"
+    return event
+
+
+@pytest.mark.parametrize(
+    ("event", "found"),
+    [
+        (Plain(), {"epoch": 3}),
+        (Slotted(), {"epoch": 5}),
+        (Watched(), {"epoch": 8}),
+        (Described(), {"epoch": 6}),
+        (Computed(), {"epoch": 3, "message": "computed"}),
+        (_bare(), {"epoch": 3}),
+        (_adorned(), {"epoch": 3}),
+    ],
+)
+def test_a_field_is_what_reading_it_gives(event: object, found: dict[str, object]) -> None:
+    """However a dataclass keeps its fields, the wire bears what its attributes are."""
+    assert on_wire(event) == {"v": 1, "event_id": "i", "timestamp": 1.0, "data": {}} | found
+
+
+def test_a_dataclass_that_is_a_mapping_is_sent_as_one() -> None:
+    """What an event holds is what it says as a mapping, however it was made."""
+
+    @dataclass
+    class Both(Mapping[str, object]):
+        event_type: str = "FIELD"
+        epoch: int = 1
+
+        def __getitem__(self, key: str) -> object:
+            return {"event_type": "ITEM"}[key]
+
+        def __iter__(self) -> Iterator[str]:
+            return iter(["event_type"])
+
+        def __len__(self) -> int:
+            return 1
+
+    assert encode_event(Both()).type == "ITEM"
 
 
 def test_what_belongs_to_the_class_is_no_part_of_the_event() -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
+from enum import Enum
 from functools import lru_cache
 from operator import attrgetter
 from typing import Any, NamedTuple
@@ -31,7 +32,10 @@ _KNOWN = frozenset({*_TYPE_KEYS, *ENVELOPE_KEYS, "data"})
 #: Names in the map that are not the caller's; a key of the caller's with such a name is moved aside.
 _RESERVED = frozenset({"v", "data", LABELS, AGAIN, *ENVELOPE_KEYS})
 
-_OPTIONAL = tuple(name for name in ENVELOPE_KEYS if name not in ("event_id", "timestamp"))
+#: What else the envelope may hold, and of which type it nearly always is.
+_OPTIONAL = tuple(
+    (name, int if name == "epoch" else str) for name in ENVELOPE_KEYS if name not in ("event_id", "timestamp")
+)
 
 #: A fold refuses these if they are not text.
 _TEXTS = frozenset({"seed_id", "slot_id", "group_id"})
@@ -129,6 +133,14 @@ def _held_by(event: Any, converter: Converter) -> Mapping[Any, Any]:
     if type(event) is dict:
         return event
     kind: Any = type(event)
+    names = _own_names(kind)
+    if names is not None and tuple(event.__dict__) == names:
+        held: dict[str, Any] = event.__dict__
+        return held
+    return _read(event, kind, converter)
+
+
+def _read(event: Any, kind: Any, converter: Converter) -> Mapping[Any, Any]:
     if issubclass(kind, Mapping):
         return dict(event.items())
     read = _reader_of(kind)
@@ -143,6 +155,16 @@ def _held_by(event: Any, converter: Converter) -> Mapping[Any, Any]:
         return known | dict(converter.read(event, own))
     except Exception:  # noqa: BLE001  # it does not say what else it holds
         return known
+
+
+@lru_cache(maxsize=256)
+def _own_names(kind: Any) -> tuple[str, ...] | None:
+    """The names that every event of a class holds itself, if to read an attribute is no more than to look there."""
+    is_record = not issubclass(kind, Mapping) and is_dataclass(kind)
+    read = _reader_of(kind) if is_record else None
+    if read is None or not kind.__dictoffset__ or kind.__getattribute__ is not object.__getattribute__:
+        return None
+    return None if any(hasattr(getattr(kind, name, None), "__get__") for name in read[0]) else read[0]
 
 
 @lru_cache(maxsize=256)
@@ -163,25 +185,31 @@ def _reader_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[An
 def _type_of(held: Mapping[Any, Any], converter: Converter) -> tuple[str, str]:
     for key in _TYPE_KEYS:
         kind = held.get(key)
-        if kind is not None and (name := kind if type(kind) is str else converter.name(kind)):
+        if kind is None:
+            continue
+        if type(kind) is str:
+            name = kind
+        elif converter.careful or not isinstance(kind, Enum) or type(name := kind.name) is not str:
+            name = converter.name(kind)
+        if name:
             return key, clean(name)
     raise BadInput("an event needs a type: `event_type` or `type`")
 
 
 def _envelope(held: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
-    # Without care, text goes as it is: what packing refuses comes back with care.
-    plain = str if not converter.careful else None
+    # Without care, what has the type that it nearly always has goes as it is: what packing refuses comes back with care.
+    careful = converter.careful
     event_id = held.get("event_id")
-    if type(event_id) is not plain:
+    if careful or type(event_id) is not str:
         event_id = str(uuid4()) if event_id is None else converter.name(event_id)
     timestamp = held.get("timestamp")
     body = {"v": WIRE_VERSION, "event_id": event_id, "timestamp": timestamp}
     if type(timestamp) is not float or not -FAR <= timestamp <= FAR:
         _set_timestamp(body, timestamp, converter)
-    for name in _OPTIONAL:
+    for name, usual in _OPTIONAL:
         value = held.get(name)
         if value is not None:
-            if type(value) is plain and name != "epoch":
+            if type(value) is usual and not careful:
                 body[name] = value
             else:
                 _set_optional(body, name, value, converter)
@@ -210,10 +238,10 @@ def _set_timestamp(body: dict[str, Any], timestamp: Any, converter: Converter) -
 
 def _unix_seconds(moment: Any) -> float | None:
     try:
-        if type(moment) is str:
-            moment = datetime.fromisoformat(moment)
         if isinstance(moment, datetime):
             return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        if type(moment) is str:
+            return _unix_seconds(datetime.fromisoformat(moment))
         if type(moment) in (int, float) and -FAR <= moment <= FAR:
             return float(moment)
     except (ValueError, OverflowError):
