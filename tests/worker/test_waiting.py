@@ -9,6 +9,7 @@ from redis.exceptions import NoPermissionError
 from sanctum_bus.accounts import Entries
 from sanctum_bus.errors import StartOver
 from sanctum_bus.keys import GROUP
+from sanctum_bus.run_loop import until
 from tests.servers import Server
 from tests.waiting import wait_until
 from tests.worker.harness import Rig, Side, plain, rigged, side_of
@@ -114,3 +115,27 @@ def test_a_wait_that_is_refused_is_trouble(server: Server) -> None:
             side.redis.execute_command("ACL", "SETUSER", "default", "+xread")
 
     rigged(server, use)
+
+
+def test_a_wait_and_the_order_to_stop_may_end_in_the_same_turn() -> None:
+    """The order to stop ends what is waited for, and nothing more once that has ended, whichever comes first."""
+    troubles: list[dict[str, object]] = []
+
+    async def turns(count: int) -> bool:
+        for _ in range(count):
+            await asyncio.sleep(0)
+        return True
+
+    async def race(until_stop: int, until_found: int) -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
+        stopping = asyncio.create_task(turns(until_stop))
+        async with until(stopping):
+            await turns(until_found)
+        await stopping
+        await turns(5)
+
+    for until_stop in range(6):
+        for until_found in (*range(6), 1_000_000_000):
+            asyncio.run(asyncio.wait_for(race(until_stop, until_found), 10))
+
+    assert troubles == []

@@ -56,7 +56,7 @@ async def _place_in(queue: asyncio.Semaphore, stop: asyncio.Event) -> AsyncItera
 
 
 @asynccontextmanager
-async def _until(ending: asyncio.Task[bool]) -> AsyncIterator[None]:
+async def until(ending: asyncio.Task[bool]) -> AsyncIterator[None]:
     """End the block, wherever it is, when a task ends."""
     now = asyncio.get_running_loop().time
     with suppress(TimeoutError):
@@ -122,7 +122,7 @@ class RunLoop:
                     return
                 if done is not None and not (self.owned and self.owned.is_behind):
                     # What a wait that is given up has read, the next owner reads.
-                    async with _until(stopping):
+                    async with until(stopping):
                         await self._try(self._wait, stop)
             await self._finish()
             await self._give_up()

@@ -131,9 +131,9 @@ class _Straight(AbstractConnection):
             # What was sent in part cannot be taken back, nor a reply that nobody has waited for.
             await self.disconnect(nowait=True)
             if isinstance(error, TimeoutError):
-                raise TooLate(f"Timeout {doing} socket") from None
+                raise TooLate(f"Timeout {doing} {self._host_error()}") from None
             if isinstance(error, OSError):
-                raise ConnectionLost(f"Error while {doing} socket: {error}") from error
+                raise ConnectionLost(f"Error while {doing} {self._host_error()}: {error}") from error
             raise
 
 
