@@ -7,7 +7,7 @@ from tests.servers import Server
 from tests.worker.harness import plain, rigged, side_of
 
 
-def test_a_hint_says_what_changed_and_how_many_heard_the_one_before(server: Server) -> None:
+def test_a_hint_says_what_changed_and_how_many_hear_it(server: Server) -> None:
     """Generation, version, names of sections, and the followers, so that many can take turns."""
     side = side_of(server)
     told = side.add(plain(3))
@@ -22,6 +22,6 @@ def test_a_hint_says_what_changed_and_how_many_heard_the_one_before(server: Serv
             hints.append(json.loads(message["data"]))
 
     assert [hint["version"] for hint in hints] == told
-    assert [hint["followers"] for hint in hints] == [0, 1, 1]
+    assert [hint["followers"] for hint in hints] == [1, 1, 1]
     assert [sorted(hint["sections"]) for hint in hints] == [["event:X", "run"]] * 3
     assert {hint["generation"] for hint in hints} == {int(side.checkpoint("generation") or 0)}

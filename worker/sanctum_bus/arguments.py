@@ -139,16 +139,14 @@ def checkpoint(counters: Counters) -> Fields:
     }
 
 
-def hint(changed: Collection[str], generation: str, version: str, followers: int) -> str:
-    """Return what is published after a commit, nothing where nothing changed; `followers` heard the one before."""
+def hint(changed: Collection[str], generation: str, version: str) -> str:
+    """Return what is published after a commit, nothing where nothing changed; the script completes it."""
     if not changed:
         return ""
-    return encode_value(
-        {
-            "schema": SCHEMA_VERSION,
-            "generation": int(generation),
-            "version": version,
-            "followers": followers,
-            "sections": list(changed),
-        }
-    )
+    said = {
+        "schema": SCHEMA_VERSION,
+        "generation": int(generation),
+        "version": version,
+        "sections": list(changed),
+    }
+    return encode_value(said).removesuffix("}") + ',"followers":'

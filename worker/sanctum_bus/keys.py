@@ -81,7 +81,7 @@ TABLE = (
         "{p}:{{R}}:changed",
         "sharded channel",
         "owner",
-        "a hint after each commit, as JSON: `generation`, `version`, `sections` that changed, `followers` who heard the one before",
+        "a hint after each commit, as JSON: `generation`, `version`, `sections` that changed, `followers` who hear it",
     ),
     KeyRow(
         "{p}:{{R}}:none",

@@ -9,7 +9,7 @@ from sanctum_bus import keys
 from sanctum_bus.keys import DEFAULT_PREFIX, GROUP, RunKeys
 
 #: Commands whose second word is a command of its own.
-_CONTAINERS = {"CLIENT", "CLUSTER", "MEMORY", "XGROUP", "XINFO"}
+_CONTAINERS = {"CLIENT", "CLUSTER", "MEMORY", "PUBSUB", "XGROUP", "XINFO"}
 
 _DIGEST = "0" * 40
 
@@ -68,6 +68,7 @@ WORKER = Role(
         "HSET checkpoint a b",
         "MEMORY USAGE dead",
         "SCAN 0 COUNT 1",
+        "PUBSUB SHARDNUMSUB changed",
         "SPUBLISH changed a",
         "TIME",
         "TYPE none",

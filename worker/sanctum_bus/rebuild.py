@@ -241,7 +241,7 @@ class _Rebuild:
         run, source, counters = self._run, self._source, self._aggregate.counters
         sections = self._aggregate.state.sections
         arguments = [run.base, generation, version, source.first, source.missing, *self._contents()]
-        arguments += [run.changed, args.hint(sections, generation, version, 0)]
+        arguments += [run.changed, args.hint(sections, generation, version)]
         section_keys = [run.section(name) for name in sections]
         reply = run_script(self._client, "replace", (*run.written, *section_keys), *arguments)
         if reply[0] != b"ok":

@@ -80,7 +80,6 @@ class RunStore:
         self._run = run
         self._settings = settings
         self._written: dict[str, args.Written] = {}
-        self._followers = 0
 
     async def take_over(self, owner: str, *, innocent: bool) -> Taken | None:
         """Make this worker the run's owner, and set the group to the checkpoint's version.
@@ -236,7 +235,7 @@ class RunStore:
         arguments += args.counted(changes.put_back)
         arguments += args.parked(changes.parked, self._settings.dead_entries)
         arguments += [self._settings.dead_entries, self._settings.dead_bytes]
-        hint = args.hint(changes.sections, taken.generation, version, self._followers)
+        hint = args.hint(changes.sections, taken.generation, version)
         arguments += [trim_before, run.changed, hint]
         return self._commit((*run.written, *section_keys), arguments, count)
 
@@ -254,7 +253,6 @@ class RunStore:
             raise reply
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
-        self._followers = reply[1]
         return _entries(found)
 
     async def give_up(self, taken: Taken, *, asleep: bool) -> bool:

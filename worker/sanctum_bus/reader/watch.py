@@ -31,12 +31,12 @@ _log = logging.getLogger("sanctum_bus.reader")
 #: Two looks are at least this far apart, in seconds: hints that come close together are one look.
 _LEAST_S = 0.05
 
-#: All that follow one run look so many times a second together, each as rarely as `poll_s` at most: the server has to
-#: answer them one after another, between the commits.
-_LOOKS_PER_S = 100
+#: All that follow one run look so many times a second together: the server has to answer them one after another, between
+#: the commits.
+_LOOKS_PER_S = 125
 
-#: More of them than any server has connections.
-_MOST_FOLLOWERS = 1_000_000
+#: The longest round in which each has its turn, in seconds, however many followers a hint speaks of.
+_LONGEST_ROUND_S = 10.0
 
 #: Back-off after trouble, in seconds: the first pause, and the longest.
 _FIRST_PAUSE_S = 0.05
@@ -80,15 +80,23 @@ class Watch(Generic[T]):
         look: the program of one look; returns what is new.
         run: whose changes are hinted, and its name for the log.
         patience: how long it waits.
+        place: 0 to 1; where in a round its turn is, if there are so many followers that they take turns. At random, so
+            that they do not all look at the same hint at once.
     """
 
-    def __init__(self, look: Callable[[], Program[list[T]]], run: RunKeys, patience: Patience) -> None:
+    def __init__(
+        self,
+        look: Callable[[], Program[list[T]]],
+        run: RunKeys,
+        patience: Patience,
+        place: float | None = None,
+    ) -> None:
         self._look = look
         self._run = run
         self._poll_s, self._idle_s, self._clock = patience.checked()
         self._looked_at = self._found_at = -1.0
         self._begun = self._deaf = self._missed = False
-        self._least_s = _LEAST_S
+        self._place = random.random() if place is None else place  # noqa: S311  # no secret either
         self._failures = 0
 
     def next(self) -> Program[list[T]]:
@@ -119,7 +127,7 @@ class Watch(Generic[T]):
             yield Forget()
             yield Wait(pause_s(self._failures, random.random()))  # noqa: S311  # jitter is no secret
             return None
-        yield Wait(max(0.0, self._looked_at + self._least_s - self._clock()))
+        yield Wait(max(0.0, self._looked_at + _LEAST_S - self._clock()))
         due = self._looked_at + self._poll_s
         if self._idle_s is not None:
             due = min(due, self._found_at + self._idle_s)
@@ -139,8 +147,9 @@ class Watch(Generic[T]):
             self._deaf = isinstance(error, ResponseError) and not passes(error)
             return None
         if isinstance(heard, bytes | str):
-            share_s = min(self._poll_s, followers_of(heard) / _LOOKS_PER_S)
-            self._least_s = apart_s(share_s, random.random())  # noqa: S311  # likewise
+            turn_s = until_turn_s(self._clock(), followers_of(heard), self._place)
+            if turn_s:
+                yield Wait(turn_s)
         return heard is not None
 
     def _is_idle(self) -> bool:
@@ -162,14 +171,16 @@ class Watch(Generic[T]):
             self._failures = 0
 
 
-def apart_s(share_s: float, jitter: float) -> float:
-    """Return how far apart two looks are at least, in seconds.
+def until_turn_s(now: float, followers: float, place: float) -> float:
+    """Return how long it is until a follower's turn, in seconds; 0 where they are so few that nobody has to wait.
 
     Args:
-        share_s: how often each follower may look where all take turns.
-        jitter: 0 to 1; spreads followers that heard the same hint.
+        now: by the follower's clock.
+        followers: how many take turns.
+        place: 0 to 1; where in a round the turn is.
     """
-    return max(_LEAST_S, share_s * (0.8 + 0.4 * jitter))
+    round_s = followers / _LOOKS_PER_S
+    return (place - now / round_s) % 1.0 * round_s if round_s > _LEAST_S else 0.0
 
 
 def followers_of(hint: bytes | str) -> float:
@@ -178,7 +189,7 @@ def followers_of(hint: bytes | str) -> float:
         told = json.loads(hint)["followers"]
     except (ValueError, LookupError, TypeError, RecursionError):
         return 1
-    return min(told, _MOST_FOLLOWERS) if isinstance(told, int) else 1
+    return min(told, _LOOKS_PER_S * _LONGEST_ROUND_S) if isinstance(told, int) else 1
 
 
 def passes(error: Exception) -> bool:

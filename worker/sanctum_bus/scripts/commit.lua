@@ -9,9 +9,8 @@
 --       `+`, length, fields, length, names: some fields are written, some go, the rest stays); checkpoint (flat);
 --       coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
 --       source ids of parked entries that were put back; parked entries (length, fields), cap in entries, cap in
---       bytes; then id to trim before or "", channel, hint.
--- Returns: "ok" and by how many the hint was heard, or "refused", which guard, and what was seen. A refused commit has
---          written nothing.
+--       bytes; then id to trim before or "", channel, hint as `tell_followers` takes it.
+-- Returns: "ok", or "refused", which guard, and what was seen. A refused commit has written nothing.
 local SLICE = 4000
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS, 1, 7)
 local group, generation, old_version, new_version, held, held_min, held_max = unpack(ARGV, 1, 7)
@@ -172,6 +171,6 @@ redis.call('HSET', checkpoint, 'indexed', redis.call('HLEN', index), 'covered', 
 redis.call('HSET', checkpoint, 'attempts', 0, 'version', new_version)
 
 -- What may fail without harm.
-local heard = hint ~= '' and redis.pcall('SPUBLISH', channel, hint)
+tell_followers(channel, hint)
 if trim_before ~= '' then redis.pcall('XTRIM', events, 'MINID', '~', trim_before) end
-return {'ok', type(heard) == 'number' and heard or 0}
+return {'ok'}

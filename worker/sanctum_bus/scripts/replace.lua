@@ -6,7 +6,7 @@
 -- ARGV: what keys of sections begin with, generation, version, id of the first entry that was folded, how many entries
 --       the stream had lost; then, each with its number in front: sections (name, id of the change, `=`, length, fields);
 --       checkpoint (flat); coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
---       parked entries (length, fields), cap in entries; then channel, hint.
+--       parked entries (length, fields), cap in entries; then channel, hint as `tell_followers` takes it.
 -- Returns: "ok", or "refused", which guard, and what was seen. What is refused has changed nothing.
 local SLICE = 4000
 local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS, 1, 7)
@@ -78,5 +78,5 @@ redis.call('HDEL', checkpoint, 'held_until')
 
 -- Unmark.
 redis.call('HSET', checkpoint, 'version', version)
-redis.pcall('SPUBLISH', take(), take())
+tell_followers(take(), take())
 return {'ok'}

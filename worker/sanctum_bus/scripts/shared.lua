@@ -1,16 +1,11 @@
--- Ids are compared as text: a sequence of 64 bits does not fit a Lua number.
-local function number_less(a, b)
-  if #a ~= #b then return #a < #b end
-  return a < b
-end
-
+-- Ids are compared as text: a sequence of 64 bits does not fit a Lua number. Of two numbers the longer is the greater.
 local function id_less(a, b)
-  -- Nearly always both parts are as long as the other's.
-  if #a == #b and a:find('-', 1, true) == b:find('-', 1, true) then return a < b end
-  local a_ms, a_seq = a:match('^(%d+)-(%d+)$')
-  local b_ms, b_seq = b:match('^(%d+)-(%d+)$')
-  if a_ms ~= b_ms then return number_less(a_ms, b_ms) end
-  return number_less(a_seq, b_seq)
+  local dash, other = a:find('-', 1, true), b:find('-', 1, true)
+  if dash ~= other then return dash < other end
+  if #a == #b then return a < b end
+  local ms, other_ms = a:sub(1, dash), b:sub(1, dash)
+  if ms == other_ms then return #a < #b end
+  return ms < other_ms
 end
 
 local function type_of(key)
@@ -21,6 +16,13 @@ local function stream_info(key)
   local flat, info = redis.call('XINFO', 'STREAM', key), {}
   for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
   return info
+end
+
+-- Publishes a hint, which comes without its end: by how many it is heard is put in, so that they can take turns.
+local function tell_followers(channel, hint)
+  if hint == '' then return end
+  local followers = redis.pcall('PUBSUB', 'SHARDNUMSUB', channel)[2] or 0
+  redis.pcall('SPUBLISH', channel, hint .. followers .. '}')
 end
 
 -- Drops the dead letters whose source id is meant.
