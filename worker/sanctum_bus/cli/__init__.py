@@ -5,6 +5,7 @@ command line is wrong; 130 Ctrl-C. `doctor`, which is asked whether anything is 
 where the server cannot be asked.
 """
 
+import gc
 import os
 import sys
 from collections.abc import Callable
@@ -80,6 +81,8 @@ def main() -> None:
         status = FAILED
     except BrokenPipeError:
         status = FAILED
+    # A last search for garbage, through all that was loaded, takes longer than many a command.
+    gc.freeze()
     sys.exit(_flushed(status))
 
 
