@@ -97,7 +97,8 @@ def lines(given: Sequence[tuple[str, Fields]], cap: int) -> list[Any]:
     kept = given[-cap:]
     arguments: list[Any] = [len(kept)]
     for line_id, fields in kept:
-        arguments += (line_id, *counted(encode_fields(fields)))
+        flat = encode_fields(fields)
+        arguments += (line_id, len(flat), *flat)
     return [*arguments, cap]
 
 

@@ -23,12 +23,14 @@ def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
         printed = _print_lines(fields.values())
     except OverflowError:
         return [*chain.from_iterable((name, encode_value(value)) for name, value in fields.items())]
-    # No line break is printed but between values.
-    texts: list[str | bytes] = [*printed.split(b"\n")]
+    flat: list[str | bytes] = [b""] * (2 * len(fields))
+    flat[::2] = fields
+    # No line break is printed but behind each value.
+    flat[1::2] = printed.split(b"\n")[:-1]
     has_null = b"null" in printed
-    for place, value in enumerate(fields.values()):
+    for place, value in zip(range(1, len(flat), 2), fields.values(), strict=True):
         if type(value) is str:
-            texts[place] = value if is_bare(value) else encode_value(value)
-        elif has_null and value is not None and b"null" in texts[place] and _read(texts[place]) != value:
-            texts[place] = encode_value(value)
-    return [*chain.from_iterable(zip(fields, texts, strict=False))]
+            flat[place] = value if is_bare(value) else encode_value(value)
+        elif has_null and value is not None and b"null" in flat[place] and _read(flat[place]) != value:
+            flat[place] = encode_value(value)
+    return flat
