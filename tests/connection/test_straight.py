@@ -1,6 +1,7 @@
 """Requests of several commands over the client for asyncio."""
 
 import asyncio
+import errno
 import re
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -36,6 +37,11 @@ async def _ask(client: Redis, *commands: tuple[Any, ...]) -> list[Any]:
     return await pipeline.execute(raise_on_error=False)
 
 
+def _address_of(client: Redis) -> str:
+    where = client.connection_pool.connection_kwargs
+    return re.escape(str(where.get("path") or where["port"]))
+
+
 def test_errors_stand_in_their_places(server: Server) -> None:
     """A command that the server refuses takes nothing from the replies to the others."""
 
@@ -57,8 +63,7 @@ def test_a_late_reply_is_nobody_elses(server: Server) -> None:
     """After a time-out, which says of which server, the connection is closed: what it brings answers no later request."""
 
     async def work(client: Redis) -> None:
-        where = client.connection_pool.connection_kwargs
-        with pytest.raises(TooLate, match=re.escape(str(where.get("path") or where["port"]))):
+        with pytest.raises(TooLate, match=_address_of(client)):
             await _ask(client, ("ECHO", "first"), ("BLPOP", "nothing", 1))
         assert await _ask(client, ("ECHO", "second")) == [b"second"]
 
@@ -88,3 +93,27 @@ def test_a_lost_connection_is_said_and_replaced(server: Server) -> None:
         assert await _ask(client, ("ECHO", "again")) == [b"again"]
 
     _with_client(server, work)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_a_connection_that_breaks_is_said_to_be_lost(
+    server: Server, monkeypatch: pytest.MonkeyPatch, count: int
+) -> None:
+    """Whatever the system calls it, the error says that the connection was lost, and to which server."""
+
+    async def work(client: Redis) -> None:
+        connection: Any = await client.connection_pool.get_connection()
+        await client.connection_pool.release(connection)
+        said = f"^Connection lost while reading from .*{_address_of(client)}.*Broken pipe"
+        request = client.execute_command("PING") if count == 1 else _ask(client, *[("PING",)] * count)
+        with monkeypatch.context() as patch:
+            patch.setattr(connection._parser, "read_response", _break)
+            with pytest.raises(ConnectionLost, match=said):
+                await request
+        assert await _ask(client, ("ECHO", "again")) == [b"again"]
+
+    _with_client(server, work)
+
+
+async def _break(**_: object) -> None:
+    raise BrokenPipeError(errno.EPIPE, "Broken pipe")

@@ -34,17 +34,17 @@ def test_a_view_is_one_command() -> None:
 
     (call,) = asked(core.view(KEYS, None), reply)
 
-    assert call[:3] == ("EVALSHA_RO", script("read").digest, 5)
+    assert call[:3] == ("EVALSHA_RO", script("read").digest, 6)
 
 
 def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:
     """A cluster's slot on the move refuses the script before its first read."""
     (call,) = asked(core.view(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"])
-    names = call[3:8]
+    names = call[3:9]
 
-    assert names == (KEYS.events, KEYS.checkpoint, KEYS.sections, KEYS.coverage, KEYS.none)
+    assert names == (KEYS.events, KEYS.checkpoint, KEYS.sections, KEYS.coverage, KEYS.recent, KEYS.none)
     assert {key_slot(str(name).encode()) for name in names} == {key_slot(b"r")}
-    assert key_slot(f"{call[8]}env:0".encode()) == key_slot(b"r")
+    assert key_slot(f"{call[9]}env:0".encode()) == key_slot(b"r")
 
 
 @pytest.mark.parametrize(

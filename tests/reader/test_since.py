@@ -1,5 +1,7 @@
 """What changed since a version: the delta of a view."""
 
+from collections.abc import Callable
+
 import pytest
 
 from sanctum_bus.errors import BadInput
@@ -63,7 +65,45 @@ def test_a_section_that_went_is_gone(training: Training, reader: Shell) -> None:
 
     assert "seed:0:r0c0" in before.names
     assert "seed:0:r0c0" not in after.names
+    assert news.names == after.names
+    assert news.changed == news.sections.keys() == {"run", "env:0"}
     assert news.over(before).sections == after.sections
+
+
+def _spoil_none(_: Training) -> None:
+    pass
+
+
+def _remove_recent(training: Training) -> None:
+    training.client.delete(training.keys.recent)
+
+
+def _remove_one(training: Training) -> None:
+    training.client.zrem(training.keys.recent, "run")
+
+
+def _replace_recent(training: Training) -> None:
+    _remove_recent(training)
+    training.client.set(training.keys.recent, "something else")
+
+
+@pytest.mark.parametrize("spoil", [_spoil_none, _remove_recent, _remove_one, _replace_recent])
+def test_what_changed_is_found_whoever_spoils_what_it_is_found_by(
+    training: Training, reader: Shell, spoil: Callable[[Training], None]
+) -> None:
+    """From every earlier view, with sections that came and went in between, the same whole view is put together."""
+    views = []
+    with training.folding():
+        for number in range(4):
+            training.tick(f"k{number}")
+            training.seed(f"s{number}")
+            views.append(folded(reader, training.emit("TRAINING_STARTED", {"n_envs": 1 + number % 2})))
+        last = folded(reader, training.seed("s"))
+        spoil(training)
+        news = [reader.snapshot(RUN, since=view) for view in views]
+
+    assert [one.names for one in news] == [last.names] * 4
+    assert [one.over(view).sections for one, view in zip(news, views, strict=True)] == [last.sections] * 4
 
 
 def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> None:

@@ -183,6 +183,9 @@ class Database:
                 scores[member] = float(score)
         return added
 
+    def _do_zcard(self, name: bytes) -> Any:
+        return len(self.get(name, Scores) or Scores())
+
     def _do_zrem(self, name: bytes, *members: bytes) -> Any:
         scores = self.get(name, Scores) or Scores()
         gone = sum(scores.pop(member, None) is not None for member in members)

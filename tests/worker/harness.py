@@ -82,6 +82,10 @@ class Side:
         names = [name for name, changed in self.index().items() if not changed.startswith("-")]
         return {name: cast("Texts", self.redis.hgetall(self.keys.section(name))) for name in names}
 
+    def recent(self) -> list[str]:
+        """The sections in the order in which they were changed, as far as that is kept."""
+        return [name.decode() for name in cast("list[bytes]", self.redis.zrange(self.keys.recent, 0, -1))]
+
     def coverage(self) -> dict[str, int]:
         """The coverage counts."""
         found = cast("Texts", self.redis.hgetall(self.keys.coverage))
@@ -138,6 +142,7 @@ def differences(side: Side, expected: Aggregate) -> dict[str, tuple[Any, Any]]:
     found: dict[str, Any] = {
         "sections": side.sections(),
         "version": side.checkpoint(),
+        "recent": set(side.recent()),
         "log": side.lines(side.keys.log),
         "batches": side.lines(side.keys.batches),
         "coverage": side.coverage(),
@@ -146,6 +151,7 @@ def differences(side: Side, expected: Aggregate) -> dict[str, tuple[Any, Any]]:
     wanted: dict[str, Any] = {
         "sections": {name: texts(fields) for name, fields in expected.state.sections.items()},
         "version": expected.version,
+        "recent": set(side.index()),
         "log": [(line_id, texts(fields)) for line_id, fields in changes.lines],
         "batches": [(line_id, texts(fields)) for line_id, fields in changes.batches],
         "coverage": expected.coverage.counts,

@@ -142,7 +142,7 @@ CASES = [
     ],
     *[
         Case(f"P22: {name} is a string", _replace(name), "wrongtype", commit=1)
-        for name in ("log", "batches", "dead")
+        for name in ("log", "batches", "dead", "recent")
     ],
     Case("P22: the checkpoint is a string", _replace("checkpoint"), "checkpoint", commit=1),
     Case(

@@ -96,7 +96,7 @@ def test_half_of_a_commit_leaves_no_key_behind(server: Server) -> None:
     listed = {side.keys.section(name) for name in side.sections()}
     own = {
         side.keys.base + name
-        for name in ("events", "checkpoint", "sections", "coverage", "log", "batches", "dead")
+        for name in ("events", "checkpoint", "sections", "coverage", "log", "batches", "dead", "recent")
     }
     found = {key.decode() for key in side.dump()}
     assert found - listed - own == set()

@@ -71,6 +71,12 @@ TABLE = (
         "section -> id of the entry that last changed it; `-` before it: gone",
     ),
     KeyRow(
+        "{p}:{{R}}:recent",
+        "sorted set",
+        "owner",
+        "section -> a number that grows with the id in `sections`: what changed is found without going through all",
+    ),
+    KeyRow(
         "{p}:{{R}}:checkpoint",
         "hash",
         "owner",
@@ -170,6 +176,11 @@ class RunKeys:
         return self.base + "dead"
 
     @property
+    def recent(self) -> str:
+        """When each section was changed last, by which changes are found."""
+        return self.base + "recent"
+
+    @property
     def producers(self) -> str:
         """What each producer says that it sent and dropped."""
         return self.base + "producers"
@@ -195,6 +206,7 @@ class RunKeys:
             self.log,
             self.batches,
             self.dead,
+            self.recent,
             self.none,
         )
 

@@ -122,8 +122,8 @@ class RunStore:
         """
         run = self._run
         self._written.clear()
-        names = (run.events, run.checkpoint, run.sections, run.coverage, run.none)
-        reply = await self._script("read", names, (run.base, "", "", "1"))
+        names = (run.events, run.checkpoint, run.sections, run.coverage, run.recent, run.none)
+        reply = await self._script("read", names, (run.base, "", "", "1", ""))
         checkpoint = decode_fields(reply[0])
         if (str(checkpoint.get("generation")), checkpoint.get("version")) != (
             taken.generation,

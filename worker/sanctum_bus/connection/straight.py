@@ -113,6 +113,19 @@ class _Straight(AbstractConnection):
                 async with asyncio.timeout(self.socket_timeout):
                     await writer.drain()
 
+    async def read_response(self, *given: Any, **options: Any) -> Any:
+        """Return the next reply, as redis-py does for a command by itself.
+
+        Raises:
+            TimeoutError, ConnectionError: of redis-py; the connection is closed.
+        """
+        try:
+            return await super().read_response(*given, **options)
+        except ConnectionLost as error:
+            if isinstance(error.__context__, OSError):
+                raise self._lost("reading from", error.__context__) from error.__context__
+            raise
+
     async def replies(self, count: int) -> list[Any]:
         """Return the next replies; an error of the server's is one too.
 
@@ -122,6 +135,9 @@ class _Straight(AbstractConnection):
         parser: Any = self._parser
         async with self._ended_by_trouble("reading from"), asyncio.timeout(self.socket_timeout):
             return [await parser.read_response() for _ in range(count)]
+
+    def _lost(self, doing: str, error: OSError) -> ConnectionLost:
+        return ConnectionLost(f"Connection lost while {doing} {self._host_error()}: {error}")
 
     @asynccontextmanager
     async def _ended_by_trouble(self, doing: str) -> AsyncIterator[None]:
@@ -133,7 +149,7 @@ class _Straight(AbstractConnection):
             if isinstance(error, TimeoutError):
                 raise TooLate(f"Timeout {doing} {self._host_error()}") from None
             if isinstance(error, OSError):
-                raise ConnectionLost(f"Error while {doing} {self._host_error()}: {error}") from error
+                raise self._lost(doing, error) from error
             raise
 
 

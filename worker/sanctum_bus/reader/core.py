@@ -91,8 +91,9 @@ def snapshot(run: RunKeys, since: Since | None) -> Program[Snapshot]:
 def view(run: RunKeys, since: Since | None) -> Program[Snapshot | None]:
     """Return the view of a run, or None where there is no such run."""
     text, digest = script("read")
-    names = (run.events, run.checkpoint, run.sections, run.coverage, run.none)
-    rest = (len(names), *names, run.base, *_since_arguments(run, since), "")
+    names = (run.events, run.checkpoint, run.sections, run.coverage, run.recent, run.none)
+    known = since.names if isinstance(since, Snapshot) else None
+    rest = (len(names), *names, run.base, *_since_arguments(run, since), "", "" if known else "1")
     try:
         reply = yield from ask("EVALSHA_RO", digest, *rest)
     except NoScriptError:
@@ -101,7 +102,7 @@ def view(run: RunKeys, since: Since | None) -> Program[Snapshot | None]:
         if not str(error).lower().startswith("unknown command"):
             raise
         raise refuse_old(error, (yield from ask("INFO", "server"))) from None
-    return _snapshot_of(run.run_id, reply)
+    return _snapshot_of(run.run_id, reply, known or frozenset())
 
 
 def _since_arguments(run: RunKeys, since: Since | None) -> tuple[str, str | int]:
@@ -114,7 +115,7 @@ def _since_arguments(run: RunKeys, since: Since | None) -> tuple[str, str | int]
     return checked_id(since[0]), since[1]
 
 
-def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
+def _snapshot_of(run_id: str, reply: list[Any], known_names: frozenset[str]) -> Snapshot | None:
     known, names, _, last_id, seconds, microseconds, _, *flat = reply
     if not known and not last_id:
         return None
@@ -124,7 +125,8 @@ def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
     # What is only held, or has no checkpoint yet, was written by nobody.
     was_written = "generation" in checkpoint
     written_in = schema.check(run_id, checkpoint.get("schema")) if was_written else SCHEMA_VERSION
-    raw = {_text(name): fields for name, fields in _pairs(flat)}
+    found = {_text(name): fields for name, fields in _pairs(flat)}
+    raw = {name: fields for name, fields in found.items() if fields}
     if written_in != SCHEMA_VERSION:
         decoded = {name: decode_fields(fields) for name, fields in raw.items()}
         raw = {**schema.brought_up(decoded, written_in)}
@@ -137,13 +139,20 @@ def _snapshot_of(run_id: str, reply: list[Any]) -> Snapshot | None:
         now,
         None if version in {ZERO, TORN} else max(0.0, now - ids.milliseconds(version) / 1000),
         sections,
-        frozenset(map(_text, names)),
+        _names_now(known_names, found) if names is None else frozenset(map(_text, names)),
         frozenset(sections),
         _text(last_id),
         str(checkpoint.get("owner", "")),
         **{name: checkpoint[name] for name in _COUNTERS if name in checkpoint},
         closed=frozenset(checkpoint.get("closed", ())),
     )
+
+
+def _names_now(before: frozenset[str], found: Mapping[str, list[bytes]]) -> frozenset[str]:
+    """Return the names of all sections, by those there were and what has changed since; what is empty has gone."""
+    if before.issuperset(found) and all(found.values()):
+        return before
+    return before.difference(found).union(name for name, fields in found.items() if fields)
 
 
 _COUNTERS = ("events", "parked", "duplicates", "lost", "lost_ranges", "producers")

@@ -2,7 +2,7 @@
 -- Commits a batch: sections, log lines, parked entries, counters, version and acknowledgement in one atomic step.
 -- Scripts do not roll back, so: check, mark, write, unmark. A run whose version is `torn` starts a new history.
 --
--- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none, then one for each section that is written
+-- KEYS: events, checkpoint, sections, coverage, log, batches, dead, recent, none, then one for each section that is written
 -- ARGV: group, generation, version that the fold started from, new version, how many entries the caller holds
 --       unacknowledged, the least and the greatest of their ids; then, each with its number in front:
 --       ids to acknowledge; sections (name, id of the change, then `-`: gone; or `=`, length, fields: as a whole; or
@@ -12,7 +12,7 @@
 --       bytes; then id to trim before or "", channel, hint as `tell_followers` takes it.
 -- Returns: "ok", or "refused", which guard, and what was seen. A refused commit has written nothing.
 local SLICE = 4000
-local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS, 1, 7)
+local events, checkpoint, index, coverage, log, batches, dead, recent = unpack(KEYS, 1, 8)
 local group, generation, old_version, new_version, held, held_min, held_max = unpack(ARGV, 1, 7)
 local at = 8
 
@@ -44,7 +44,7 @@ local count = acks[2] - acks[1] + 1
 local first = count > 0 and ARGV[acks[1]] or nil
 local sections, names = {}, {}
 for i = 1, tonumber(take()) do
-  local section = {key = KEYS[8 + i], name = take(), id = take(), what = take()}
+  local section = {key = KEYS[9 + i], name = take(), id = take(), what = take()}
   if section.what ~= '-' then section.fields = take_span() end
   if section.what == '+' then section.dropped = take_span() end
   sections[i], names[i] = section, section.name
@@ -97,7 +97,8 @@ elseif following then
 end
 
 -- Check: every key can take what is written to it.
-for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {batches, 'stream'}, {dead, 'stream'}}) do
+for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {batches, 'stream'},
+  {dead, 'stream'}, {recent, 'zset'}}) do
   local kind = type_of(row[1])
   if kind ~= 'none' and kind ~= row[2] then return refused('wrongtype', row[1]) end
 end
@@ -130,6 +131,12 @@ for i, section in ipairs(sections) do
 end
 for i = 1, #changed, SLICE do
   redis.call('HSET', index, unpack(changed, i, math.min(i + SLICE - 1, #changed)))
+end
+note_recent(recent, changed)
+-- It went, or was never there: what it is made of is all in the index.
+if redis.call('ZCARD', recent) ~= redis.call('HLEN', index) then
+  redis.call('DEL', recent)
+  note_recent(recent, redis.call('HGETALL', index))
 end
 for _, section in ipairs(sections) do
   if section.what ~= '+' then redis.call('DEL', section.key) end

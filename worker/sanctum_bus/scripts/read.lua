@@ -1,14 +1,15 @@
 #!lua flags=no-writes
 -- One consistent view of a run: all of it, or what changed after a version.
 --
--- KEYS: events, checkpoint, sections, coverage, none
+-- KEYS: events, checkpoint, sections, coverage, recent, none
 -- ARGV: what keys of sections begin with, "" or the version that the caller has, the generation that the caller has,
---       "1" if the coverage is wanted
--- Returns: checkpoint (flat), names of all sections, coverage (flat), last id of the stream or "", server time (s, us),
---          "1" if the sections are all there are rather than those that changed, then section name and content (flat)
---          in turn.
-local events, checkpoint, index, coverage = unpack(KEYS)
-local base, since, generation, want_coverage = unpack(ARGV)
+--       "1" if the coverage is wanted, "1" if the names of all sections are
+-- Returns: checkpoint (flat), names of all sections or nothing, coverage (flat), last id of the stream or "", server
+--          time (s, us), "1" if the sections are all there are rather than those that changed, then section name and
+--          content (flat) in turn; a section that has gone since has no content.
+local SLICE = 4000
+local events, checkpoint, index, coverage, recent = unpack(KEYS)
+local base, since, generation, want_coverage, want_names = unpack(ARGV)
 
 local known = redis.call('HGETALL', checkpoint)
 local fields = {}
@@ -21,17 +22,39 @@ end
 local last = ''
 if type_of(events) == 'stream' then last = stream_info(events)['last-generated-id'] end
 local now = redis.call('TIME')
-local rows, names = redis.call('HGETALL', index), {}
-local reply = {known, names, {}, last, now[1], now[2], since == '' and '1' or '0'}
+local reply = {known, false, {}, last, now[1], now[2], since == '' and '1' or '0'}
 if want_coverage == '1' then reply[3] = redis.call('HGETALL', coverage) end
-for i = 1, #rows, 2 do
-  local name, changed = rows[i], rows[i + 1]
-  if changed:sub(1, 1) ~= '-' then
-    names[#names + 1] = name
-    if since == '' or id_less(since, changed) then
-      reply[#reply + 1] = name
-      reply[#reply + 1] = redis.call('HGETALL', base .. name)
+
+local function add_if_changed(name, row)
+  local has_gone = row:sub(1, 1) == '-'
+  if id_less(since, has_gone and row:sub(2) or row) then
+    reply[#reply + 1] = name
+    reply[#reply + 1] = has_gone and {} or redis.call('HGETALL', base .. name)
+  end
+end
+
+-- What changed is found without the names of all sections, unless somebody has removed some: they are many.
+if since ~= '' and want_names == '' and redis.pcall('ZCARD', recent) == redis.call('HLEN', index) then
+  local found = redis.call('ZRANGEBYSCORE', recent, score_of(since), '+inf')
+  for i = 1, #found, SLICE do
+    local rows = redis.call('HMGET', index, unpack(found, i, math.min(i + SLICE - 1, #found)))
+    for j = 1, #rows do
+      if rows[j] then add_if_changed(found[i + j - 1], rows[j]) end
     end
+  end
+  return reply
+end
+
+local rows, names = redis.call('HGETALL', index), {}
+reply[2] = names
+for i = 1, #rows, 2 do
+  local name, row = rows[i], rows[i + 1]
+  if row:sub(1, 1) ~= '-' then names[#names + 1] = name end
+  if since ~= '' then
+    add_if_changed(name, row)
+  elseif row:sub(1, 1) ~= '-' then
+    reply[#reply + 1] = name
+    reply[#reply + 1] = redis.call('HGETALL', base .. name)
   end
 end
 return reply

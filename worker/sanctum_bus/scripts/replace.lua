@@ -2,14 +2,14 @@
 -- Puts another snapshot of the same version in a run's place, in one atomic step: what the old one had goes.
 -- Scripts do not roll back, so: check, mark, write, unmark. A run whose version is `torn` starts a new history.
 --
--- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none, then one for each section that is written
+-- KEYS: events, checkpoint, sections, coverage, log, batches, dead, recent, none, then one for each section that is written
 -- ARGV: what keys of sections begin with, generation, version, id of the first entry that was folded, how many entries
 --       the stream had lost; then, each with its number in front: sections (name, id of the change, `=`, length, fields);
 --       checkpoint (flat); coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
 --       parked entries (length, fields), cap in entries; then channel, hint as `tell_followers` takes it.
 -- Returns: "ok", or "refused", which guard, and what was seen. What is refused has changed nothing.
 local SLICE = 4000
-local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS, 1, 7)
+local events, checkpoint, index, coverage, log, batches, dead, recent = unpack(KEYS, 1, 8)
 local base, generation, version, first, missing = unpack(ARGV, 1, 5)
 local at = 6
 
@@ -46,7 +46,7 @@ redis.call('HSET', checkpoint, 'version', 'torn')
 if type_of(index) == 'hash' then
   for _, name in ipairs(redis.call('HKEYS', index)) do redis.call('DEL', base .. name) end
 end
-redis.call('DEL', index, coverage, log, batches)
+redis.call('DEL', index, coverage, log, batches, recent)
 if type_of(dead) ~= 'stream' then
   redis.call('DEL', dead)
 else
@@ -56,10 +56,11 @@ end
 for i = 1, tonumber(take()) do
   local name, id = take(), take()
   take()
-  redis.call('DEL', KEYS[8 + i])
-  call_sliced('HSET', KEYS[8 + i])
+  redis.call('DEL', KEYS[9 + i])
+  call_sliced('HSET', KEYS[9 + i])
   redis.call('HSET', index, name, id)
 end
+note_recent(recent, redis.call('HGETALL', index))
 call_sliced('HSET', checkpoint)
 call_sliced('HSET', coverage)
 for _, key in ipairs({log, batches}) do

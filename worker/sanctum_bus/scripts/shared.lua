@@ -18,6 +18,21 @@ local function stream_info(key)
   return info
 end
 
+-- A number that is never less for a later id; different ids may share one, for not all of an id fits.
+local function score_of(id)
+  local ms, seq = id:match('(%d+)-(%d+)')
+  return string.format('%.0f', tonumber(ms) * 2048 + math.min(tonumber(seq), 2047))
+end
+
+-- Keeps when sections were changed, as in the index.
+local function note_recent(recent, changed)
+  local scores = {}
+  for i = 1, #changed, 2 do scores[i], scores[i + 1] = score_of(changed[i + 1]), changed[i] end
+  for i = 1, #scores, 4000 do
+    redis.call('ZADD', recent, unpack(scores, i, math.min(i + 3999, #scores)))
+  end
+end
+
 -- Publishes a hint, which comes without its end: by how many it is heard is put in, so that they can take turns.
 local function tell_followers(channel, hint)
   if hint == '' then return end

@@ -1,14 +1,14 @@
 #!lua flags=allow-oom
 -- Takes a run over, or starts it over: the one recovery path.
 --
--- KEYS: events, checkpoint, sections, coverage, log, batches, dead, none
+-- KEYS: events, checkpoint, sections, coverage, log, batches, dead, recent, none
 -- ARGV: what keys of sections begin with, group, owner, "1" if the last attempt failed for a reason outside the
 --       entries, schema that the owner writes, oldest schema that it can bring up to date
 -- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream lost entries
 --          unread or "", how many entries that were, "1" if there is a stream;  or "gone" where there is neither
 --          stream nor checkpoint;  or "held";  or "wrongtype", a key and its type;  or "newer" and the schema, where
 --          a newer version wrote the checkpoint. Only "taken" has changed anything.
-local events, checkpoint, index, coverage, log, batches, dead = unpack(KEYS)
+local events, checkpoint, index, coverage, log, batches, dead, recent = unpack(KEYS)
 local base, group, owner, innocent, schema, oldest = unpack(ARGV)
 
 local source = type_of(events)
@@ -52,7 +52,7 @@ end
 local entries, before = counted('entries'), counted('entries_before')
 if not whole then
   for i = 1, #named, 2 do redis.call('DEL', base .. named[i]) end
-  redis.call('DEL', checkpoint, index, coverage, log, batches)
+  redis.call('DEL', checkpoint, index, coverage, log, batches, recent)
   version, entries, before = '0-0', 0, 0
 end
 
@@ -89,6 +89,7 @@ end
 
 forget_after(log, version)
 forget_after(batches, version)
+if type_of(recent) ~= 'zset' then redis.call('DEL', recent) end
 
 -- A new history meets again what was parked and is still in the stream.
 if type_of(dead) ~= 'stream' then
