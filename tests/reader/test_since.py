@@ -1,6 +1,7 @@
 """What changed since a version: the delta of a view."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -87,7 +88,18 @@ def _replace_recent(training: Training) -> None:
     training.client.set(training.keys.recent, "something else")
 
 
-@pytest.mark.parametrize("spoil", [_spoil_none, _remove_recent, _remove_one, _replace_recent])
+def _forget_what_went(training: Training) -> None:
+    """As a run does that falls asleep."""
+    index: Any = training.client.hgetall(training.keys.sections)
+    training.client.hdel(
+        training.keys.sections, *[name for name, changed in index.items() if changed[:1] == b"-"]
+    )
+
+
+SPOILS = [_spoil_none, _remove_recent, _remove_one, _replace_recent, _forget_what_went]
+
+
+@pytest.mark.parametrize("spoil", SPOILS)
 def test_what_changed_is_found_whoever_spoils_what_it_is_found_by(
     training: Training, reader: Shell, spoil: Callable[[Training], None]
 ) -> None:
