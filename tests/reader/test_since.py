@@ -88,6 +88,31 @@ def _replace_recent(training: Training) -> None:
     training.client.set(training.keys.recent, "something else")
 
 
+def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, reader: Shell) -> None:
+    """It is empty in a whole view and has gone in what changed; both are put together with any older view."""
+    with training.folding():
+        training.tick("a")
+        before = folded(reader, training.tick("b"))
+        training.tick("c")
+        folded(reader, training.tick("b"))
+        training.client.delete(*map(training.keys.section, ("event:TICK.b", "event:TICK.c")))
+
+        whole = reader.snapshot(RUN)
+        news = [
+            reader.snapshot(RUN, since=before),
+            reader.snapshot(RUN, since=(before.version, before.generation)),
+        ]
+
+    assert {name: bool(fields) for name, fields in whole.over(before).sections.items()} == {
+        "run": True,
+        "event:TICK.a": True,
+        "event:TICK.b": False,
+        "event:TICK.c": False,
+    }
+    for one in news:
+        assert one.over(before).sections.keys() == one.names == {"run", "event:TICK.a"}
+
+
 def _forget_what_went(training: Training) -> None:
     """As a run does that falls asleep."""
     index: Any = training.client.hgetall(training.keys.sections)

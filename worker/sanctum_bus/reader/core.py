@@ -116,7 +116,7 @@ def _since_arguments(run: RunKeys, since: Since | None) -> tuple[str, str | int]
 
 
 def _snapshot_of(run_id: str, reply: list[Any], known_names: frozenset[str]) -> Snapshot | None:
-    known, names, _, last_id, seconds, microseconds, _, *flat = reply
+    known, names, _, last_id, seconds, microseconds, is_whole, *flat = reply
     if not known and not last_id:
         return None
     checkpoint = decode_fields(known)
@@ -125,8 +125,10 @@ def _snapshot_of(run_id: str, reply: list[Any], known_names: frozenset[str]) -> 
     # What is only held, or has no checkpoint yet, was written by nobody.
     was_written = "generation" in checkpoint
     written_in = schema.check(run_id, checkpoint.get("schema")) if was_written else SCHEMA_VERSION
-    found = {_text(name): fields for name, fields in _pairs(flat)}
-    raw = {name: fields for name, fields in found.items() if fields}
+    raw = {_text(name): fields for name, fields in _pairs(flat)}
+    names_now = known_names if names is None else frozenset(map(_text, names))
+    if is_whole != b"1":
+        names_now = _without_gone(names_now, raw)
     if written_in != SCHEMA_VERSION:
         decoded = {name: decode_fields(fields) for name, fields in raw.items()}
         raw = {**schema.brought_up(decoded, written_in)}
@@ -139,7 +141,7 @@ def _snapshot_of(run_id: str, reply: list[Any], known_names: frozenset[str]) -> 
         now,
         None if version in {ZERO, TORN} else max(0.0, now - ids.milliseconds(version) / 1000),
         sections,
-        _names_now(known_names, found) if names is None else frozenset(map(_text, names)),
+        names_now,
         frozenset(sections),
         _text(last_id),
         str(checkpoint.get("owner", "")),
@@ -148,11 +150,12 @@ def _snapshot_of(run_id: str, reply: list[Any], known_names: frozenset[str]) -> 
     )
 
 
-def _names_now(before: frozenset[str], found: Mapping[str, list[bytes]]) -> frozenset[str]:
-    """Return the names of all sections, by those there were and what has changed since; what is empty has gone."""
-    if before.issuperset(found) and all(found.values()):
-        return before
-    return before.difference(found).union(name for name, fields in found.items() if fields)
+def _without_gone(names: frozenset[str], changed: dict[str, Any]) -> frozenset[str]:
+    """Take those that have no content out of what changed, and return the names of all sections that are left."""
+    gone = [name for name, fields in changed.items() if not fields]
+    for name in gone:
+        del changed[name]
+    return names if not gone and names.issuperset(changed) else names.difference(gone).union(changed)
 
 
 _COUNTERS = ("events", "parked", "duplicates", "lost", "lost_ranges", "producers")
