@@ -71,23 +71,6 @@ def test_a_section_that_went_is_gone(training: Training, reader: Shell) -> None:
     assert news.over(before).sections == after.sections
 
 
-def _spoil_none(_: Training) -> None:
-    pass
-
-
-def _remove_recent(training: Training) -> None:
-    training.client.delete(training.keys.recent)
-
-
-def _remove_one(training: Training) -> None:
-    training.client.zrem(training.keys.recent, "run")
-
-
-def _replace_recent(training: Training) -> None:
-    _remove_recent(training)
-    training.client.set(training.keys.recent, "something else")
-
-
 def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, reader: Shell) -> None:
     """It is empty in a whole view and has gone in what changed; both are put together with any older view."""
     with training.folding():
@@ -111,6 +94,23 @@ def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, 
     }
     for one in news:
         assert one.over(before).sections.keys() == one.names == {"run", "event:TICK.a"}
+
+
+def _spoil_none(_: Training) -> None:
+    pass
+
+
+def _remove_recent(training: Training) -> None:
+    training.client.delete(training.keys.recent)
+
+
+def _remove_one(training: Training) -> None:
+    training.client.zrem(training.keys.recent, "run")
+
+
+def _replace_recent(training: Training) -> None:
+    _remove_recent(training)
+    training.client.set(training.keys.recent, "something else")
 
 
 def _forget_what_went(training: Training) -> None:
