@@ -79,6 +79,23 @@ def test_a_hint_that_is_forbidden_harms_nothing(server: Server, denied: str) -> 
     assert_is_fold(side)
 
 
+def test_a_right_that_is_asked_for_before_anything_is_written_tears_nothing(server: Server) -> None:
+    """A worker whose user may not count what it is to complete, as with an older list of rights, leaves all as it is."""
+    side = side_of(server)
+    side.add(story())
+
+    async def use(rig: Rig) -> None:
+        with pytest.raises(ResponseError, match=r"(?i)permission|can't run"):
+            await _commit_as(rig, server, "-zcard")
+
+    rigged(server, use)
+    assert side.checkpoint() == "0-0"
+
+    drain(server)
+
+    assert_is_fold(side)
+
+
 def test_half_of_a_commit_leaves_no_key_behind(server: Server) -> None:
     """A7: what a torn commit wrote is deleted with the history that it was for; no key is left that nobody lists."""
     side = side_of(server)

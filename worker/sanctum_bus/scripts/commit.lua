@@ -104,6 +104,8 @@ for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {bat
 end
 if redis.call('HLEN', coverage) ~= (tonumber(known[3] or 0) or 0) then return refused('coverage', known[3]) end
 if redis.call('HLEN', index) ~= (tonumber(known[4] or 0) or 0) then return refused('index', known[4]) end
+-- Where somebody removed it, or a part of it: what it is made of is all in the index.
+local recent_is_whole = redis.call('ZCARD', recent) == redis.call('HLEN', index)
 for i = 1, #names, SLICE do
   local listed = redis.call('HMGET', index, unpack(names, i, math.min(i + SLICE - 1, #names)))
   for j = 1, math.min(SLICE, #names - i + 1) do
@@ -132,9 +134,9 @@ end
 for i = 1, #changed, SLICE do
   redis.call('HSET', index, unpack(changed, i, math.min(i + SLICE - 1, #changed)))
 end
-note_recent(recent, changed)
--- It went, or was never there: what it is made of is all in the index.
-if redis.call('ZCARD', recent) ~= redis.call('HLEN', index) then
+if recent_is_whole then
+  note_recent(recent, changed)
+else
   redis.call('DEL', recent)
   note_recent(recent, redis.call('HGETALL', index))
 end
