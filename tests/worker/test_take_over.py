@@ -6,7 +6,8 @@ import pytest
 
 from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.store import RunStore, Taken
+from sanctum_bus.owned import Taken
+from sanctum_bus.store import RunStore
 from tests.fold.feeding import entry
 from tests.servers import Server
 from tests.worker.harness import (
