@@ -17,6 +17,9 @@ from tests.worker.harness import Rig, Side, assert_is_fold, plain, rigged, side_
 #: Events that come one after the other, each when the one before was committed.
 ALONE = 20
 
+#: Milliseconds of a wait that nothing ends: no test is so slow.
+BLOCK_MS = 4_500
+
 
 class Forgetting(RunStore):
     """A store whose server forgets all scripts before each commit."""
@@ -29,6 +32,12 @@ class Forgetting(RunStore):
 
 async def _until(condition: Any, what: str) -> None:
     await asyncio.to_thread(wait_until, condition, what, 10.0)
+
+
+async def _until_nobody_waits(side: Side) -> None:
+    await asyncio.to_thread(
+        wait_until, lambda: _waiting(side) == 0, "the wait has ended early", BLOCK_MS / 2000
+    )
 
 
 def _waiting(side: Side) -> int:
@@ -62,7 +71,7 @@ def test_the_wait_begins_with_the_commit(server: Server, kind: type[RunStore]) -
         told = await asyncio.to_thread(side.add, plain(2, first=3))
         return at_once, await rig.store.wait_and_read("0-0", 1), told
 
-    at_once, found, told = rigged(server, use, kind=kind, block_ms=4_000)
+    at_once, found, told = rigged(server, use, kind=kind, block_ms=BLOCK_MS)
 
     assert at_once == []
     assert [raw_id.decode() for raw_id, _ in found][:1] == told[:1]
@@ -77,12 +86,12 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
     async def use(rig: Rig) -> Entries:
         _, version = await _commit(rig)
         await rig.store.stop_waiting()
-        await _until(lambda: _waiting(side) == 0, "the server has noticed")
+        await _until_nobody_waits(side)
         await asyncio.to_thread(side.add, plain(2, first=3))
         assert side.pending() == 0
         return await rig.store.wait_and_read(version, 1)
 
-    assert len(rigged(server, use, block_ms=4_000)) == 1
+    assert len(rigged(server, use, block_ms=BLOCK_MS)) == 1
     assert side.pending() == 1
 
 
@@ -97,9 +106,9 @@ def test_a_refused_commit_leaves_nobody_waiting(server: Server) -> None:
         with pytest.raises(Refused, match="generation"):
             await rig.store.commit(aggregate, taken, taken.version, held, "", More(5, waits=True))
         await rig.store.take_over("me", innocent=True)
-        await _until(lambda: _waiting(side) == 0, "the server has noticed")
+        await _until_nobody_waits(side)
 
-    rigged(server, use, block_ms=4_000)
+    rigged(server, use, block_ms=BLOCK_MS)
 
 
 def test_an_event_that_comes_alone_costs_one_request(server: Server) -> None:
@@ -118,10 +127,10 @@ def test_an_event_that_comes_alone_costs_one_request(server: Server) -> None:
         after = _calls(side, "xread"), _calls(side, "xreadgroup")
         rig.stop.set()
         await following
-        await _until(lambda: _waiting(side) == 0, "nobody waits any more")
+        await _until_nobody_waits(side)
         return after[0] - before[0], after[1] - before[1]
 
-    waits, reads = rigged(server, use, block_ms=4_000)
+    waits, reads = rigged(server, use, block_ms=BLOCK_MS)
 
     assert waits == reads == ALONE
     assert_is_fold(side)
