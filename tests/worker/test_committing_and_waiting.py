@@ -111,6 +111,29 @@ def test_a_refused_commit_leaves_nobody_waiting(server: Server) -> None:
     rigged(server, use, block_ms=BLOCK_MS)
 
 
+def test_a_run_that_is_lost_is_not_waited_for(server: Server) -> None:
+    """A worker whose commit was refused, and whose the run is no more, takes nothing from the next owner."""
+    side = side_of(server)
+    first = side.add(plain(1))
+
+    async def no(_: str) -> bool:
+        return False
+
+    async def use(rig: Rig) -> None:
+        following = asyncio.ensure_future(rig.loop.follow(rig.stop))
+        await _until(partial(_is_folded, side, first), "the first event is folded")
+        await _until(lambda: _waiting(side) == 1, "the wait has begun")
+        rig.loop.may_own = no
+        side.redis.hset(side.keys.checkpoint, "generation", 77)
+        await asyncio.to_thread(side.add, plain(1, first=1))
+        await _until_nobody_waits(side)
+        assert rig.loop.owned is None
+        rig.stop.set()
+        await following
+
+    rigged(server, use, block_ms=BLOCK_MS)
+
+
 def test_an_event_that_comes_alone_costs_one_request(server: Server) -> None:
     """For each event that comes by itself the stream is waited for once and read once; a stop leaves no wait behind."""
     side = side_of(server)

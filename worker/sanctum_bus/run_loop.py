@@ -239,8 +239,9 @@ class RunLoop:
         return 0
 
     async def _start_over(self, error: BaseException, trouble: Trouble, stop: asyncio.Event) -> None:
-        """Throw the state away; the next turn takes the run over again."""
+        """Throw the state away; the next turn takes the run over again, if it is still this worker's."""
         self.owned = None
+        await self.store.stop_waiting()
         self._innocent = True
         self.meter.started_over(error)
         # These two are progress: next time the entry is parked, the gap believed.
