@@ -1,5 +1,8 @@
 """A2: a commit that fails on the server between its first and its last write."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 import pytest
 from redis.exceptions import ResponseError
 
@@ -15,17 +18,23 @@ def _restrict(side: Side, *rules: str) -> None:
     side.redis.execute_command("ACL", "SETUSER", USER, "reset", "on", ">secret", "~*", "&*", "+@all", *rules)
 
 
-async def _commit_as(rig: Rig, server: Server, *rules: str) -> None:
-    """Fold all there is, and commit it as a user to whom something is forbidden."""
-    aggregate, taken, held = await rig.begin()
+@asynccontextmanager
+async def _store_as(rig: Rig, server: Server, *rules: str) -> AsyncIterator[RunStore]:
+    """The store of a user to whom something is forbidden."""
     _restrict(rig.side, *rules)
     client = connect_async(server.url.replace("unix://", f"unix://{USER}:secret@"))
-    store = RunStore(client, client, rig.side.keys, settings_of(server))
     try:
-        await store.commit(aggregate, taken, taken.version, held, "")
+        yield RunStore(client, client, rig.side.keys, settings_of(server))
     finally:
         await client.aclose()
         rig.side.redis.execute_command("ACL", "DELUSER", USER)
+
+
+async def _commit_as(rig: Rig, server: Server, *rules: str) -> None:
+    """Fold all there is, and commit it as a user to whom something is forbidden."""
+    aggregate, taken, held = await rig.begin()
+    async with _store_as(rig, server, *rules) as store:
+        await store.commit(aggregate, taken, taken.version, held, "")
 
 
 @pytest.mark.parametrize("denied", ["-xadd", "-xack", "-xtrim"])
@@ -117,4 +126,28 @@ def test_half_of_a_commit_leaves_no_key_behind(server: Server) -> None:
     }
     found = {key.decode() for key in side.dump()}
     assert found - listed - own == set()
+    assert_is_fold(side)
+
+
+def test_a_take_over_that_dies_half_way_keeps_the_fence(server: Server) -> None:
+    """A new history that fails to begin leaves the generation: the clock may have gone back, and the next be a lesser one."""
+    side = side_of(server)
+    side.add(story())
+    drain(server)
+    far = 1 << 42
+    side.redis.hset(side.keys.checkpoint, mapping={"version": "torn", "generation": far})
+    side.redis.xadd(side.keys.dead, {"source_id": "1-1", "reason": "none"})
+
+    async def use(rig: Rig) -> None:
+        async with _store_as(rig, server, "-xrange") as store:
+            with pytest.raises(ResponseError, match=r"(?i)permission|can't run"):
+                await store.take_over("me", innocent=True)
+
+    rigged(server, use)
+    assert not side.sections(), "it has died before it began"
+    assert (side.checkpoint("generation"), side.checkpoint()) == (str(far), "torn")
+
+    drain(server)
+
+    assert int(side.checkpoint("generation")) > far
     assert_is_fold(side)

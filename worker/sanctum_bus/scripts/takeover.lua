@@ -15,11 +15,9 @@ local source = type_of(events)
 if source ~= 'stream' and source ~= 'none' then return {'wrongtype', events, source} end
 if source == 'none' and type_of(checkpoint) == 'none' then return {'gone'} end
 
+local stored = type_of(checkpoint) == 'hash' and redis.call('HGETALL', checkpoint) or {}
 local known = {}
-if type_of(checkpoint) == 'hash' then
-  local flat = redis.call('HGETALL', checkpoint)
-  for i = 1, #flat, 2 do known[flat[i]] = flat[i + 1] end
-end
+for i = 1, #stored, 2 do known[stored[i]] = stored[i + 1] end
 
 local function counted(name)
   return tonumber(known[name] or 0) or 0
@@ -51,8 +49,14 @@ end
 
 local entries, before = counted('entries'), counted('entries_before')
 if not whole then
+  -- The generation stays whatever fails from here on: by a clock that has gone back the next would be a lesser one.
+  if #stored == 0 then redis.call('DEL', checkpoint) else redis.call('HSET', checkpoint, 'version', 'torn') end
+  for i = 1, #stored, 2 do
+    local name = stored[i]
+    if name ~= 'generation' and name ~= 'version' and name ~= 'schema' then redis.call('HDEL', checkpoint, name) end
+  end
   for i = 1, #named, 2 do redis.call('DEL', base .. named[i]) end
-  redis.call('DEL', checkpoint, index, coverage, log, batches, recent)
+  redis.call('DEL', index, coverage, log, batches, recent)
   version, entries, before = '0-0', 0, 0
 end
 
