@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, cast
 import pytest
 
 from sanctum_bus import logs
-from sanctum_bus.owned import Taken
+from sanctum_bus.store import Taken
 from tests.faults import DEADLINE_S, FAULTS
 from tests.servers import VALKEY_9, Server, StartServer
 from tests.test_imports import PACKAGE, modules

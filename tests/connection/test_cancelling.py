@@ -7,7 +7,7 @@ from contextlib import aclosing
 import pytest
 from redis.asyncio import Redis
 
-from sanctum_bus.connection import connect_async, send_async
+from sanctum_bus.connection import connect_async
 from tests.servers import Server
 
 #: Turns of the event loop: more than a command or a wait for a message takes.
@@ -39,13 +39,6 @@ async def _requests(client: Redis) -> None:
         await pipeline.execute()
 
 
-async def _replies(client: Redis) -> None:
-    while True:
-        sent = await send_async(client, ("PING",), ("PING",))
-        await sent.take(1)
-        await sent.take(1)
-
-
 async def _messages(client: Redis) -> None:
     async with aclosing(client.pubsub()) as pubsub:
         while True:
@@ -63,7 +56,7 @@ async def _cancel_after(turns: int, work: Work, client: Redis) -> None:
     assert task.cancelled(), f"it goes on after it was cancelled {turns} turns after its start"
 
 
-@pytest.mark.parametrize("work", [_commands, _pipelines, _requests, _replies, _messages])
+@pytest.mark.parametrize("work", [_commands, _pipelines, _requests, _messages])
 def test_a_cancelled_task_ends(valkey: Server, work: Work) -> None:
     """No cancellation is swallowed: not while a connection is made, a command sent, or its reply waited for."""
 

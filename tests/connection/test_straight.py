@@ -12,7 +12,7 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.connection import connect_async, send_async
+from sanctum_bus.connection import connect_async
 from tests.servers import Server
 
 #: More than sockets hold of what nobody takes.
@@ -117,43 +117,3 @@ def test_a_connection_that_breaks_is_said_to_be_lost(
 
 async def _break(**_: object) -> None:
     raise BrokenPipeError(errno.EPIPE, "Broken pipe")
-
-
-def test_replies_are_taken_as_they_come(server: Server) -> None:
-    """What was answered is taken while the server works on the rest; the rest is nobody else's, nor is it lost."""
-
-    async def work(client: Redis) -> None:
-        sent = await send_async(client, ("ECHO", "first"), ("BLPOP", "queue", 10), ("ECHO", "last"))
-        assert await sent.take(1) == [b"first"]
-        assert await _ask(client, ("RPUSH", "queue", "a")) == [1]
-        assert await sent.take(2) == [[b"queue", b"a"], b"last"]
-
-    _with_client(server, work)
-
-
-def test_dropped_replies_answer_nobody(server: Server) -> None:
-    """Who drops the rest of his replies closes the connection; the next request has another one."""
-
-    async def work(client: Redis) -> None:
-        sent = await send_async(client, ("ECHO", "first"), ("BLPOP", "queue", 10), ("SET", "late", 1))
-        assert await sent.take(1) == [b"first"]
-        await sent.drop()
-        await sent.drop()
-        assert await _ask(client, ("ECHO", "second"), ("RPUSH", "queue", "a")) == [b"second", 1]
-        assert await _ask(client, ("GET", "late")) == [None]
-
-    _with_client(server, work)
-
-
-def test_replies_that_are_late_close_the_connection(server: Server) -> None:
-    """Replies that are taken later have a time-out of their own; after it there is nothing left to drop."""
-
-    async def work(client: Redis) -> None:
-        sent = await send_async(client, ("ECHO", "first"), ("BLPOP", "nothing", 1))
-        assert await sent.take(1) == [b"first"]
-        with pytest.raises(TooLate, match=_address_of(client)):
-            await sent.take(1)
-        await sent.drop()
-        assert await _ask(client, ("ECHO", "second")) == [b"second"]
-
-    _with_client(server, work, timeout_s=0.2)

@@ -9,10 +9,9 @@ from unittest import mock
 from redis.exceptions import RedisError
 
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.owned import Held, Taken
 from sanctum_bus.publisher.batch import verdict
 from sanctum_bus.publisher.buffer import Entry
-from sanctum_bus.store import RunStore
+from sanctum_bus.store import Held, RunStore, Taken
 from tests.simulation.network import Weather
 from tests.simulation.patches import Edit, untouched
 from tests.simulation.profiles import Profile

@@ -17,10 +17,9 @@ from sanctum_bus.connection import connect_async
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
-from sanctum_bus.owned import Held, Taken
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings, load
-from sanctum_bus.store import RunStore
+from sanctum_bus.store import Held, RunStore, Taken
 from sanctum_bus.worker import Worker
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server

@@ -7,8 +7,7 @@ import pytest
 from sanctum_bus.accounts import Entries
 from sanctum_bus.errors import StartOver
 from sanctum_bus.keys import GROUP
-from sanctum_bus.owned import More, Taken
-from sanctum_bus.store import RunStore
+from sanctum_bus.store import RunStore, Taken
 from tests.servers import Server
 from tests.worker.harness import Rig, assert_is_fold, plain, rigged, side_of
 
@@ -51,7 +50,7 @@ def test_the_read_behind_a_commit_is_the_next(server: Server) -> None:
 
     async def use(rig: Rig) -> Entries:
         aggregate, taken, held = await rig.begin(10)
-        return await rig.store.commit(aggregate, taken, taken.version, held, "", More(5))
+        return await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
 
     assert [raw_id.decode() for raw_id, _ in rigged(server, use)] == told[10:15]
     assert side.checkpoint() == told[9]
@@ -85,7 +84,7 @@ def test_a_read_that_fails_behind_a_commit(server: Server) -> None:
     async def use(rig: Rig) -> None:
         aggregate, taken, held = await rig.begin(10)
         with pytest.raises(StartOver, match="NOGROUP"):
-            await rig.store.commit(aggregate, taken, taken.version, held, "", More(5))
+            await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
 
     rigged(server, use, kind=Robbed)
 

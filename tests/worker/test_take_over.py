@@ -6,8 +6,7 @@ import pytest
 
 from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.owned import Taken
-from sanctum_bus.store import RunStore
+from sanctum_bus.store import RunStore, Taken
 from tests.fold.feeding import entry
 from tests.servers import Server
 from tests.worker.harness import (

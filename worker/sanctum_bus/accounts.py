@@ -88,20 +88,6 @@ class Counters:
     producers: dict[str, int] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
 
-    @classmethod
-    def of(cls, checkpoint: Fields) -> "Counters":
-        """Return the counters that a checkpoint has."""
-        return cls(
-            checkpoint.get("entries", 0),
-            checkpoint.get("events", 0),
-            checkpoint.get("parked", 0),
-            checkpoint.get("duplicates", 0),
-            checkpoint.get("lost", {}),
-            checkpoint.get("lost_ranges", []),
-            checkpoint.get("producers", {}),
-            checkpoint.get("closed", []),
-        )
-
     def keep_range(self, hole: Fields) -> None:
         """Keep where something is missing."""
         self.lost_ranges = [*self.lost_ranges, hole][-MAX_RANGES:]

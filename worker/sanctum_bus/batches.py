@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from sanctum_bus.accounts import Entries, Poison, entry_of
 from sanctum_bus.metrics.tally import RunMeter
-from sanctum_bus.owned import NOTHING, More, Owned
+from sanctum_bus.owned import Owned
 from sanctum_bus.settings import Settings
 from sanctum_bus.store import RunStore
 
@@ -51,12 +51,8 @@ class Batches:
         count = owned.next_read(self._settings.batch_entries)
         owned.receive(await self._store.wait_and_read(owned.aggregate.version, count), count)
 
-    async def fold(self, owned: Owned, *, waits: bool) -> int:
+    async def fold(self, owned: Owned) -> int:
         """Fold what was read, and what comes behind it, until a commit is due; then commit.
-
-        Args:
-            owned: the run.
-            waits: where nothing is left to fold, the commit begins the wait for more: it is one request with it.
 
         Returns:
             How many entries were committed.
@@ -74,30 +70,28 @@ class Batches:
         if self._queue.locked():
             # Who waits in the queue holds next to nothing.
             return await self.finish(owned)
-        if not owned.held.ids or owned.is_suspicious:
-            return await self._commit(owned)
         # Under load more has come by then, and nobody has to wait for it and ask again.
-        waits = waits and not (owned.ahead or owned.expects_more)
-        return await self._commit(owned, More(owned.next_read(self._settings.batch_entries), waits))
+        return await self._commit(owned, reads_on=bool(owned.held.ids) and not owned.is_suspicious)
 
     async def finish(self, owned: Owned) -> int:
         """Fold and commit what was read, and read nothing more."""
         await self._fold(owned, owned.rest())
-        return await self._commit(owned)
+        return await self._commit(owned, reads_on=False)
 
     async def _read(self, owned: Owned, entries: Entries) -> None:
         count = owned.next_read(self._settings.batch_entries)
         owned.receive(await self._meanwhile(self._store.read(count), owned, entries), count)
 
-    async def _commit(self, owned: Owned, more: More = NOTHING) -> int:
+    async def _commit(self, owned: Owned, *, reads_on: bool) -> int:
         aggregate, taken = owned.aggregate, owned.taken
         entries, version = aggregate.counters.entries, aggregate.version
         trim_before = owned.trim_before(entries, self._settings.keep_events)
         held, ahead = owned.let_go()
-        committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, more)
+        count = owned.next_read(self._settings.batch_entries) if reads_on else 0
+        committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
         found = await self._meanwhile(self._meter.commits(aggregate, held, committing), owned, ahead)
-        if more.entries and not more.waits:
-            owned.receive(found, more.entries)
+        if reads_on:
+            owned.receive(found, count)
         owned.mark(entries, version, self._settings.keep_events)
         owned.settle(len(held.ids), self._settings.batch_entries)
         return len(held.ids)

@@ -3,10 +3,10 @@
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain
-from typing import NamedTuple
 
 from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.store import Held, Taken
 
 #: Take-overs without a commit after which entries are read one by one: something may be killing its readers.
 _SUSPECT_ATTEMPTS = 3
@@ -22,62 +22,6 @@ _READ_BYTES = 8 << 20
 
 #: Commits that are remembered for trimming: places to trim at, evenly apart.
 _MARKS = 4096
-
-
-class Taken(NamedTuple):
-    """What a take-over brought.
-
-    Args:
-        attempts: take-overs since the last commit; from the third on something may be killing its readers.
-        fresh: a new history begins; there was no whole checkpoint.
-        trimmed_until: id up to which the stream was trimmed before it was read, or "".
-        trimmed_entries: how many entries that took.
-        has_stream: there is something to read from; workers never create a stream.
-    """
-
-    generation: str
-    version: str
-    attempts: int
-    fresh: bool
-    trimmed_until: str
-    trimmed_entries: int
-    has_stream: bool
-
-
-@dataclass(slots=True)
-class Held:
-    """The entries that were delivered and not yet committed, in order.
-
-    Args:
-        ids: of those that are folded, and that a commit acknowledges.
-        size: bytes of their values.
-        ahead: ids of those behind them that are not folded yet.
-    """
-
-    ids: list[str]
-    size: int = 0
-    ahead: list[str] = field(default_factory=list)
-
-    @property
-    def span(self) -> tuple[int, str, str]:
-        """How many, the least, the greatest."""
-        ends = [*self.ids[:1], *self.ids[-1:], *self.ahead[:1], *self.ahead[-1:]]
-        return (len(self.ids) + len(self.ahead), ends[0], ends[-1]) if ends else (0, "", "")
-
-
-class More(NamedTuple):
-    """What is read right behind a commit, in one request with it.
-
-    Args:
-        entries: how many at most; 0: nothing is read.
-        waits: wait until there are some; whoever waits next takes them.
-    """
-
-    entries: int
-    waits: bool = False
-
-
-NOTHING = More(0)
 
 
 @dataclass

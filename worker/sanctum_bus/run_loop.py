@@ -11,7 +11,6 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
-from functools import partial
 
 import structlog
 from redis.exceptions import RedisError
@@ -118,14 +117,13 @@ class RunLoop:
         try:
             while not stop.is_set():
                 self.meter.turned()
-                done = await self._try(partial(self._turn, waits=True), stop)
+                done = await self._try(self._turn, stop)
                 if done == 0 and await self._try(self._falls_asleep, stop):
                     return
                 if done is not None and not (self.owned and self.owned.is_behind):
                     # What a wait that is given up has read, the next owner reads.
                     async with until(stopping):
                         await self._try(self._wait, stop)
-            await self.store.stop_waiting()
             await self._finish()
             await self._give_up()
         finally:
@@ -163,19 +161,19 @@ class RunLoop:
             self._failures, self._kind = 0, ""
         return done
 
-    async def _turn(self, stop: asyncio.Event, *, waits: bool = False) -> int:
-        """Read, fold and commit once; 0 where there was nothing to read. The commit may begin the wait for more."""
+    async def _turn(self, stop: asyncio.Event) -> int:
+        """Read, fold and commit once; 0 where there was nothing to read."""
         owned = self.owned or await self._take_over()
         if owned is None or not owned.taken.has_stream:
             return 0
         await self._batches.look(owned)
         if not owned.expects_more:
             # So few are folded at once, however busy others are.
-            return await self._committed(await self._batches.fold(owned, waits=waits))
+            return await self._committed(await self._batches.fold(owned))
         self.meter.waits()
         async with _place_in(self.queue, stop) as admitted:
             self.meter.turned()
-            return await self._committed(await self._batches.fold(owned, waits=waits)) if admitted else 0
+            return await self._committed(await self._batches.fold(owned)) if admitted else 0
 
     async def _finish(self) -> None:
         """Commit what was read; should that fail, whoever comes next reads it again."""
@@ -239,9 +237,8 @@ class RunLoop:
         return 0
 
     async def _start_over(self, error: BaseException, trouble: Trouble, stop: asyncio.Event) -> None:
-        """Throw the state away; the next turn takes the run over again, if it is still this worker's."""
+        """Throw the state away; the next turn takes the run over again."""
         self.owned = None
-        await self.store.stop_waiting()
         self._innocent = True
         self.meter.started_over(error)
         # These two are progress: next time the entry is parked, the gap believed.

@@ -4,7 +4,8 @@ Every promise about atomicity is kept by one script each; see `scripts/`.
 """
 
 from collections.abc import Awaitable, Iterable, Sequence
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import NoScriptError, ResponseError
@@ -14,16 +15,55 @@ from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.accounts import Counters, Entries
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.connection import Sent, send_async
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver, UnknownSchema
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
-from sanctum_bus.owned import NOTHING, Held, More, Taken
 from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
 from sanctum_bus.snapshot import decode_fields
 from sanctum_bus.state import Fields, State
+
+
+class Taken(NamedTuple):
+    """What a take-over brought.
+
+    Args:
+        attempts: take-overs since the last commit; from the third on something may be killing its readers.
+        fresh: a new history begins; there was no whole checkpoint.
+        trimmed_until: id up to which the stream was trimmed before it was read, or "".
+        trimmed_entries: how many entries that took.
+        has_stream: there is something to read from; workers never create a stream.
+    """
+
+    generation: str
+    version: str
+    attempts: int
+    fresh: bool
+    trimmed_until: str
+    trimmed_entries: int
+    has_stream: bool
+
+
+@dataclass(slots=True)
+class Held:
+    """The entries that were delivered and not yet committed, in order.
+
+    Args:
+        ids: of those that are folded, and that a commit acknowledges.
+        size: bytes of their values.
+        ahead: ids of those behind them that are not folded yet.
+    """
+
+    ids: list[str]
+    size: int = 0
+    ahead: list[str] = field(default_factory=list)
+
+    @property
+    def span(self) -> tuple[int, str, str]:
+        """How many, the least, the greatest."""
+        ends = [*self.ids[:1], *self.ids[-1:], *self.ahead[:1], *self.ahead[-1:]]
+        return (len(self.ids) + len(self.ahead), ends[0], ends[-1]) if ends else (0, "", "")
 
 
 class RunStore:
@@ -40,7 +80,6 @@ class RunStore:
         self._run = run
         self._settings = settings
         self._written: dict[str, args.Written] = {}
-        self._begun: Sent | None = None
 
     async def take_over(self, owner: str, *, innocent: bool) -> Taken | None:
         """Make this worker the run's owner, and set the group to the checkpoint's version.
@@ -56,7 +95,6 @@ class RunStore:
             StartOver: a key of the run has the wrong type, and somebody has to look at it; or the run is held; or a
                 newer version wrote the snapshot.
         """
-        await self.stop_waiting()
         run = self._run
         arguments = (run.base, GROUP, owner, int(innocent), SCHEMA_VERSION, schema.oldest())
         reply = await self._script("takeover", run.written, arguments)
@@ -102,7 +140,7 @@ class RunStore:
             raise StartOver("load", "a section went while the snapshot was read")
         aggregate = Aggregate(
             self._state(sections, checkpoint.get("schema"), taken.version),
-            Counters.of(checkpoint),
+            _counters(checkpoint),
             Coverage({name: int(times) for name, times in decode_fields(reply[2]).items()}),
             taken.version,
         )
@@ -126,9 +164,10 @@ class RunStore:
         Raises:
             StartOver: the group or the stream is gone.
         """
-        sent = await send_async(self._client, self._reading(count))
-        [found] = await sent.take(1)
-        return _entries(found)
+        try:
+            return _entries(await self._client.execute_command(*self._reading(count)))
+        except ResponseError as error:
+            return _entries(error)
 
     def _reading(self, count: int) -> tuple[str | int, ...]:
         return ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", self._run.events, ">")
@@ -140,24 +179,15 @@ class RunStore:
     async def wait_and_read(self, version: str, count: int) -> Entries:
         """Wait as `wait` does, and read as `read` does the moment it is over: one request, and nobody wakes between.
 
-        Where the last commit has begun to wait, that is gone on with.
-
         Raises:
             StartOver: the group or the stream is gone.
             ResponseError: the server refuses either; a wait that is refused must not become a loop without one.
         """
-        sent, self._begun = self._begun, None
-        if sent is None:
-            sent = await send_async(self._blocking, self._waiting(version), self._reading(count))
-        waited, found = await sent.take(2)
-        _checked(waited)
-        return _entries(found)
-
-    async def stop_waiting(self) -> None:
-        """Give the wait up that a commit has begun, if there is one."""
-        sent, self._begun = self._begun, None
-        if sent is not None:
-            await sent.drop()
+        pipeline = self._blocking.pipeline(transaction=False)
+        pipeline.execute_command(*self._waiting(version))
+        pipeline.execute_command(*self._reading(count))
+        _, found = map(_entries, await pipeline.execute(raise_on_error=False))
+        return found
 
     def _waiting(self, version: str) -> tuple[str | int, ...]:
         return ("XREAD", "COUNT", 1, "BLOCK", self._settings.block_ms, "STREAMS", self._run.events, version)
@@ -169,7 +199,8 @@ class RunStore:
         old_version: str,
         held: Held,
         trim_before: str,
-        more: More = NOTHING,
+        *,
+        count: int = 0,
     ) -> Awaitable[Entries]:
         """Write what changed, the version and the acknowledgement in one atomic step; right behind it, read on.
 
@@ -181,10 +212,10 @@ class RunStore:
             old_version: that the fold started from.
             held: the entries that were folded, and those delivered behind them.
             trim_before: id before which the stream may be trimmed, or "".
-            more: what to read then.
+            count: of the entries to read then; 0: none.
 
         Returns:
-            The next entries, as `read` does; none where they are waited for.
+            The next entries, as `read` does.
 
         Raises:
             Refused: a guard refused it; nothing was written.
@@ -206,23 +237,23 @@ class RunStore:
         arguments += [self._settings.dead_entries, self._settings.dead_bytes]
         hint = args.hint(changes.sections, taken.generation, version)
         arguments += [trim_before, run.changed, hint]
-        return self._commit((*run.written, *section_keys), arguments, version, more)
+        return self._commit((*run.written, *section_keys), arguments, count)
 
-    async def _commit(self, names: Sequence[str], arguments: list[Any], version: str, more: More) -> Entries:
-        call = ("EVALSHA", script("commit").digest, len(names), *names, *arguments)
-        behind = [self._waiting(version)] if more.waits else []
-        behind += [self._reading(more.entries)] if more.entries else []
-        sent = await send_async(self._blocking if more.waits else self._client, call, *behind)
-        reply, *found = await sent.take(1 if more.waits else 1 + len(behind))
-        if more.waits:
-            self._begun = sent
+    async def _commit(self, names: Sequence[str], arguments: list[Any], count: int) -> Entries:
+        if count:
+            pipeline = self._client.pipeline(transaction=False)
+            pipeline.execute_command("EVALSHA", script("commit").digest, len(names), *names, *arguments)
+            pipeline.execute_command(*self._reading(count))
+            reply, found = await pipeline.execute(raise_on_error=False)
+        else:
+            reply, found = await self._script("commit", names, arguments), None
         if isinstance(reply, NoScriptError):
             reply = await self._script("commit", names, arguments)
         if isinstance(reply, Exception):
             raise reply
         if reply[0] != b"ok":
             raise Refused(reply[1].decode(), reply[2].decode())
-        return _entries(found[0]) if found else []
+        return _entries(found)
 
     async def give_up(self, taken: Taken, *, asleep: bool) -> bool:
         """Say that nobody owns the run any more; to sleep only if nothing is unread. Return whether it was done."""
@@ -246,13 +277,22 @@ async def run_script(client: Redis, name: str, names: Iterable[str], arguments: 
         return await client.execute_command("EVAL", text, *call)
 
 
-def _checked(reply: Any) -> Any:
+def _entries(reply: Any) -> Entries:
     if isinstance(reply, ResponseError) and str(reply).startswith(("NOGROUP", "UNBLOCKED", "WRONGTYPE")):
         raise StartOver("group", str(reply)) from reply
     if isinstance(reply, Exception):
         raise reply
-    return reply
+    return reply or []
 
 
-def _entries(reply: Any) -> Entries:
-    return reply[0][1] if _checked(reply) else []
+def _counters(checkpoint: Fields) -> Counters:
+    return Counters(
+        checkpoint.get("entries", 0),
+        checkpoint.get("events", 0),
+        checkpoint.get("parked", 0),
+        checkpoint.get("duplicates", 0),
+        checkpoint.get("lost", {}),
+        checkpoint.get("lost_ranges", []),
+        checkpoint.get("producers", {}),
+        checkpoint.get("closed", []),
+    )

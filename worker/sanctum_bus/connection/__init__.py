@@ -10,15 +10,12 @@ refusals   which trouble will not pass
 """
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, cast
 
 import redis
 import redis.asyncio
 
 from sanctum_bus.connection.plain import plain, plain_async
 from sanctum_bus.connection.refusals import PROBE, lasting, refuse_old
-from sanctum_bus.connection.straight import Sent, StraightRedis
 from sanctum_bus.connection.tasks import AsyncRoutedRedis
 from sanctum_bus.connection.threads import RoutedRedis
 from sanctum_bus.connection.urls import Kind, Target, parse, redacted
@@ -28,7 +25,6 @@ __all__ = [
     "DEFAULT_URL",
     "PROBE",
     "URL_VARIABLE",
-    "Sent",
     "connect",
     "connect_async",
     "connect_to",
@@ -42,7 +38,6 @@ __all__ = [
     "redacted",
     "refusal_of",
     "refuse_old",
-    "send_async",
     "target_of",
 ]
 
@@ -121,20 +116,6 @@ def owner(client: redis.Redis, key: str) -> redis.Redis:
 async def owner_async(client: redis.asyncio.Redis, key: str) -> redis.asyncio.Redis:
     """Return what `owner` returns."""
     return await client.owner(key) if isinstance(client, AsyncRoutedRedis) else client
-
-
-async def send_async(client: redis.asyncio.Redis, *commands: Sequence[Any]) -> Sent:
-    """Send commands together, and return what their replies are taken from, one after another.
-
-    Args:
-        client: that `connect_async` made.
-        commands: all of one server: the one that owns the key of the first.
-
-    Raises:
-        TimeoutError, ConnectionError: of redis-py; nothing is to be taken.
-    """
-    own = cast("StraightRedis | AsyncRoutedRedis", client)
-    return await own.send(commands)
 
 
 def primaries(client: redis.Redis) -> list[redis.Redis]:

@@ -6,10 +6,10 @@ is asked, over which connection, and how one is made and lost stays redis-py's.
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from functools import lru_cache
-from typing import Any, TypeAlias, cast
+from typing import Any, cast
 
 import redis.asyncio
 from redis.asyncio.client import Pipeline
@@ -24,8 +24,6 @@ except ImportError:  # an environment that publishes may have redis and msgpack 
 
 _HAS_HIREDIS = hiredis is not None
 
-Note: TypeAlias = Callable[[BaseException], Awaitable[object]]
-
 
 class StraightRedis(redis.asyncio.Redis):
     """A client of one server."""
@@ -34,10 +32,7 @@ class StraightRedis(redis.asyncio.Redis):
         super().__init__(**options)
         pool: Any = self.connection_pool
         pool.connection_class = _straight(pool.connection_class)
-
-    async def send(self, commands: Sequence[Sequence[Any]]) -> "Sent":
-        """Send commands together."""
-        return await Sent.over(self.connection_pool, commands)
+        self.set_response_callback("XREADGROUP", entries_of)
 
     def pipeline(
         self,
@@ -49,6 +44,11 @@ class StraightRedis(redis.asyncio.Redis):
         return kind(self.connection_pool, self.response_callbacks, transaction, shard_hint)
 
 
+def entries_of(response: Any, **_: Any) -> list[tuple[bytes, list[bytes]]]:
+    """Return what was read of the one stream: entries as the server gives them, each with its id."""
+    return response[0][1] if response else []
+
+
 class _Request(Pipeline):
     """Commands that go to the server together."""
 
@@ -57,8 +57,12 @@ class _Request(Pipeline):
         stack, self.command_stack = self.command_stack, []
         if not stack:
             return []
-        sent = await Sent.over(self.connection_pool, [args for args, _ in stack])
-        replies = await sent.take(len(stack))
+        connection: Any = await self.connection_pool.get_connection()
+        try:
+            await connection.send_packed_command(connection.pack_commands([args for args, _ in stack]))
+            replies: list[Any] = await connection.replies(len(stack))
+        finally:
+            await self.connection_pool.release(connection)
         for place, (args, options) in enumerate(stack):
             callback = self.response_callbacks.get(args[0])
             if callback is not None and not isinstance(replies[place], Exception):
@@ -66,73 +70,6 @@ class _Request(Pipeline):
         if raise_on_error:
             self.raise_first_error(stack, replies)
         return replies
-
-
-class Sent:
-    """Commands that were sent together; their replies are taken in order, as many at a time as their sender likes.
-
-    He takes them all, or drops the rest: until then the connection is his.
-    """
-
-    def __init__(self, pool: Any, connection: Any, count: int, note: Note | None) -> None:
-        self._pool = pool
-        self._connection = connection
-        self._left = count
-        self._note = note
-
-    @classmethod
-    async def over(cls, pool: Any, commands: Sequence[Sequence[Any]], note: Note | None = None) -> "Sent":
-        """Send commands over a connection of a pool.
-
-        Args:
-            pool: of a client that goes straight.
-            commands: as redis-py takes them.
-            note: is told of each trouble with the replies, the server's errors among it.
-
-        Raises:
-            TimeoutError, ConnectionError: of redis-py; the connection is closed.
-        """
-        connection = await pool.get_connection()
-        try:
-            await connection.send_packed_command(connection.pack_commands(commands))
-        except BaseException:
-            await pool.release(connection)
-            raise
-        return cls(pool, connection, len(commands), note)
-
-    async def take(self, count: int) -> list[Any]:
-        """Return the next replies as the server gave them; an error of the server's is one too.
-
-        Raises:
-            TimeoutError, ConnectionError: of redis-py; the connection is closed.
-        """
-        self._left -= count
-        try:
-            replies: list[Any] = await self._connection.replies(count)
-        except BaseException as error:
-            await self._give_back()
-            await self._tell([error])
-            raise
-        if not self._left:
-            await self._give_back()
-        await self._tell(replies)
-        return replies
-
-    async def drop(self) -> None:
-        """Close the connection unless all was taken: what the server has not begun by then is not carried out."""
-        if self._left:
-            await self._connection.disconnect(nowait=True)
-            await self._give_back()
-
-    async def _give_back(self) -> None:
-        self._left = 0
-        await self._pool.release(self._connection)
-
-    async def _tell(self, replies: list[Any]) -> None:
-        if self._note is not None:
-            for reply in replies:
-                if isinstance(reply, Exception):
-                    await self._note(reply)
 
 
 class _Straight(AbstractConnection):

@@ -11,7 +11,6 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import MovedError, RedisError
 
 from sanctum_bus.connection.routes import Ask, Routes, every_s, key_of, misleads, search
-from sanctum_bus.connection.straight import Sent
 from sanctum_bus.connection.threads import ASK_TIMEOUT_S
 from sanctum_bus.connection.urls import Address, Target
 
@@ -82,15 +81,6 @@ class AsyncRoutedRedis(redis.asyncio.Redis):
             if not await self.misled(error):
                 raise
         return await (await self.owner(key)).execute_command(*args, **options)
-
-    async def send(self, commands: Sequence[Sequence[Any]]) -> Sent:
-        """Send commands together, to the server that owns the key of the first one."""
-        try:
-            owner = await self.owner(key_of(commands[0]))
-            return await Sent.over(owner.connection_pool, commands, self.misled)
-        except (RedisError, OSError) as error:
-            await self.misled(error)
-            raise
 
     def pipeline(
         self,

@@ -15,8 +15,8 @@ from sanctum_bus.directory import Membership, Standing
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.ids import milliseconds
 from sanctum_bus.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
-from sanctum_bus.owned import Held, Taken
 from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.store import Held, Taken
 from sanctum_bus.trouble import Streak, is_lost_connection, kind_of
 
 T = TypeVar("T")
