@@ -1,4 +1,4 @@
-"""A2: a commit that fails on the server between its first and its last write."""
+"""A2: a commit, or a take-over, that fails on the server between its first and its last write."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
