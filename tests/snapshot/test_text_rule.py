@@ -1,5 +1,6 @@
 """The text rule: every value of the JSON model survives a hash, and people can read it there."""
 
+import gc
 import json
 import math
 import re
@@ -69,6 +70,15 @@ def test_every_section_reads_back_as_what_it_was(fields: dict[str, Any]) -> None
     flat = [item if isinstance(item, bytes) else item.encode() for item in encode_fields(fields)]
 
     assert same(decode_fields(flat), fields)
+
+
+def test_what_was_written_leaves_nothing_in_memory() -> None:
+    """Writing fields makes no object that outlives what it returns, not even one that no collector would free."""
+    before = len(gc.get_objects())
+    for number in range(1000):
+        encode_fields({"name": number})
+
+    assert len(gc.get_objects()) - before < 100
 
 
 @given(values)

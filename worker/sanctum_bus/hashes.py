@@ -20,7 +20,8 @@ _read = msgspec.json.Decoder().decode
 def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
     """Return names and texts in turn; texts are UTF-8 where they are bytes."""
     try:
-        printed = _print_lines(fields.values())
+        # A list: msgspec never lets go of an iterator that it made itself.
+        printed = _print_lines([*fields.values()])
     except OverflowError:
         return [*chain.from_iterable((name, encode_value(value)) for name, value in fields.items())]
     flat: list[str | bytes] = [b""] * (2 * len(fields))
