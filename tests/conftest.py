@@ -1,5 +1,6 @@
 """The real servers as fixtures: started once per kind and process, empty at the start of each test."""
 
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,6 +9,10 @@ import pytest
 
 # Tests import their helpers as `tests.waiting`, under the one name that mypy knows them by.
 sys.path.insert(0, str(Path(__file__).parents[1]))
+
+# A shell lets what it starts in the background ignore Ctrl-C, and the commands that tests start would inherit that.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 from tests.servers import SUPPORTED, VALKEY_9, Server, ServerKind, StartServer, report
 
