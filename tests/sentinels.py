@@ -79,24 +79,37 @@ class Sentinels(Together):
     def failover(self, *, coordinated: bool = False) -> Node:
         """Let the sentinels promote a replica of a healthy master, wait for it, and return it.
 
+        A sentinel that is not elected in time gives up for good: it is asked again.
+
         Args:
             coordinated: no write is lost; Valkey 9 alone can do it.
         """
         old = self.master()
+        first = self.sentinels[0]
         words = ("COORDINATED",) if coordinated else ()
-        asked = ("SENTINEL", "FAILOVER", SERVICE, *words)
-        wait_until(lambda: _accepts(self.sentinels[0], *asked), "a failover may begin", PATIENCE_S)
+
+        def is_done() -> bool:
+            # One reply, so that a failover that ends between two looks is not answered with another one back.
+            view = _flat(first.ask("SENTINEL", "MASTER", SERVICE))
+            if int(view["port"]) == old.port and "failover_in_progress" not in view["flags"]:
+                _begins(first, "SENTINEL", "FAILOVER", SERVICE, *words)
+            return int(view["port"]) != old.port
+
+        wait_until(is_done, "the sentinels chose another master", PATIENCE_S)
         return self._promoted(old)
 
     def is_settled(self) -> bool:
-        """Whether every sentinel knows every living server, and every replica follows the master."""
+        """Whether every sentinel knows every living server and may vote, and every replica follows the master."""
         master = self.master()
         alive = [node for node in self.servers if node.is_alive]
         views = [_flat(one.ask("SENTINEL", "MASTER", SERVICE)) for one in self.sentinels]
         known = all(
             view["num-other-sentinels"] == "2" and int(view["num-slaves"]) >= len(alive) - 1 for view in views
         )
-        return known and all(follows(node, master) for node in alive if node is not master)
+        # To know of each other is not to be connected, and who is not connected is not asked for a vote.
+        others = [_flat(one) for node in self.sentinels for one in node.ask("SENTINEL", "SENTINELS", SERVICE)]
+        may_vote = all("disconnected" not in one["flags"] for one in others)
+        return known and may_vote and all(follows(node, master) for node in alive if node is not master)
 
     def _promoted(self, old: Node) -> Node:
         def done() -> Node | None:
@@ -163,14 +176,12 @@ class _Sentinel(Node):
         self._process = launch([self._command[0], str(path), "--sentinel"], self.home / "log")
 
 
-def _accepts(node: Node, *command: str) -> bool:
+def _begins(node: Node, *command: str) -> None:
     try:
         node.ask(*command)
     except ResponseError as error:
-        if "INPROG" in str(error) or "NOGOODSLAVE" in str(error):
-            return False
-        raise
-    return True
+        if "INPROG" not in str(error) and "NOGOODSLAVE" not in str(error):
+            raise
 
 
 def _flat(reply: Any) -> dict[str, str]:
