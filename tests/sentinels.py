@@ -143,6 +143,8 @@ class Sentinels(Together):
             sentinel.wait()
             # How often sentinels introduce themselves to each other: they need not be waited for then.
             sentinel.ask("SENTINEL", "DEBUG", "PUBLISH-PERIOD", 200)
+            # A sentinel that a busy machine let wait for two seconds does nothing for the next thirty.
+            sentinel.ask("SENTINEL", "DEBUG", "TILT-PERIOD", 1_000)
         wait_until(self.is_settled, "the sentinels know each other", PATIENCE_S)
 
 
