@@ -1,5 +1,6 @@
 """A master with replicas, watched by three sentinels."""
 
+from collections.abc import Callable
 from typing import Any, cast
 
 from redis import Redis
@@ -88,15 +89,13 @@ class Sentinels(Together):
         first = self.sentinels[0]
         words = ("COORDINATED",) if coordinated else ()
 
-        def is_done() -> bool:
+        def begin() -> None:
             # One reply, so that a failover that ends between two looks is not answered with another one back.
             view = _flat(first.ask("SENTINEL", "MASTER", SERVICE))
             if int(view["port"]) == old.port and "failover_in_progress" not in view["flags"]:
                 _begins(first, "SENTINEL", "FAILOVER", SERVICE, *words)
-            return int(view["port"]) != old.port
 
-        wait_until(is_done, "the sentinels chose another master", PATIENCE_S)
-        return self._promoted(old)
+        return self._promoted(old, begin)
 
     def is_settled(self) -> bool:
         """Whether every sentinel knows every living server and may vote, and every replica follows the master."""
@@ -111,8 +110,9 @@ class Sentinels(Together):
         may_vote = all("disconnected" not in one["flags"] for one in others)
         return known and may_vote and all(follows(node, master) for node in alive if node is not master)
 
-    def _promoted(self, old: Node) -> Node:
+    def _promoted(self, old: Node, begin: Callable[[], None] = lambda: None) -> Node:
         def done() -> Node | None:
+            begin()
             now = self.master()
             return now if now is not old and cast("Any", now.ask("ROLE"))[0] == b"master" else None
 
