@@ -181,9 +181,9 @@ async def _scripts(both: Both, chance: Random) -> None:
             assert taken is not None
             aggregate, held = await store.load(taken), Held([])
             for _ in range(chance.randrange(3)):
-                for raw_id, flat in await store.read(chance.randrange(1, 4)):
-                    held.ids.append(raw_id.decode())
-                    aggregate.feed_flat(held.ids[-1], flat)
+                entries = await store.read(chance.randrange(1, 4))
+                held.ids += [raw_id.decode() for raw_id, _ in entries]
+                aggregate.feed_all(entries)
             for _ in range(chance.choice((0, 0, 2))):
                 with suppress(ResponseError):
                     await both.execute_command(*_random_command(chance))

@@ -237,9 +237,9 @@ class Rig:
         taken = await self.store.take_over("me", innocent=True)
         assert taken is not None
         aggregate, held = await self.store.load(taken), Held([])
-        for raw_id, flat in await self.store.read(count):
-            held.ids.append(raw_id.decode())
-            aggregate.feed_flat(held.ids[-1], flat)
+        entries = await self.store.read(count)
+        held.ids += [raw_id.decode() for raw_id, _ in entries]
+        aggregate.feed_all(entries)
         return aggregate, taken, held
 
     async def drain(self) -> None:

@@ -83,6 +83,24 @@ def test_an_idle_run_is_not_suspected(server: Server) -> None:
     assert_is_fold(side)
 
 
+def test_a_section_that_was_spoiled_by_hand(server: Server) -> None:
+    """Events that a section does not take are parked, each by itself; all others are folded, and nothing ends."""
+    side = side_of(server)
+    side.add([entry("OTHER", {"env_id": 0}, producer="p", seq=1)])
+    drain(server)
+    side.redis.hset(side.keys.section("event:OTHER:0"), "count", "no number")
+    told = side.add(
+        [entry("OTHER", {"env_id": env}, producer="p", seq=seq) for seq, env in ((2, 0), (3, 1), (4, 0))]
+    )
+
+    drain(server)
+
+    assert [line[b"source_id"].decode() for line in side.dead()] == [told[0], told[2]]
+    assert b"the fold failed" in side.dead()[0][b"reason"]
+    assert (side.checkpoint("events"), side.checkpoint("parked")) == ("2", "2")
+    assert side.redis.hget(side.keys.section("event:OTHER:1"), "count") == b"1"
+
+
 def test_refusals_make_nobody_guilty(valkey: Server) -> None:
     """A17: take-overs after refusals, time-outs and holes are no deaths."""
     side = side_of(valkey)

@@ -14,6 +14,7 @@ from sanctum_bus.accounts import Gap, Spoiled
 from sanctum_bus.connection import connect_async
 from sanctum_bus.errors import BadInput, ConfigurationError, NoServer, Refused, ServerTooOld, StartOver, Unfit
 from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.state import Unsettled
 from sanctum_bus.trouble import Trouble, pause_s, trouble_of
 from sanctum_bus.worker import Worker
 from tests.servers import Server, StartServer
@@ -97,6 +98,7 @@ def test_the_errors_of_a_cluster_are_among_them() -> None:
         (Refused("generation", "7"), Trouble.REFUSED),
         (GapSuspected(Gap("p", 1, 3)), Trouble.REFUSED),
         (Spoiled("1-1", "the fold failed"), Trouble.POISONED),
+        (Unsettled("section x does not take it"), Trouble.POISONED),
     ],
     ids=lambda value: type(value).__name__,
 )

@@ -6,13 +6,14 @@ entries to the same aggregate has the same bytes to commit.
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sanctum_bus.accounts import (
     MAX_PRODUCERS,
     Changes,
     Counters,
+    Entries,
     Entry,
-    Flat,
     Gap,
     Parked,
     Poison,
@@ -21,16 +22,24 @@ from sanctum_bus.accounts import (
 )
 from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Unfit
-from sanctum_bus.fold import DuplicateStart, Line, fold
+from sanctum_bus.fold import DuplicateStart, Line, fold, note_event
 from sanctum_bus.fold.batch import batch_line
 from sanctum_bus.fold.line import loss, plain
 from sanctum_bus.fold.run import edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.ids import ZERO
-from sanctum_bus.sequence import EVENT_AT, TYPE_AT, Expected, GapSuspected, dropped_before, number_of
+from sanctum_bus.sequence import (
+    GREATEST_SEQ,
+    LAYOUT,
+    PRODUCER_AT,
+    GapSuspected,
+    dropped_before,
+    number_of,
+)
 from sanctum_bus.state import Fields, State
 from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode, decode_plain
+from sanctum_bus.wire.shape import Shape
 from sanctum_bus.wire.values import Value
 
 _CLOSED = wire.CLOSED.encode()
@@ -38,6 +47,9 @@ _CLOSED = wire.CLOSED.encode()
 #: The field that names the parked entry for which an entry stands, and the greatest length of an id.
 _REQUEUED_FROM = wire.REQUEUED_FROM.encode()
 _MAX_ID_BYTES = 41
+
+#: Entries of which something may be left for later: enough to be worth it, and little in memory.
+_MOST_UNSETTLED = 1024
 
 
 @dataclass(slots=True)
@@ -62,7 +74,10 @@ class Aggregate:
     _put_back: list[str] = field(default_factory=list)
     # What is missing before the next entry; it goes into the log with that entry.
     _missing: dict[str, int] = field(default_factory=dict)
-    _expected: Expected | None = None
+    # Entries taken in since what they left for later was put where it belongs.
+    _unsettled: int = 0
+    # Producers by their names as in the entries: those whose next number is expected.
+    _names: dict[bytes, str] = field(default_factory=dict)
 
     def feed(self, entry_id: str, entry: Entry) -> None:
         """Take one entry in.
@@ -70,6 +85,7 @@ class Aggregate:
         Raises:
             Spoiled: the fold failed half-way; the aggregate is of no more use.
             GapSuspected: the producer's numbers have a hole; the aggregate is of no more use.
+            Unsettled: what an earlier event had left could not be put in; the aggregate is of no more use.
         """
         self.version = self.state.at = entry_id
         if _REQUEUED_FROM in entry:
@@ -82,36 +98,82 @@ class Aggregate:
         if self._missing:
             self._note_loss(entry_id, int(entry_id.partition("-")[0]) / 1000)
         self.counters.entries += 1
+        self._settle_some(1)
 
-    def feed_flat(self, entry_id: str, flat: Flat) -> None:
-        """Take one entry in as `feed` does; quicker where it is what nearly all are.
+    def feed_all(self, entries: Entries) -> None:
+        """Take entries in as `feed` does one by one; quicker where they are what nearly all are.
 
-        That is: the next of the producer that the last one was of, laid out as its publisher does, and not suspicious.
+        That is: the next ones of a known producer, laid out as its publisher does, and not suspicious.
 
         Raises:
-            Spoiled, GapSuspected: as `feed` does.
+            Spoiled, GapSuspected, Unsettled: as `feed` does.
         """
-        expected = self._expected
-        if expected is None or self.poison or not expected.comes(flat) or flat[TYPE_AT] == _CLOSED:
-            return self.feed(entry_id, entry_of(flat))
-        event = decode_plain(flat[TYPE_AT], flat[EVENT_AT])
-        if event is None:
-            return self.feed(entry_id, entry_of(flat))
-        expected.advance()
-        counters = self.counters
-        counters.producers[expected.producer] = expected.seq
-        self.version = self.state.at = entry_id
+        place = 0
+        while place < len(entries):
+            taken = self._feed_usual(entries, place)
+            if taken == place:
+                raw_id, flat = entries[place]
+                self.feed(raw_id.decode(), entry_of(flat))
+                taken += 1
+            place = taken
+        self._settle_some(len(entries))
+
+    def _feed_usual(self, entries: Entries, first: int) -> int:
+        """Take usual entries of one producer in, from a place on; return the place of the first that is not one."""
+        flat = entries[first][1]
+        producer = self._names.get(flat[PRODUCER_AT]) if flat[::2] == LAYOUT else None
+        if producer is None or self.poison or self._missing:
+            return first
+        state, raw_producer, seq = self.state, flat[PRODUCER_AT], self.counters.producers[producer]
+        place, due, last, shapes = first, repr(seq + 1).encode(), None, list[Shape]()
+        most = min(len(entries), first + GREATEST_SEQ - seq)
         try:
-            self._fold(entry_id, event)
-        except Unfit as error:
-            self._park(entry_id, str(error), entry_of(flat))
-        except Spoiled as error:
-            error.blame(entry_of(flat))
-            raise
-        if self._missing:
-            self._note_loss(entry_id, int(entry_id.partition("-")[0]) / 1000)
-        counters.entries += 1
-        return None
+            for raw_id, flat in islice(entries, first, most):
+                if flat[::2] != LAYOUT:
+                    break
+                _, raw_type, _, whose, _, number, _, packed = flat
+                if number != due or whose != raw_producer or raw_type == _CLOSED:
+                    break
+                event = decode_plain(raw_type, packed)
+                if event is None:
+                    break
+                seq += 1
+                due = repr(seq + 1).encode()
+                self.version = state.at = entry_id = raw_id.decode()
+                try:
+                    # Of events in a row the run notes the last; and the first, so that there is a run.
+                    notes = last is None or event.labels is not None or event.group_id is not None
+                    if self._fold(entry_id, event, notes=notes):
+                        shapes.append(event.shape)
+                        last = entry_id, event
+                except Unfit as error:
+                    self._park(entry_id, str(error), entry_of(flat))
+                except Spoiled as error:
+                    error.blame(entry_of(flat))
+                    raise
+                place += 1
+        finally:
+            self._took_usual(producer, seq, place - first, shapes)
+            if last is not None:
+                state.at = last[0]
+                note_event(state, last[1])
+        return place
+
+    def _took_usual(self, producer: str, seq: int, entries: int, shapes: list[Shape]) -> None:
+        """Count what was taken in of one producer, up to a number of its."""
+        counters = self.counters
+        del counters.producers[producer]
+        counters.producers[producer] = seq
+        counters.entries += entries
+        counters.events += len(shapes)
+        self.coverage.see_all(shapes)
+
+    def _settle_some(self, entries: int) -> None:
+        """Keep what is left for later small in memory."""
+        self._unsettled += entries
+        if self._unsettled >= _MOST_UNSETTLED:
+            self._unsettled = 0
+            self.state.settle()
 
     def note_trimmed(self, until: str, entries: int) -> None:
         """Keep that the stream lost entries between the version and an id before they could be read.
@@ -130,7 +192,11 @@ class Aggregate:
         self.counters.keep_range(hole)
 
     def take_changes(self) -> Changes:
-        """Return what changed since the last call."""
+        """Return what changed since the last call.
+
+        Raises:
+            Unsettled: as `feed` does.
+        """
         state, sections = self.state, self.state.sections
         changes = Changes(
             self.version,
@@ -148,21 +214,18 @@ class Aggregate:
 
     def _is_new(self, entry: Entry) -> bool:
         """Note an entry's number and what is missing before it; return whether it was not here before."""
-        expected = self._expected
-        if expected is not None and expected.takes(entry):
-            self.counters.producers[expected.producer] = expected.seq
-            return True
         numbered = number_of(entry)
         return numbered is None or self._follow(*numbered, entry)
 
     def _follow(self, producer: str, seq: int, entry: Entry) -> bool:
         known = self.counters.producers
         last = known.pop(producer, None)
-        known[producer] = top = max(seq, last or 0)
-        self._expected = Expected(entry[b"producer"], producer, top)
+        known[producer] = max(seq, last or 0)
+        self._names[entry[b"producer"]] = producer
         if len(known) > MAX_PRODUCERS:
             forgotten = next(iter(known))
             del known[forgotten]
+            self._names.pop(forgotten.encode(), None)
             self.counters.closed = [one for one in self.counters.closed if one != forgotten]
         if last is not None and seq <= last:
             self.counters.duplicates += 1
@@ -203,17 +266,22 @@ class Aggregate:
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise Unfit(f"not decodable: {error!r:.200}") from error
         try:
-            self._fold(entry_id, event)
+            if self._fold(entry_id, event):
+                self.coverage.see(event.shape)
+                self.counters.events += 1
         except Spoiled as error:
             error.blame(entry)
             raise
 
-    def _fold(self, entry_id: str, event: Event) -> None:
+    def _fold(self, entry_id: str, event: Event, *, notes: bool = True) -> bool:
+        """Fold an event, and let the run note it; return whether it was folded, and is none that was here before."""
         try:
             line = fold(self.state, event)
+            if notes:
+                note_event(self.state, event)
         except DuplicateStart:
             self.counters.duplicates += 1
-            return
+            return False
         except Unfit as error:
             if self.state.is_touched:
                 raise Spoiled(entry_id, str(error)) from error
@@ -221,12 +289,11 @@ class Aggregate:
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise Spoiled(entry_id, f"the fold failed: {error!r:.200}") from error
-        self.coverage.see(event.shape)
-        self.counters.events += 1
         if line is not None:
             self._write_down(entry_id, event, line)
         elif self._missing:
             self._note_loss(entry_id, event.timestamp)
+        return True
 
     def _close(self, entry_id: str, entry: Entry) -> None:
         producer = entry.get(b"producer", b"").decode("utf-8", "replace")

@@ -109,18 +109,17 @@ class Batches:
         return reply
 
     async def _fold(self, owned: Owned, entries: Entries) -> None:
-        aggregate, ids, guilty = owned.aggregate, owned.held.ids, owned.is_guilty
-        feed = aggregate.feed_flat
+        aggregate, ids = owned.aggregate, owned.held.ids
+        if owned.is_guilty:
+            for raw_id, flat in entries:
+                aggregate.poison[raw_id.decode()] = Poison("killed its reader", entry_of(flat))
         for start in range(0, len(entries), _FOLDED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)
             began = time.monotonic()
-            for raw_id, flat in entries[start : start + _FOLDED_AT_ONCE]:
-                entry_id = raw_id.decode()
-                ids.append(entry_id)
-                if guilty:
-                    aggregate.poison[entry_id] = Poison("killed its reader", entry_of(flat))
-                feed(entry_id, flat)
+            some = entries[start : start + _FOLDED_AT_ONCE]
+            ids += [raw_id.decode() for raw_id, _ in some]
+            aggregate.feed_all(some)
             self._meter.folded(time.monotonic() - began)
 
     def _commit_is_due(self, owned: Owned, began: float) -> bool:

@@ -10,7 +10,8 @@ percent-encoded:
 * `<TYPE>.<field>!`: how often it was seen in an event that could not be kept: a gap.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -50,14 +51,20 @@ class Coverage:
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    _kept: dict[Shape, int] = field(default_factory=dict)
-    _gaps: dict[Shape, int] = field(default_factory=dict)
+    _kept: Counter[Shape] = field(default_factory=Counter)
+    _gaps: Counter[Shape] = field(default_factory=Counter)
     _changed: set[str] = field(default_factory=set)
 
     def see(self, shape: Shape, *, kept: bool = True) -> None:
         """Count one event of a shape, and its fields."""
-        counts = self._kept if kept else self._gaps
-        counts[shape] = counts.get(shape, 0) + 1
+        self._see([shape], self._kept if kept else self._gaps)
+
+    def see_all(self, shapes: Sequence[Shape]) -> None:
+        """Count one event of each shape, and its fields; they were kept."""
+        self._see(shapes, self._kept)
+
+    def _see(self, shapes: Sequence[Shape], counts: "Counter[Shape]") -> None:
+        counts.update(shapes)
         if len(counts) > _MAX_SHAPES:
             self._spell_out()
 

@@ -24,6 +24,7 @@ from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.settings import Settings
+from sanctum_bus.state import Unsettled
 from sanctum_bus.store import RunStore
 from sanctum_bus.trouble import Trouble, kind_of, pause_s, trouble_of
 
@@ -102,6 +103,7 @@ class RunLoop:
     commits: int = 0
     _poison: dict[str, Poison] = field(default_factory=dict)
     _believed: set[Gap] = field(default_factory=set)
+    _at_once: bool = False
     _innocent: bool = False
     _failures: int = 0
     _kind: str = ""
@@ -186,6 +188,7 @@ class RunLoop:
         self.commits += 1
         self._poison.clear()
         self._believed.clear()
+        self._at_once = False
         if entries:
             self._active_at = time.monotonic()
             await self._touch()
@@ -221,6 +224,7 @@ class RunLoop:
             return None
         aggregate = await self.store.load(taken)
         aggregate.poison, aggregate.believed = self._poison, self._believed
+        aggregate.state.at_once = self._at_once
         self.owned, self._innocent = Owned(taken, aggregate), False
         self.meter.taken_over(taken, aggregate.counters)
         bind_contextvars(generation=taken.generation)
@@ -241,7 +245,10 @@ class RunLoop:
         self.owned = None
         self._innocent = True
         self.meter.started_over(error)
-        # These two are progress: next time the entry is parked, the gap believed.
+        # These are progress: next time the entry is found, parked, the gap believed.
+        if isinstance(error, Unsettled) and not self._at_once:
+            self._at_once = True
+            return
         if isinstance(error, Spoiled):
             self._poison[error.entry_id] = error.poison
             return

@@ -1,20 +1,17 @@
 """A producer's numbers: which entry is the next, which was here before, and what is missing in between."""
 
-from sanctum_bus.accounts import Entry, Flat, Gap
+from sanctum_bus.accounts import Entry, Gap
 from sanctum_bus.errors import StartOver, Unfit
 from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.wire import fields as wire
 
 #: Digits of the greatest `seq`.
 _SEQ_DIGITS = 18
-_GREATEST_SEQ = 10**_SEQ_DIGITS - 1
+GREATEST_SEQ = 10**_SEQ_DIGITS - 1
 
-#: How a publisher of ours lays an entry out, and where in it the values stand.
-_LAYOUT = [name.encode() for name in wire.LAYOUT]
-_LENGTH = 2 * len(_LAYOUT)
-TYPE_AT, _PRODUCER_AT, _SEQ_AT, EVENT_AT = (
-    2 * wire.LAYOUT.index(name) + 1 for name in (wire.TYPE, wire.PRODUCER, wire.SEQ, wire.EVENT)
-)
+#: How a publisher of ours lays an entry out, and where in it the producer stands.
+LAYOUT = [name.encode() for name in wire.LAYOUT]
+PRODUCER_AT = 2 * wire.LAYOUT.index(wire.PRODUCER) + 1
 
 _DROPPED, _REQUEUED_FROM = wire.DROPPED.encode(), wire.REQUEUED_FROM.encode()
 
@@ -25,51 +22,6 @@ class GapSuspected(StartOver):
     def __init__(self, gap: Gap) -> None:
         super().__init__("gap", f"producer {gap.producer}: {gap.seq} after {gap.last}")
         self.gap = gap
-
-
-class Expected:
-    """The entry that follows if the same producer goes on, as nearly all do.
-
-    Args:
-        raw_producer: the producer as in its entries.
-        producer: the same as text.
-        seq: its last number.
-    """
-
-    __slots__ = ("_raw_producer", "_raw_seq", "producer", "seq")
-
-    def __init__(self, raw_producer: bytes, producer: str, seq: int) -> None:
-        self._raw_producer = raw_producer
-        self._raw_seq = b"%d" % (seq + 1)
-        self.producer = producer
-        self.seq = seq
-
-    def takes(self, entry: Entry) -> bool:
-        """Return whether this is the entry, and if so expect the one after it."""
-        if (
-            entry.get(b"seq") != self._raw_seq
-            or entry.get(b"producer") != self._raw_producer
-            or _REQUEUED_FROM in entry
-            or self.seq >= _GREATEST_SEQ
-        ):
-            return False
-        self.advance()
-        return True
-
-    def comes(self, flat: Flat) -> bool:
-        """Return whether this is the entry, as a publisher of ours lays it out and with nothing besides."""
-        return (
-            len(flat) == _LENGTH
-            and flat[_SEQ_AT] == self._raw_seq
-            and flat[_PRODUCER_AT] == self._raw_producer
-            and flat[::2] == _LAYOUT
-            and self.seq < _GREATEST_SEQ
-        )
-
-    def advance(self) -> None:
-        """Expect the entry after the next."""
-        self.seq += 1
-        self._raw_seq = b"%d" % (self.seq + 1)
 
 
 def number_of(entry: Entry) -> tuple[str, int] | None:

@@ -51,9 +51,9 @@ def encode_value(value: Value) -> str:
 
 def is_bare(text: str) -> bool:
     """Whether a string is written as it is."""
-    if "\0" in text:
-        return False
-    return text[:1] not in _SUSPECT or not (text[0] == "\ufeff" or looks_like_json(text))
+    if text[:1] not in _SUSPECT:
+        return "\0" not in text
+    return not (text[0] == "\ufeff" or "\0" in text or looks_like_json(text))
 
 
 def decode_value(text: str) -> Value:

@@ -9,13 +9,13 @@ Values are never changed in place, only replaced: a list that was handed out sta
 from collections.abc import Callable, Iterable
 from typing import Any, TypeAlias
 
-from sanctum_bus.errors import Unfit
+from sanctum_bus.errors import StartOver, Unfit
 from sanctum_bus.wire.values import Value
 
 Fields = dict[str, Value]
 
-#: Puts something into a section.
-Put: TypeAlias = Callable[[Fields, Any], None]
+#: Puts what was left under one key into a section: all of it, in order.
+Put: TypeAlias = Callable[[Fields, list[Any]], None]
 
 #: Limits that keep one producer from exhausting a worker and a server.
 MAX_SECTIONS = 65_536
@@ -25,11 +25,21 @@ MAX_ENVS = 4_096
 HISTORY = 50
 
 
+class Unsettled(StartOver):
+    """What was left for later could not be put into its section, and nobody knows which event it was.
+
+    The caller starts over with a state that leaves nothing (`at_once`): then the fold of that event fails.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("spoiled", detail)
+
+
 class State:
     """All sections of a run.
 
-    Most fields of most events are overwritten before anybody looks at them. So what an event only puts there may be
-    left for later (`leave`): it is done before anybody reads or writes the section, in the order of the events.
+    Most of what events put into a section is overwritten before anybody looks at it. So an event may be left with the
+    section (`leave`): all that were left are put there together, before anybody reads or writes the section.
 
     Args:
         sections: name to fields.
@@ -39,17 +49,19 @@ class State:
         changed: name to the id of the entry that last changed it, since `changed` was last emptied. A name that is not
             in `sections` any more has gone.
         at: the id of the entry that is being folded; the driver sets it.
+        at_once: nothing is left for later.
         scopes: group to what the fold calls its scope, kept with the state that it is of.
     """
 
-    __slots__ = ("_children", "_left", "_sections", "at", "changed", "max_envs", "scopes")
+    __slots__ = ("_children", "_left", "_sections", "at", "at_once", "changed", "max_envs", "scopes")
 
     def __init__(self, sections: dict[str, Fields] | None = None, *, max_envs: int = MAX_ENVS) -> None:
         self._sections: dict[str, Fields] = sections or {}
-        self._left: dict[str, dict[object, tuple[Put, Any]]] = {}
+        self._left: dict[str, dict[Put, list[Any]]] = {}
         self._children: dict[str, set[str]] = {}
         self.changed: dict[str, str] = {}
         self.at = ""
+        self.at_once = False
         self.max_envs = max_envs
         self.scopes: dict[str | None, Any] = {}
         for name in self._sections:
@@ -58,8 +70,7 @@ class State:
     @property
     def sections(self) -> dict[str, Fields]:
         """Every section as it is now."""
-        for name in list(self._left):
-            self._settle(name)
+        self.settle()
         return self._sections
 
     def get(self, name: str) -> Fields | None:
@@ -90,22 +101,43 @@ class State:
         self.changed[name] = self.at
         return fields
 
-    def leave(self, name: str, key: object, put: Put, given: Any) -> None:
-        """Leave something to be put into a section that was opened; what was left under the same key is forgotten.
+    def leave(self, name: str, put: Put, item: Any) -> None:
+        """Leave something for a section, which is made where there is none, until somebody looks at it.
+
+        All that was left for the same `put` is put there together, and who was given something last comes last. So a
+        field belongs to one `put`, or each puts it there for every item.
 
         Args:
             name: of the section.
-            key: of what overwrites each other as a whole.
-            put: is called with the section and `given`; it must not fail.
-            given: what there is to put.
+            put: is called with the section and the items, in order.
+            item: what there is to put.
+
+        Raises:
+            Unfit: it would be one section too many.
         """
+        if self.at_once:
+            put(self.open(name), [item])
+            return
         left = self._left.get(name)
         if left is None:
+            if name not in self._sections:
+                self._add(name)
             left = self._left[name] = {}
-        else:
-            # Behind the others again: they are done in order.
-            left.pop(key, None)
-        left[key] = put, given
+        items = left.pop(put, None)
+        if items is None:
+            items = []
+        items.append(item)
+        left[put] = items
+        self.changed[name] = self.at
+
+    def settle(self) -> None:
+        """Put everything that was left where it belongs.
+
+        Raises:
+            Unsettled: something has no place there; the state is of no more use.
+        """
+        for name in list(self._left):
+            self._settle(name)
 
     def replace(self, name: str, fields: Fields) -> Fields:
         """Put a new record in a section's place, so that nothing of the old one remains."""
@@ -144,16 +176,18 @@ class State:
 
     def _settle(self, name: str) -> None:
         fields = self._sections[name]
-        for put, given in self._left.pop(name).values():
-            put(fields, given)
+        try:
+            for put, items in self._left.pop(name).items():
+                put(fields, items)
+        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+            raise Unsettled(f"section {name} does not take what was left for it: {error!r:.200}") from error
 
 
 def _parent(name: str) -> str:
     return name.rpartition(":")[0]
 
 
-def appended(history: Value, value: Value) -> list[Value]:
-    """Return a history with one more value, the last 50 of them."""
-    kept = history[1 - HISTORY :] if isinstance(history, list) else []
-    kept.append(value)
-    return kept
+def appended(history: Value, *values: Value) -> list[Value]:
+    """Return a history with more values, the last 50 of all."""
+    known = history if isinstance(history, list) else []
+    return [*known, *values][-HISTORY:]

@@ -11,6 +11,7 @@ from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.accounts import Spoiled
 from sanctum_bus.errors import StartOver
+from sanctum_bus.state import Unsettled
 
 #: Back-off after trouble, in seconds: the first, and the longest.
 _FIRST_PAUSE_S = 0.05
@@ -27,7 +28,7 @@ class Trouble(Enum):
 
 def trouble_of(error: BaseException) -> Trouble | None:
     """Return what kind of trouble an error is, or None for one that is a defect of the worker."""
-    if isinstance(error, Spoiled):
+    if isinstance(error, Spoiled | Unsettled):
         return Trouble.POISONED
     if isinstance(error, StartOver):
         return Trouble.REFUSED

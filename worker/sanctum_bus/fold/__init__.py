@@ -34,18 +34,16 @@ FOLDS: dict[str, Fold] = {
     "SEED_CULLED": culled,
 }
 
-__all__ = ["FOLDS", "DuplicateStart", "Fold", "Line", "fold"]
+__all__ = ["FOLDS", "DuplicateStart", "Fold", "Line", "fold", "note_event"]
 
 
 def fold(state: State, event: Event) -> Line | None:
-    """Fold one event into the state, and return the log line that it causes.
+    """Fold one event into the state, and return the log line that it causes; what the run says of it is `note_event`'s.
 
     Raises:
         Unfit: the event cannot be folded. Folds look before they write; where `state.changed` names `state.at`
             nevertheless, the state is spoiled.
         DuplicateStart: a TRAINING_STARTED that was folded before; nothing was changed.
     """
-    scope = scope_of(state, event)
-    line = FOLDS.get(event.shape.type, other)(scope, event)
-    note_event(scope, event)
-    return line
+    scope = state.scopes.get(event.group_id) or scope_of(state, event)
+    return FOLDS.get(event.shape.type, other)(scope, event)

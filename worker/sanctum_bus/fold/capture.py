@@ -5,6 +5,7 @@ A route says into what kind of place an event type's fields go; the names that r
 alone, so they are worked out once per shape.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -102,6 +103,21 @@ def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
     capture(fields, event.data, event.shape, way)
     put_envelope(fields, event)
     return fields
+
+
+def capture_all(fields: Fields, events: Sequence[Event], way: Route) -> None:
+    """Copy the fields of events into a section, in order, and the envelope of the last."""
+    last = events[-1]
+    if len({event.shape for event in events}) == 1:
+        capture(fields, last.data, last.shape, way)
+    else:
+        # A later event of the same shape overwrites all that an earlier one has put there.
+        chosen: dict[Shape, Event] = {}
+        for event in reversed(events):
+            chosen.setdefault(event.shape, event)
+        for event in reversed(chosen.values()):
+            capture(fields, event.data, event.shape, way)
+    put_envelope(fields, last)
 
 
 #: The envelope's fields in a section, besides type and time.

@@ -1,5 +1,7 @@
 """One environment: its record, and where an episode of it begins."""
 
+from functools import lru_cache
+
 from sanctum_bus.fold.line import episode_of
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.state import Fields
@@ -62,6 +64,17 @@ def _per_episode() -> Fields:
     }
 
 
+@lru_cache(maxsize=4096)
+def env_section(env_id: int) -> str:
+    """Return the name of an environment's section, in its group."""
+    return f"env:{env_id}"
+
+
+def has_reported(env: Fields) -> bool:
+    """Whether an environment has reported an accuracy in its episode; asked of what is derived at once."""
+    return env["best_accuracy"] is not None or env["epochs_since_improvement"] > 0
+
+
 def active_env(scope: Scope, env_id: int) -> Fields:
     """Return an environment's section for writing what is derived there, in an episode that is not over.
 
@@ -71,7 +84,7 @@ def active_env(scope: Scope, env_id: int) -> Fields:
     Raises:
         Unfit: it would be one environment too many.
     """
-    name = f"{scope.prefix}env:{env_id}"
+    name = scope.prefix + env_section(env_id)
     old = scope.state.peek(name)
     if old is not None and not old["episode_over"]:
         return scope.state.open(name)

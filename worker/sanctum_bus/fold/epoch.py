@@ -3,14 +3,13 @@
 from functools import lru_cache
 
 from sanctum_bus.fold import needs
-from sanctum_bus.fold.capture import Route, capture, capture_event, put_envelope, route, stored_names
-from sanctum_bus.fold.env import DERIVED, active_env
+from sanctum_bus.fold.capture import Route, capture, capture_all, capture_event, route, stored_names
+from sanctum_bus.fold.env import DERIVED, active_env, env_section
 from sanctum_bus.fold.run import open_epoch
 from sanctum_bus.fold.scope import Scope
-from sanctum_bus.fold.seed import Slot, check_report
+from sanctum_bus.fold.seed import check_report, take_report
 from sanctum_bus.state import Fields, appended
 from sanctum_bus.wire.decode import Event
-from sanctum_bus.wire.shape import Shape
 from sanctum_bus.wire.values import Value
 
 #: Seeds in one of these stages have part in an environment's best accuracy.
@@ -34,43 +33,43 @@ def epoch_completed(scope: Scope, event: Event) -> None:
     if event.data.get("env_id") is None:
         capture_event(scope.state, scope.prefix + "epoch", event, _AGGREGATE)
         return
-    env_id, accuracy = needs.env_id(event), needs.number(event.data, "val_accuracy")
-    inner_epoch = needs.number(event.data, "inner_epoch")
+    data, env_id = event.data, needs.env_id(event)
+    accuracy, inner_epoch = needs.number(data, "val_accuracy"), needs.number(data, "inner_epoch")
     if inner_epoch is None:
         inner_epoch = event.epoch
-    seeds = needs.maps(event.data, "seeds")
-    reports = [(slot, report, check_report(slot, report)) for slot, report in seeds.items()]
+    reports = [check_report(env_id, slot, report) for slot, report in needs.maps(data, "seeds").items()]
     stored_names(_ENV, event.shape)
-    scope.has_room_for_env(env_id)
+    name = scope.prefix + env_section(env_id)
+    if scope.state.peek(name) is None:
+        scope.has_room_for_env(env_id)
     if accuracy is not None:
         open_epoch(scope, env_id, inner_epoch)
     env = active_env(scope, env_id)
-    _take_reports(scope, event, env_id, env, reports)
+    for report in reports:
+        slot = report[0]
+        if slot.startswith("__") and slot.endswith("__"):
+            capture(env, report[2], report[3], _pseudo_route(slot.strip("_")))
+        else:
+            take_report(scope, event, env_id, report)
     # Read at once, when the epoch is closed; the rest is put in later.
     env["inner_epoch"] = inner_epoch
-    if "val_accuracy" in event.data:
+    if "val_accuracy" in data:
         env["val_accuracy"] = accuracy
-    scope.state.leave(f"{scope.prefix}env:{env_id}", event.shape, _put_epoch, (event, inner_epoch))
     if accuracy is not None:
         _judge(scope, env, env_id, accuracy, inner_epoch)
+    scope.state.leave(name, _put_epochs, event)
 
 
-def _put_epoch(env: Fields, given: tuple[Event, float | None]) -> None:
-    event, inner_epoch = given
-    capture(env, event.data, event.shape, _ENV)
-    put_envelope(env, event)
+def _put_epochs(env: Fields, events: list[Event]) -> None:
+    inner_epoch = env["inner_epoch"]
+    capture_all(env, events, _ENV)
     env.pop("seeds", None)
     env["inner_epoch"] = inner_epoch
-
-
-def _take_reports(
-    scope: Scope, event: Event, env_id: int, env: Fields, reports: list[tuple[str, Fields, Shape]]
-) -> None:
-    for slot, report, shape in reports:
-        if slot.startswith("__") and slot.endswith("__"):
-            capture(env, report, shape, _pseudo_route(slot.strip("_")))
-        else:
-            Slot(scope, env_id, slot, report.get("seed_id"), event.timestamp).report(event, report, shape)
+    given = [accuracy for event in events if (accuracy := event.data.get("val_accuracy")) is not None]
+    if given:
+        before, *_ = [*env["accuracy_history"], *given][-2:-1] or [None]
+        env["accuracy_history"] = appended(env["accuracy_history"], *given)
+        env["status"] = _status(env["epochs_since_improvement"], given[-1], before)
 
 
 @lru_cache(maxsize=64)
@@ -79,9 +78,6 @@ def _pseudo_route(slot: str) -> Route:
 
 
 def _judge(scope: Scope, env: Fields, env_id: int, accuracy: float, inner_epoch: float | None) -> None:
-    history = env["accuracy_history"]
-    before = history[-1] if history else None
-    env["accuracy_history"] = appended(history, accuracy)
     best = env["best_accuracy"]
     # NaN is above nothing, and must not become the best: nothing would ever be above it.
     if accuracy == accuracy and (best is None or accuracy > best):  # noqa: PLR0124  # NaN is not itself
@@ -90,7 +86,6 @@ def _judge(scope: Scope, env: Fields, env_id: int, accuracy: float, inner_epoch:
         env["epochs_since_improvement"] = 0
     else:
         env["epochs_since_improvement"] += 1
-    env["status"] = _status(env["epochs_since_improvement"], accuracy, before)
 
 
 def _contributing(scope: Scope, env_id: int) -> dict[str, Value]:

@@ -37,7 +37,8 @@ def number(data: Data, name: str) -> float | None:
         Unfit: the value is something else; a bool is no number.
     """
     value = data.get(name)
-    if value is None or type(value) is float or is_number(value):
+    kind = type(value)
+    if value is None or kind is float or (kind is int and _LEAST <= value <= _GREATEST):
         return value
     raise _wrong(name, value, "a number of 64 bits")
 
@@ -102,7 +103,7 @@ def maps(data: Data, name: str) -> dict[str, Data]:
         Unfit: the value is something else.
     """
     value = data.get(name)
-    if value is None:
+    if value is None or value == {}:
         return {}
     if type(value) is not dict:
         raise _wrong(name, value, "a map of maps")

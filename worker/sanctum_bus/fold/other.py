@@ -21,19 +21,16 @@ _KINDS_BY_FIELD = "ANALYTICS_SNAPSHOT"
 def other(scope: Scope, event: Event) -> Line | None:
     """Any event: `count`, `last_at`, and the last payload, replaced as a whole."""
     stored_names(_way(event.shape.type), event.shape)
-    state, name = scope.state, scope.prefix + section_of(event)
-    fields = state.open(name)
-    fields["count"] = fields.get("count", 0) + 1
-    state.leave(name, "last", _put_last, event)
+    scope.state.leave(scope.prefix + section_of(event), _put_others, event)
     return milestone(scope, event)
 
 
-def _put_last(fields: Fields, event: Event) -> None:
-    count = fields["count"]
+def _put_others(fields: Fields, events: list[Event]) -> None:
+    count, last = fields.get("count", 0), events[-1]
     fields.clear()
-    capture(fields, event.data, event.shape, _way(event.type))
-    put_envelope(fields, event)
-    fields["count"], fields["last_at"] = count, event.timestamp
+    capture(fields, last.data, last.shape, _way(last.shape.type))
+    put_envelope(fields, last)
+    fields["count"], fields["last_at"] = count + len(events), last.timestamp
 
 
 @lru_cache(maxsize=4096)

@@ -1,10 +1,11 @@
 """REWARD_COMPUTED: a step of the policy in one environment, or a penalty beside one."""
 
+from collections import Counter
 from functools import lru_cache
 
 from sanctum_bus.fold import needs
-from sanctum_bus.fold.capture import capture, put_envelope, route, stored_names
-from sanctum_bus.fold.env import active_env
+from sanctum_bus.fold.capture import capture, capture_all, put_envelope, route, stored_names
+from sanctum_bus.fold.env import active_env, env_section
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.fold.tally import count
 from sanctum_bus.state import Fields, appended
@@ -39,23 +40,16 @@ def reward_computed(scope: Scope, event: Event) -> None:
     """A step, or a penalty: that is no action, no epoch, and never resets anything."""
     data = event.data
     env_id, action = needs.env_id(event), needs.text(data, "action_name")
-    total, cohort = needs.number(data, "total_reward"), needs.text(data, "ab_group")
+    needs.number(data, "total_reward")
+    needs.text(data, "ab_group")
     stored_names(_STEP, event.shape)
     env = active_env(scope, env_id)
-    name = f"{scope.prefix}env:{env_id}"
+    name = scope.prefix + env_section(env_id)
     if action in _PENALTIES:
         _put_penalty(scope.state.edit(name), event)
         env["penalties"] = count(env["penalties"], action)
         return
-    scope.state.leave(name, event.shape, _put_step, event)
-    if data.get("action_confidence") is not None:
-        scope.state.leave(name, "decision", _put_decision, data)
-    if cohort:
-        env["cohort"] = cohort
-    if total is not None:
-        _add_reward(env, total, event.epoch)
-    if action is not None:
-        _add_action(env, normalised(action))
+    scope.state.leave(name, _put_steps, event)
 
 
 def _put_penalty(env: Fields, event: Event) -> None:
@@ -65,9 +59,17 @@ def _put_penalty(env: Fields, event: Event) -> None:
     put_envelope(env, event)
 
 
-def _put_step(env: Fields, event: Event) -> None:
-    capture(env, event.data, event.shape, _STEP)
-    put_envelope(env, event)
+def _put_steps(env: Fields, events: list[Event]) -> None:
+    capture_all(env, events, _STEP)
+    said = [event.data for event in events]
+    decided = next((data for data in reversed(said) if data.get("action_confidence") is not None), None)
+    if decided is not None:
+        _put_decision(env, decided)
+    cohort = next((data["ab_group"] for data in reversed(said) if data.get("ab_group")), None)
+    if cohort is not None:
+        env["cohort"] = cohort
+    _add_rewards(env, events)
+    _add_actions(env, [action for data in said if (action := data.get("action_name")) is not None])
 
 
 def _put_decision(env: Fields, data: Fields) -> None:
@@ -78,17 +80,25 @@ def _put_decision(env: Fields, data: Fields) -> None:
             env.pop(stored, None)
 
 
-def _add_reward(env: Fields, total: float, epoch: float | None) -> None:
-    env["reward_history"] = appended(env["reward_history"], total)
-    best = env["best_reward"]
-    if total == total and (best is None or total > best):  # noqa: PLR0124  # NaN is not itself
-        env["best_reward"], env["best_reward_epoch"] = total, epoch
+def _add_rewards(env: Fields, events: list[Event]) -> None:
+    totals = []
+    best, best_epoch = env["best_reward"], env["best_reward_epoch"]
+    for event in events:
+        total = event.data.get("total_reward")
+        if total is None:
+            continue
+        totals.append(total)
+        if (best is None or total > best) and total == total:  # noqa: PLR0124  # NaN is not itself
+            best, best_epoch = total, event.epoch
+    env["reward_history"] = appended(env["reward_history"], *totals)
+    env["best_reward"], env["best_reward_epoch"] = best, best_epoch
 
 
-def _add_action(env: Fields, family: str) -> None:
-    env["action_history"] = appended(env["action_history"], family)
-    env["action_counts"] = count(env["action_counts"], family)
-    env["total_actions"] += 1
+def _add_actions(env: Fields, actions: list[str]) -> None:
+    families = [*map(normalised, actions)]
+    env["action_history"] = appended(env["action_history"], *families)
+    env["action_counts"] = dict(Counter(env["action_counts"]) + Counter(families))
+    env["total_actions"] += len(families)
 
 
 @lru_cache(maxsize=4096)

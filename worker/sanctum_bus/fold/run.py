@@ -5,10 +5,10 @@ import math
 from sanctum_bus.errors import Unfit
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import capture_event, put_envelope, route, stored_names
-from sanctum_bus.fold.env import active_env
+from sanctum_bus.fold.env import active_env, has_reported
 from sanctum_bus.fold.line import Line, line, own_message
-from sanctum_bus.fold.scope import Scope
-from sanctum_bus.state import Fields, appended
+from sanctum_bus.fold.scope import Scope, scope_of
+from sanctum_bus.state import Fields, State, appended
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.values import Value
 
@@ -135,14 +135,17 @@ def edit_run(scope: Scope) -> Fields:
     return scope.edit("run")
 
 
-def note_event(scope: Scope, event: Event) -> None:
-    """Keep in the run when its last event was, which groups it has, and its labels."""
-    run = scope.state.open("run")
+def note_event(state: State, event: Event) -> None:
+    """Keep in the run when its last event was, which groups it has, and its labels.
+
+    Of events in a row, in no group and without labels, it is enough to note the last.
+    """
+    run = state.open("run")
     if "starts" not in run:
-        run = edit_run(Scope(scope.state, ""))
+        run = edit_run(Scope(state, ""))
     run["last_event_at"] = event.timestamp
     run["status"] = "running"
-    group = scope.prefix[:-1]
+    group = scope_of(state, event).prefix[:-1]
     if group and group not in (run.get("groups") or []):
         run["groups"] = [*(run.get("groups") or []), group]
     if event.labels:
@@ -173,7 +176,7 @@ def close_epoch(scope: Scope) -> None:
     values = [
         env["val_accuracy"]
         for env in scope.envs()
-        if env["accuracy_history"] and not env["episode_over"] and env.get("inner_epoch") == opened
+        if env.get("inner_epoch") == opened and not env["episode_over"] and has_reported(env)
     ]
     values = [value for value in values if value is not None]
     if opened is None or not values:

@@ -29,7 +29,7 @@ class Scope:
     @property
     def run(self) -> Fields:
         """The run's section, for reading; empty where there is none."""
-        return self.state.get(self.prefix + "run") or {}
+        return self.state.peek(self.prefix + "run") or {}
 
     def get(self, name: str) -> Fields | None:
         """Return a section for reading, or None."""
@@ -61,8 +61,8 @@ class Scope:
         """
         state = self.state
         if (
-            state.count_children(self.prefix + "env") >= state.max_envs
-            and state.peek(f"{self.prefix}env:{env_id}") is None
+            state.peek(f"{self.prefix}env:{env_id}") is None
+            and state.count_children(self.prefix + "env") >= state.max_envs
         ):
             raise Unfit(f"environment {env_id} would be one over the limit of {state.max_envs:,}")
 

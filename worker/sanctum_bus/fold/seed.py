@@ -2,12 +2,13 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
+from typing import TypeAlias
 
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import (
     Route,
     capture,
-    capture_event,
     put_envelope,
     route,
     slot_route,
@@ -46,8 +47,14 @@ _END_FIELDS = (
     "params_added",
 )
 
-#: What a report says that folds look at; the rest of it is put in later.
-_READ_AT_ONCE = ("seed_id", "slot_id", "blueprint_id")
+#: What folds look at, besides what is derived: kept as it is when the rest of what was captured is put in.
+_KEPT_AT_ONCE = ("stage", "seed_id", "slot_id", "blueprint_id")
+
+#: The same, as far as an event may say it.
+_SAID = ("seed_id", "slot_id", "blueprint_id")
+
+#: What a stage begins with, until an epoch reports it.
+_BEGUN: Fields = {"epochs_in_stage": 0}
 
 _GERMINATED = route("SEED_GERMINATED", reserved=DERIVED)
 _STAGE_CHANGED = route("SEED_STAGE_CHANGED", reserved=DERIVED)
@@ -55,6 +62,23 @@ _GATE = route("SEED_GATE_EVALUATED", prefix="gate.")
 _FOSSILIZED = route("SEED_FOSSILIZED", reserved=DERIVED)
 _CULLED = route("SEED_CULLED", reserved=DERIVED)
 _REPORT = slot_route(DERIVED - {"stage"})
+
+
+#: What an event says of a seed: the fields, their shape, where they go, and fields that it sets besides.
+Captured: TypeAlias = tuple[Event, Fields, Shape, Route, Fields]
+
+#: What an epoch reports of a slot: the slot, its section, the fields and their shape.
+Report: TypeAlias = tuple[str, str, Fields, Shape]
+
+
+@lru_cache(maxsize=4096)
+def seed_section(env_id: int, slot: str) -> str:
+    """Return the name of a slot's section, in its group.
+
+    Raises:
+        Unfit: it would be too long.
+    """
+    return f"seed:{env_id}:{name_part(slot)}"
 
 
 @dataclass(slots=True)
@@ -72,15 +96,12 @@ class Slot:
     slot: str
     seed_id: Value
     at: float
-    section: str = ""
-
-    def __post_init__(self) -> None:
-        self.section = f"seed:{self.env_id}:{name_part(self.slot)}"
+    name: str
 
     def plant(self) -> Fields:
         """Begin a new record."""
-        return self.scope.replace(
-            self.section,
+        return self.scope.state.replace(
+            self.name,
             {
                 "env_id": self.env_id,
                 "slot_id": self.slot,
@@ -93,75 +114,81 @@ class Slot:
         )
 
     def occupant(self) -> Fields:
-        """Return the record for writing; a slot that nobody germinated appears, and so does another seed in it."""
-        name = self.scope.prefix + self.section
-        seed = self.scope.state.get(name)
-        return self.plant() if seed is None or self._is_another(seed) else self.scope.state.open(name)
+        """Return the record for writing what is read at once.
 
-    def enter(self, stage: str) -> Fields:
-        """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
-        seed = self.occupant()
-        self._enter(seed, stage)
-        return seed
-
-    def report(self, event: Event, report: Fields, shape: Shape) -> None:
-        """Take in what an epoch reports of the slot."""
-        name, state = self.scope.prefix + self.section, self.scope.state
-        seed = state.peek(name)
-        seed = self.plant() if seed is None or self._is_another(seed) else state.open(name)
-        stage = report.get("stage")
-        if stage is not None:
-            self._enter(seed, stage)
-        for field in _READ_AT_ONCE:
-            if field in report:
-                seed[field] = report[field]
-        state.leave(name, shape, _put_report, (event, report, shape))
-
-    def _is_another(self, seed: Fields) -> bool:
+        A slot that nobody germinated appears, and so does another seed in it.
+        """
+        state = self.scope.state
+        seed = state.peek(self.name)
+        if seed is None:
+            return self.plant()
         known = seed["seed_id"]
-        return known != self.seed_id and known is not None and self.seed_id is not None
+        if known != self.seed_id and known is not None and self.seed_id is not None:
+            return self.plant()
+        return state.open(self.name)
 
-    def _enter(self, seed: Fields, stage: str) -> None:
+    def enter(self, seed: Fields, stage: str) -> None:
+        """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
         if "ended_at" in seed and stage not in _NOT_LIVE:
+            self.scope.state.edit(self.name)
             for field in _END_FIELDS:
                 seed.pop(field, None)
-        if seed.get("stage") != stage:
+        if seed["stage"] != stage:
             seed["stage"] = stage
             seed["stage_entered_at"] = self.at
 
-    def capture(self, event: Event, way: Route) -> Fields:
-        """Take in an event's fields; the section stays the slot's own whatever they say."""
-        seed = capture_event(self.scope.state, self.scope.prefix + self.section, event, way)
+    def capture(self, seed: Fields, captured: Captured) -> None:
+        """Take in what an event says; the section stays the slot's own whatever that is."""
+        _, data, shape, _, _ = captured
+        for field in shape.memo.get(_SAID) or _said(shape):
+            seed[field] = data[field]
         if seed["slot_id"] != self.slot:
             seed["emitted.slot_id"], seed["slot_id"] = seed["slot_id"], self.slot
-        if seed.get("seed_id") is None:
+        if seed["seed_id"] is None:
             seed["seed_id"] = self.seed_id
-        return seed
+        self.scope.state.leave(self.name, _put_captured, captured)
+
+
+def _said(shape: Shape) -> tuple[str, ...]:
+    said = shape.memo[_SAID] = tuple(field for field in _SAID if field in shape.names)
+    return said
+
+
+def _put_captured(seed: Fields, given: list[Captured]) -> None:
+    kept = {name: seed[name] for name in _KEPT_AT_ONCE if name in seed}
+    # Of the same shape the last one overwrites all that the others have put there.
+    chosen = {(shape, way): (data, begun) for _, data, shape, way, begun in given}
+    if len(chosen) > 1:
+        chosen = {}
+        for _, data, shape, way, begun in reversed(given):
+            chosen.setdefault((shape, way), (data, begun))
+    for (shape, way), (data, begun) in reversed(chosen.items()):
+        capture(seed, data, shape, way)
+        seed.update(begun)
+    seed.update(kept)
+    put_envelope(seed, given[-1][0])
 
 
 def _slot_of(scope: Scope, event: Event, way: Route) -> Slot:
     """Return the slot of a SEED_* event, with all that may be wrong with the event found before anything changes."""
-    slot = Slot(
-        scope,
-        needs.env_id(event),
-        needs.slot_id(event),
-        needs.text(event.data, "seed_id") or event.seed_id,
-        event.timestamp,
-    )
-    planted = needs.text(event.data, "blueprint_id")
+    data, env_id, slot = event.data, needs.env_id(event), needs.slot_id(event)
+    seed_id = needs.text(data, "seed_id") or event.seed_id
+    name = scope.prefix + seed_section(env_id, slot)
+    planted = needs.text(data, "blueprint_id")
     if planted:
         name_part(planted)
     stored_names(way, event.shape)
-    return slot
+    return Slot(scope, env_id, slot, seed_id, event.timestamp, name)
 
 
 def germinated(scope: Scope, event: Event) -> Line:
     """A new seed: nothing of the slot's former occupant remains."""
     slot = _slot_of(scope, event, _GERMINATED)
     env = active_env(scope, slot.env_id)
-    slot.plant()
-    slot.enter("GERMINATED")["germinated_at"] = event.timestamp
-    seed = slot.capture(event, _GERMINATED)
+    seed = slot.plant()
+    slot.enter(seed, "GERMINATED")
+    seed["germinated_at"] = event.timestamp
+    slot.capture(seed, (event, event.data, event.shape, _GERMINATED, {}))
     env["germinated"] += 1
     tally = blueprint(scope, seed.get("blueprint_id"))
     if tally is not None:
@@ -176,10 +203,11 @@ def stage_changed(scope: Scope, event: Event) -> Line:
     left = needs.text(data, "from") or needs.text(data, "from_stage")
     entered = needs.text(data, "to") or needs.text(data, "to_stage")
     active_env(scope, slot.env_id)
-    seed = slot.enter(entered) if entered is not None else slot.occupant()
+    seed = slot.occupant()
+    if entered is not None:
+        slot.enter(seed, entered)
     planted = seed.get("blueprint_id")
-    seed = slot.capture(event, _STAGE_CHANGED)
-    seed["epochs_in_stage"] = 0
+    slot.capture(seed, (event, data, event.shape, _STAGE_CHANGED, _BEGUN))
     message = f"{slot.slot} {left or '?'}->{entered or '?'}"
     return line(scope, event, message, blueprint=seed.get("blueprint_id") or planted)
 
@@ -189,7 +217,8 @@ def gate_evaluated(scope: Scope, event: Event) -> Line:
     slot = _slot_of(scope, event, _GATE)
     passed = needs.flag(event.data, "passed")
     active_env(scope, slot.env_id)
-    seed = slot.occupant()
+    slot.occupant()
+    seed = scope.state.edit(slot.name)
     capture(seed, event.data, event.shape, _GATE)
     put_envelope(seed, event)
     if passed is not None:
@@ -203,8 +232,9 @@ def fossilized(scope: Scope, event: Event) -> Line:
     improvement, epochs = needs.number(event.data, "improvement"), needs.number(event.data, "epochs_total")
     added = needs.number(event.data, "params_added")
     env = active_env(scope, slot.env_id)
-    slot.enter("FOSSILIZED")
-    seed = _end(slot, event, _FOSSILIZED)
+    seed = slot.occupant()
+    slot.enter(seed, "FOSSILIZED")
+    _end(slot, seed, event, _FOSSILIZED)
     env["fossilized"] += 1
     tally = blueprint(scope, seed.get("blueprint_id"))
     if tally is not None:
@@ -227,9 +257,10 @@ def culled(scope: Scope, event: Event) -> Line:
     automatic = bool(needs.flag(data, "auto_culled") or needs.flag(data, "auto_pruned"))
     word = "PRUNED" if event.emitted_type == "SEED_PRUNED" else "CULLED"
     env = active_env(scope, slot.env_id)
-    if slot.occupant()["stage"] not in _CULLED_STAGES:
-        slot.enter(word)
-    seed = _end(slot, event, _CULLED)
+    seed = slot.occupant()
+    if seed["stage"] not in _CULLED_STAGES:
+        slot.enter(seed, word)
+    _end(slot, seed, event, _CULLED)
     env["culled"] += 1
     tally = blueprint(scope, seed.get("blueprint_id"))
     if tally is not None:
@@ -243,36 +274,50 @@ def culled(scope: Scope, event: Event) -> Line:
     return line(scope, event, message, blueprint=seed.get("blueprint_id"))
 
 
-def check_report(slot: str, report: Fields) -> Shape:
-    """Find all that may be wrong with what an epoch reports of one slot, and return the shape of it.
+def check_report(env_id: int, slot: str, report: Fields) -> Report:
+    """Find all that may be wrong with what an epoch reports of one slot, and return it as `take_report` takes it.
 
     Raises:
         Unfit: something is.
     """
-    name_part(slot)
+    name = seed_section(env_id, slot)
     needs.text(report, "stage")
     shape = shape_of(b"", tuple(report))
     stored_names(_REPORT, shape)
-    return shape
+    return slot, name, report, shape
 
 
-def _put_report(seed: Fields, given: tuple[Event, Fields, Shape]) -> None:
-    event, report, shape = given
-    stage = seed["stage"]
-    capture(seed, report, shape, _REPORT)
-    seed["stage"] = stage
-    put_envelope(seed, event)
+def take_report(scope: Scope, event: Event, env_id: int, report: Report) -> None:
+    """Take in what an epoch reports of one slot."""
+    slot_id, name, data, shape = report
+    state, name, stage = scope.state, scope.prefix + name, data.get("stage")
+    captured: Captured = event, data, shape, _REPORT, {}
+    seed = state.peek(name)
+    if (
+        seed is not None
+        and "seed_id" not in data
+        and "slot_id" not in data
+        and stage in (None, seed["stage"])
+    ):
+        # What nearly all report: the seed that was there is as it was.
+        if "blueprint_id" in data:
+            seed["blueprint_id"] = data["blueprint_id"]
+        state.leave(name, _put_captured, captured)
+        return
+    slot = Slot(scope, env_id, slot_id, data.get("seed_id"), event.timestamp, name)
+    seed = slot.occupant()
+    if stage is not None and stage != seed["stage"]:
+        slot.enter(seed, stage)
+    slot.capture(seed, captured)
 
 
-def _end(slot: Slot, event: Event, way: Route) -> Fields:
-    planted = slot.occupant().get("blueprint_id")
-    seed = slot.capture(event, way)
+def _end(slot: Slot, seed: Fields, event: Event, way: Route) -> None:
+    planted, data = seed.get("blueprint_id"), event.data
+    begun = _BEGUN if "epochs_in_stage" in data else {}
+    slot.capture(seed, (event, data, event.shape, way, begun))
     if seed.get("blueprint_id") is None:
         seed["blueprint_id"] = planted
-    if "epochs_in_stage" in event.data:
-        seed["epochs_in_stage"] = 0
     seed["ended_at"] = event.timestamp
-    return seed
 
 
 def _bracketed(*parts: Value) -> str:

@@ -16,6 +16,7 @@ from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.ids import milliseconds
 from sanctum_bus.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
 from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.state import Unsettled
 from sanctum_bus.store import Held, Taken
 from sanctum_bus.trouble import Streak, is_lost_connection, kind_of
 
@@ -264,7 +265,7 @@ class RunMeter:
     def started_over(self, error: BaseException) -> None:
         """Note why the state was thrown away; a hole or an entry that spoils a fold is no trouble, but progress."""
         self.is_owned, self._standing = False, Standing()
-        if isinstance(error, GapSuspected | Spoiled):
+        if isinstance(error, GapSuspected | Spoiled | Unsettled):
             self._reason = error.reason
             return
         self._reason = "refused" if isinstance(error, StartOver) else _SERVER

@@ -8,15 +8,16 @@ takes in all that can be understood and says what cannot.
 import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 import msgspec
+from msgspec import Meta
 
 from sanctum_bus._version import WIRE_VERSION
 from sanctum_bus.errors import Unfit
 from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.wire import fields as wire
-from sanctum_bus.wire.shape import Shape, shape_of
+from sanctum_bus.wire.shape import Shape, known_shape, shape_of
 from sanctum_bus.wire.values import Value, all_plain, normalise, without_surrogates
 
 _MAX_TYPE_BYTES = MAX_NAME_BYTES
@@ -65,6 +66,10 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename=_NOT_ON
         return self.shape.emitted_type
 
 
+_LEAST, _GREATEST = -(1 << 63), (1 << 63) - 1
+
+_Moment: TypeAlias = Annotated[float, Meta(ge=-_FAR, le=_FAR)]
+_Whole: TypeAlias = Annotated[int, Meta(ge=_LEAST, le=_GREATEST)]
 _Scalar: TypeAlias = bool | int | float | str | None
 _Plain1: TypeAlias = _Scalar | list[_Scalar] | dict[str, _Scalar]
 _Plain2: TypeAlias = _Scalar | list[_Plain1] | dict[str, _Plain1]
@@ -75,9 +80,10 @@ _Plain: TypeAlias = _Scalar | list[_Plain3] | dict[str, _Plain3]
 class _PlainEvent(Event, forbid_unknown_fields=True, gc=False, rename=_NOT_ON_THE_WIRE):
     """The events that need no second look: values of which nothing has to be changed, nested at most four deep."""
 
+    timestamp: _Moment
     data: dict[str, _Plain] = {}
     event_id: _Scalar = None
-    epoch: int | float | None = None
+    epoch: _Whole | _Moment | None = None
     message: _Scalar = None
     severity: _Scalar = None
     labels: dict[str, _Plain] | None = None
@@ -114,21 +120,23 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
 
 def decode_plain(raw_type: bytes, packed: bytes) -> Event | None:
     """Decode the event of an entry that holds nothing but a publisher's fields; None: it has to go the long way."""
-    if len(packed) > _SURELY_FITS or not 0 < len(raw_type) <= MAX_NAME_BYTES:
+    if not raw_type or len(packed) > _SURELY_FITS:
         return None
     try:
         event = _unpack_plain(packed)
-        shape = shape_of(raw_type, tuple(event.data))
-    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError):
-        return None
-    if not -_FAR <= event.timestamp <= _FAR or len(shape.names) > wire.MAX_FIELDS:
-        return None
-    epoch = event.epoch
-    if epoch is not None and not -_FAR <= epoch <= _FAR:
+        names = tuple(event.data)
+        shape = known_shape((raw_type, names)) or _new_shape(raw_type, names)
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError, Unfit):
         return None
     event.shape = shape
     labels = event.labels
     return event if labels is None or _are_short(labels) else None
+
+
+def _new_shape(raw_type: bytes, names: tuple[str, ...]) -> Shape:
+    if len(raw_type) > MAX_NAME_BYTES or len(names) > wire.MAX_FIELDS:
+        raise Unfit("the long way says what is too long")
+    return shape_of(raw_type, names)
 
 
 def _at_length(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:

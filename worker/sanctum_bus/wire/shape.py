@@ -52,6 +52,9 @@ class _Known:
 
 _known = _Known()
 
+#: Returns the shape that is remembered for a type, as the entry has it, and names; None where there is none.
+known_shape = _known.shapes.get
+
 
 def shape_of(raw_type: bytes, names: tuple[str, ...]) -> Shape:
     """Return the shape of a map with these names in an event of this type, as the entry has it.
@@ -59,4 +62,4 @@ def shape_of(raw_type: bytes, names: tuple[str, ...]) -> Shape:
     Raises:
         UnicodeDecodeError: the type is not UTF-8.
     """
-    return _known.shapes.get((raw_type, names)) or _known.learn(raw_type, names)
+    return known_shape((raw_type, names)) or _known.learn(raw_type, names)
