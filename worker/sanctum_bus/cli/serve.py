@@ -1,6 +1,7 @@
 """`server` and `worker`: what runs in the foreground until it is told to stop."""
 
 import asyncio
+import gc
 import sys
 import time
 from dataclasses import replace
@@ -20,6 +21,9 @@ from sanctum_bus.worker import Worker
 
 #: Seconds between two looks for a server.
 _LOOK_S = 0.3
+
+#: Objects that a worker makes, beyond those that went, until it searches for cycles among them.
+_OBJECTS = 20_000
 
 _log = structlog.get_logger()
 
@@ -75,8 +79,15 @@ def work(place: Place, runs: list[str], *, drain: bool) -> None:
             return
         place = found
     settings = load(redis_url=place.url, key_prefix=place.prefix)
+    _search_less_for_garbage()
     with place.asking():
         asyncio.run(_work(settings, frozenset(runs), drain=drain))
+
+
+def _search_less_for_garbage() -> None:
+    """Leave what was loaded out of the search for cycles, and search less often: a fold makes many objects, and none."""
+    gc.freeze()
+    gc.set_threshold(_OBJECTS)
 
 
 async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> None:
