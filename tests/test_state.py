@@ -17,15 +17,17 @@ steps = st.lists(
 )
 
 
-def _put(fields: Fields, what: str, numbers: list[int]) -> None:
-    """What belongs to one put alone, and what each puts there for every item."""
+def _put(fields: Fields, what: str, lasts: list[Fields], numbers: list[int]) -> None:
+    """What belongs to one put alone, overwritten by key or not, and what each puts there every time."""
+    for last in lasts:
+        fields.update({f"{what}{name}": value for name, value in last.items()})
     fields[what] = [*fields.get(what, []), *numbers]
     fields["last"] = numbers[-1]
 
 
 def _named(what: str) -> Put:
-    def put(fields: Fields, numbers: list[int]) -> None:
-        _put(fields, what, numbers)
+    def put(fields: Fields, lasts: list[Fields], numbers: list[int]) -> None:
+        _put(fields, what, lasts, numbers)
 
     return put
 
@@ -45,8 +47,10 @@ def test_what_is_left_for_later_is_as_if_done_at_once(
     for number, (what, name, put) in enumerate(story):
         state.at = str(number)
         if what == "leave":
-            state.leave(name, PUTS[put], number)
-            _put(model.setdefault(name, {}), put, [number])
+            key = story[number // 2][1]
+            last = dict.fromkeys(key, number)
+            state.leave(name, PUTS[put], key, last, number)
+            _put(model.setdefault(name, {}), put, [last], [number])
             assert state.changed[name] == state.at
         elif what == "get":
             assert state.get(name) == model.get(name)
@@ -70,29 +74,29 @@ def test_what_is_left_for_later_is_as_if_done_at_once(
 def test_what_was_left_is_put_there_together() -> None:
     """However much is left for later, each put is called once, in the order in which they were given something last."""
     state = State()
-    done: list[tuple[str, list[int]]] = []
+    done: list[tuple[str, list[str], list[int]]] = []
 
-    def one(_: Fields, items: list[int]) -> None:
-        done.append(("one", items))
+    def one(_: Fields, lasts: list[str], items: list[int]) -> None:
+        done.append(("one", lasts, items))
 
-    def other(_: Fields, items: list[int]) -> None:
-        done.append(("other", items))
+    def other(_: Fields, lasts: list[str], items: list[int]) -> None:
+        done.append(("other", lasts, items))
 
-    for number, put in enumerate((one, other, other, one)):
-        state.leave("a", put, number)
+    for number, (put, key) in enumerate(((one, "a"), (other, "a"), (other, "b"), (other, "a"), (one, "a"))):
+        state.leave("section", put, key, f"{key}{number}", number)
 
-    assert state.get("a") == {}
-    assert done == [("other", [1, 2]), ("one", [0, 3])]
+    assert state.get("section") == {}
+    assert done == [("other", ["b2", "a3"], [1, 2, 3]), ("one", ["a4"], [0, 4])]
 
 
 def test_a_section_that_does_not_take_what_was_left_is_named() -> None:
     """Whoever reads it, or all, is told that the state is of no more use, and which section it is."""
     state = State({"a": {"count": "no number"}})
 
-    def put(fields: Fields, items: list[int]) -> None:
+    def put(fields: Fields, _: list[None], items: list[int]) -> None:
         fields["count"] += len(items)
 
-    state.leave("a", put, 1)
+    state.leave("a", put, None, None, 1)
 
     with pytest.raises(Unsettled, match="section a "):
         state.get("a")

@@ -49,7 +49,7 @@ _REQUEUED_FROM = wire.REQUEUED_FROM.encode()
 _MAX_ID_BYTES = 41
 
 #: Entries of which something may be left for later: enough to be worth it, and little in memory.
-_MOST_UNSETTLED = 1024
+_MOST_UNSETTLED = 4096
 
 
 @dataclass(slots=True)

@@ -14,8 +14,8 @@ from sanctum_bus.wire.values import Value
 
 Fields = dict[str, Value]
 
-#: Puts what was left under one key into a section: all of it, in order.
-Put: TypeAlias = Callable[[Fields, list[Any]], None]
+#: Puts what was left for it into a section: of each key the last, in order; and all items, in order.
+Put: TypeAlias = Callable[[Fields, list[Any], list[Any]], None]
 
 #: Limits that keep one producer from exhausting a worker and a server.
 MAX_SECTIONS = 65_536
@@ -57,7 +57,7 @@ class State:
 
     def __init__(self, sections: dict[str, Fields] | None = None, *, max_envs: int = MAX_ENVS) -> None:
         self._sections: dict[str, Fields] = sections or {}
-        self._left: dict[str, dict[Put, list[Any]]] = {}
+        self._left: dict[str, dict[Put, tuple[dict[object, Any], list[Any]]]] = {}
         self._children: dict[str, set[str]] = {}
         self.changed: dict[str, str] = {}
         self.at = ""
@@ -101,33 +101,36 @@ class State:
         self.changed[name] = self.at
         return fields
 
-    def leave(self, name: str, put: Put, item: Any) -> None:
+    def leave(self, name: str, put: Put, key: object, last: Any, item: Any = None) -> None:
         """Leave something for a section, which is made where there is none, until somebody looks at it.
 
         All that was left for the same `put` is put there together, and who was given something last comes last. So a
-        field belongs to one `put`, or each puts it there for every item.
+        field belongs to one `put`, or each puts it there every time.
 
         Args:
             name: of the section.
-            put: is called with the section and the items, in order.
-            item: what there is to put.
+            put: is called with the section, what was left last under each key, in order, and the items, in order.
+            key: of what is overwritten as a whole by what comes later under the same key.
+            last: that.
+            item: what is not overwritten.
 
         Raises:
             Unfit: it would be one section too many.
         """
         if self.at_once:
-            put(self.open(name), [item])
+            put(self.open(name), [last], [item])
             return
         left = self._left.get(name)
         if left is None:
             if name not in self._sections:
                 self._add(name)
             left = self._left[name] = {}
-        items = left.pop(put, None)
-        if items is None:
-            items = []
+        waiting = left.pop(put) if put in left else ({}, [])
+        left[put] = waiting
+        lasts, items = waiting
+        lasts.pop(key, None)
+        lasts[key] = last
         items.append(item)
-        left[put] = items
         self.changed[name] = self.at
 
     def settle(self) -> None:
@@ -177,8 +180,8 @@ class State:
     def _settle(self, name: str) -> None:
         fields = self._sections[name]
         try:
-            for put, items in self._left.pop(name).items():
-                put(fields, items)
+            for put, (lasts, items) in self._left.pop(name).items():
+                put(fields, [*lasts.values()], items)
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise Unsettled(f"section {name} does not take what was left for it: {error!r:.200}") from error
 

@@ -107,17 +107,9 @@ def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
 
 def capture_all(fields: Fields, events: Sequence[Event], way: Route) -> None:
     """Copy the fields of events into a section, in order, and the envelope of the last."""
-    last = events[-1]
-    if len({event.shape for event in events}) == 1:
-        capture(fields, last.data, last.shape, way)
-    else:
-        # A later event of the same shape overwrites all that an earlier one has put there.
-        chosen: dict[Shape, Event] = {}
-        for event in reversed(events):
-            chosen.setdefault(event.shape, event)
-        for event in reversed(chosen.values()):
-            capture(fields, event.data, event.shape, way)
-    put_envelope(fields, last)
+    for event in events:
+        capture(fields, event.data, event.shape, way)
+    put_envelope(fields, events[-1])
 
 
 #: The envelope's fields in a section, besides type and time.

@@ -57,15 +57,15 @@ def epoch_completed(scope: Scope, event: Event) -> None:
         env["val_accuracy"] = accuracy
     if accuracy is not None:
         _judge(scope, env, env_id, accuracy, inner_epoch)
-    scope.state.leave(name, _put_epochs, event)
+    scope.state.leave(name, _put_epochs, event.shape, event, accuracy)
 
 
-def _put_epochs(env: Fields, events: list[Event]) -> None:
+def _put_epochs(env: Fields, events: list[Event], accuracies: list[float | None]) -> None:
     inner_epoch = env["inner_epoch"]
     capture_all(env, events, _ENV)
     env.pop("seeds", None)
     env["inner_epoch"] = inner_epoch
-    given = [accuracy for event in events if (accuracy := event.data.get("val_accuracy")) is not None]
+    given = [accuracy for accuracy in accuracies if accuracy is not None]
     if given:
         before, *_ = [*env["accuracy_history"], *given][-2:-1] or [None]
         env["accuracy_history"] = appended(env["accuracy_history"], *given)

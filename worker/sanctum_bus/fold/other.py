@@ -21,16 +21,16 @@ _KINDS_BY_FIELD = "ANALYTICS_SNAPSHOT"
 def other(scope: Scope, event: Event) -> Line | None:
     """Any event: `count`, `last_at`, and the last payload, replaced as a whole."""
     stored_names(_way(event.shape.type), event.shape)
-    scope.state.leave(scope.prefix + section_of(event), _put_others, event)
+    scope.state.leave(scope.prefix + section_of(event), _put_others, None, event)
     return milestone(scope, event)
 
 
-def _put_others(fields: Fields, events: list[Event]) -> None:
-    count, last = fields.get("count", 0), events[-1]
+def _put_others(fields: Fields, lasts: list[Event], items: list[None]) -> None:
+    count, last = fields.get("count", 0), lasts[-1]
     fields.clear()
     capture(fields, last.data, last.shape, _way(last.shape.type))
     put_envelope(fields, last)
-    fields["count"], fields["last_at"] = count + len(events), last.timestamp
+    fields["count"], fields["last_at"] = count + len(items), last.timestamp
 
 
 @lru_cache(maxsize=4096)

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from functools import lru_cache
+from typing import TypeAlias
 
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import capture, capture_all, put_envelope, route, stored_names
@@ -40,8 +41,7 @@ def reward_computed(scope: Scope, event: Event) -> None:
     """A step, or a penalty: that is no action, no epoch, and never resets anything."""
     data = event.data
     env_id, action = needs.env_id(event), needs.text(data, "action_name")
-    needs.number(data, "total_reward")
-    needs.text(data, "ab_group")
+    total, cohort = needs.number(data, "total_reward"), needs.text(data, "ab_group")
     stored_names(_STEP, event.shape)
     env = active_env(scope, env_id)
     name = scope.prefix + env_section(env_id)
@@ -49,7 +49,10 @@ def reward_computed(scope: Scope, event: Event) -> None:
         _put_penalty(scope.state.edit(name), event)
         env["penalties"] = count(env["penalties"], action)
         return
-    scope.state.leave(name, _put_steps, event)
+    if "action_confidence" in data and data["action_confidence"] is None:
+        # It decides nothing, and must not overwrite a step that did.
+        scope.state.edit(name)
+    scope.state.leave(name, _put_steps, event.shape, event, (total, event.epoch, action, cohort))
 
 
 def _put_penalty(env: Fields, event: Event) -> None:
@@ -59,17 +62,20 @@ def _put_penalty(env: Fields, event: Event) -> None:
     put_envelope(env, event)
 
 
-def _put_steps(env: Fields, events: list[Event]) -> None:
+#: What is kept of every step: total reward, epoch, action and cohort.
+Step: TypeAlias = tuple[float | None, float | None, str | None, str | None]
+
+
+def _put_steps(env: Fields, events: list[Event], steps: list[Step]) -> None:
     capture_all(env, events, _STEP)
-    said = [event.data for event in events]
-    decided = next((data for data in reversed(said) if data.get("action_confidence") is not None), None)
-    if decided is not None:
-        _put_decision(env, decided)
-    cohort = next((data["ab_group"] for data in reversed(said) if data.get("ab_group")), None)
-    if cohort is not None:
-        env["cohort"] = cohort
-    _add_rewards(env, events)
-    _add_actions(env, [action for data in said if (action := data.get("action_name")) is not None])
+    decided = [event.data for event in events if event.data.get("action_confidence") is not None]
+    if decided:
+        _put_decision(env, decided[-1])
+    cohorts = [cohort for _, _, _, cohort in steps if cohort]
+    if cohorts:
+        env["cohort"] = cohorts[-1]
+    _add_rewards(env, [(total, epoch) for total, epoch, _, _ in steps if total is not None])
+    _add_actions(env, [normalised(action) for _, _, action, _ in steps if action is not None])
 
 
 def _put_decision(env: Fields, data: Fields) -> None:
@@ -80,22 +86,16 @@ def _put_decision(env: Fields, data: Fields) -> None:
             env.pop(stored, None)
 
 
-def _add_rewards(env: Fields, events: list[Event]) -> None:
-    totals = []
+def _add_rewards(env: Fields, rewards: list[tuple[float, float | None]]) -> None:
+    env["reward_history"] = appended(env["reward_history"], *[total for total, _ in rewards])
     best, best_epoch = env["best_reward"], env["best_reward_epoch"]
-    for event in events:
-        total = event.data.get("total_reward")
-        if total is None:
-            continue
-        totals.append(total)
+    for total, epoch in rewards:
         if (best is None or total > best) and total == total:  # noqa: PLR0124  # NaN is not itself
-            best, best_epoch = total, event.epoch
-    env["reward_history"] = appended(env["reward_history"], *totals)
+            best, best_epoch = total, epoch
     env["best_reward"], env["best_reward_epoch"] = best, best_epoch
 
 
-def _add_actions(env: Fields, actions: list[str]) -> None:
-    families = [*map(normalised, actions)]
+def _add_actions(env: Fields, families: list[str]) -> None:
     env["action_history"] = appended(env["action_history"], *families)
     env["action_counts"] = dict(Counter(env["action_counts"]) + Counter(families))
     env["total_actions"] += len(families)

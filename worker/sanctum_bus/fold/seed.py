@@ -146,7 +146,7 @@ class Slot:
             seed["emitted.slot_id"], seed["slot_id"] = seed["slot_id"], self.slot
         if seed["seed_id"] is None:
             seed["seed_id"] = self.seed_id
-        self.scope.state.leave(self.name, _put_captured, captured)
+        self.scope.state.leave(self.name, _put_captured, shape, captured)
 
 
 def _said(shape: Shape) -> tuple[str, ...]:
@@ -154,15 +154,9 @@ def _said(shape: Shape) -> tuple[str, ...]:
     return said
 
 
-def _put_captured(seed: Fields, given: list[Captured]) -> None:
+def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
     kept = {name: seed[name] for name in _KEPT_AT_ONCE if name in seed}
-    # Of the same shape the last one overwrites all that the others have put there.
-    chosen = {(shape, way): (data, begun) for _, data, shape, way, begun in given}
-    if len(chosen) > 1:
-        chosen = {}
-        for _, data, shape, way, begun in reversed(given):
-            chosen.setdefault((shape, way), (data, begun))
-    for (shape, way), (data, begun) in reversed(chosen.items()):
+    for _event, data, shape, way, begun in given:
         capture(seed, data, shape, way)
         seed.update(begun)
     seed.update(kept)
@@ -302,7 +296,7 @@ def take_report(scope: Scope, event: Event, env_id: int, report: Report) -> None
         # What nearly all report: the seed that was there is as it was.
         if "blueprint_id" in data:
             seed["blueprint_id"] = data["blueprint_id"]
-        state.leave(name, _put_captured, captured)
+        state.leave(name, _put_captured, shape, captured)
         return
     slot = Slot(scope, env_id, slot_id, data.get("seed_id"), event.timestamp, name)
     seed = slot.occupant()
