@@ -40,6 +40,7 @@ ROOMS = (
     "trouble",
     "notify",
     "metrics",
+    "memory",
     "owned",
     "batches",
     "run_loop",

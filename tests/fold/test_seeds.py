@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from sanctum_bus.arguments import Written, sections
 from tests.fold.feeding import FIRST_SECOND, Run
 
 SEED = "seed:0:r0c0"
@@ -270,3 +271,22 @@ def test_seeds_of_other_slots_are_apart() -> None:
     run.seed("CULLED", reason="x")
 
     assert run.section("seed:0:r0c1") == before
+
+
+def test_words_are_one_object() -> None:
+    """A stage or a blueprint that hundreds of seeds bear is in memory once, and what is said again is not written again."""
+    run, written = Run(), dict[str, Written]()
+    seeds = {
+        f"r0c{column}": {"stage": "TRAINING", "blueprint_id": "conv_light", "alpha": 0.5} for column in (0, 1)
+    }
+    run.epoch(0, 1, 50.0, seeds=seeds)
+    sections(run.aggregate.take_changes(), written)
+    run.epoch(0, 2, 50.0, seeds=seeds)
+
+    again = sections(run.aggregate.take_changes(), written)
+
+    one, other = run.section("seed:0:r0c0"), run.section("seed:0:r0c1")
+    assert all(one[name] is other[name] for name in ("stage", "blueprint_id"))
+    assert "alpha" in again
+    assert "stage" not in again
+    assert "blueprint_id" not in again

@@ -20,6 +20,7 @@ from sanctum_bus.accounts import Gap, Poison, Spoiled
 from sanctum_bus.batches import Batches
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
+from sanctum_bus.memory import give_back
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.sequence import GapSuspected
@@ -175,7 +176,10 @@ class RunLoop:
         self.meter.waits()
         async with _place_in(self.queue, stop) as admitted:
             self.meter.turned()
-            return await self._committed(await self._batches.fold(owned)) if admitted else 0
+            done = await self._committed(await self._batches.fold(owned)) if admitted else 0
+        if self.owned is not None and not self.owned.expects_more:
+            give_back()
+        return done
 
     async def _finish(self) -> None:
         """Commit what was read; should that fail, whoever comes next reads it again."""

@@ -53,6 +53,9 @@ _KEPT_AT_ONCE = ("stage", "seed_id", "slot_id", "blueprint_id")
 #: The same, as far as an event may say it.
 _SAID = ("seed_id", "slot_id", "blueprint_id")
 
+#: Characters of a word that may be the same in many seeds.
+_WORD = 24
+
 #: What a stage begins with, until an epoch reports it.
 _BEGUN: Fields = {"epochs_in_stage": 0}
 
@@ -161,6 +164,16 @@ def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
         seed.update(begun)
     seed.update(kept)
     put_envelope(seed, given[-1][0])
+    # Stages, slots and blueprints are the same few words in hundreds of seeds, and are said again in every epoch: as one
+    # object each they take little memory, and are not written again.
+    seed.update(
+        {name: _word(value) for name, value in seed.items() if type(value) is str and len(value) <= _WORD}
+    )
+
+
+@lru_cache(maxsize=4096)
+def _word(text: str) -> str:
+    return text
 
 
 def _slot_of(scope: Scope, event: Event, way: Route) -> Slot:
