@@ -56,6 +56,7 @@ class World:
         self._settings = settings_of(profile)
         self._publisher = publisher
         self._workers: dict[Process, Worker] = {}
+        self._leaving: set[Process] = set()
         self.publishers: list[SimPublisher] = []
         self._hands: list[Hand] = []
         self._kept: deque[tuple[StreamCommands, dict[str, History]]] = deque(maxlen=5)
@@ -117,6 +118,7 @@ class World:
         """Ask a worker to stop."""
         process = self.chance.choice(self.alive())
         self._workers[process].stop()
+        self._leaving.add(process)
         return process.name
 
     # What faults do to the data.
@@ -257,7 +259,8 @@ class World:
         self.network.weather, self.network.up = Weather(), True
         for process in list(self._workers):
             self.resume(process)
-        if not self.alive():
+        # Who was told to leave may still be at it.
+        if self._leaving.issuperset(self.alive()):
             self.start_worker()
 
     async def _disturb(self, name: str) -> None:
