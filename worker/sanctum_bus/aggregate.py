@@ -142,10 +142,10 @@ class Aggregate:
                 self.version = state.at = entry_id = raw_id.decode()
                 try:
                     # Of events in a row the run notes the last; and the first, so that there is a run.
-                    notes = last is None or event.labels is not None or event.group_id is not None
+                    notes = not shapes or event.labels is not None or event.group_id is not None
                     if self._fold(entry_id, event, notes=notes):
                         shapes.append(event.shape)
-                        last = entry_id, event
+                        last = None if notes else (entry_id, event)
                 except Unfit as error:
                     self._park(entry_id, str(error), entry_of(flat))
                 except Spoiled as error:

@@ -10,7 +10,6 @@ percent-encoded:
 * `<TYPE>.<field>!`: how often it was seen in an event that could not be kept: a gap.
 """
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -51,8 +50,8 @@ class Coverage:
     """
 
     counts: dict[str, int] = field(default_factory=dict)
-    _kept: Counter[Shape] = field(default_factory=Counter)
-    _gaps: Counter[Shape] = field(default_factory=Counter)
+    _kept: dict[Shape, int] = field(default_factory=dict)
+    _gaps: dict[Shape, int] = field(default_factory=dict)
     _changed: set[str] = field(default_factory=set)
 
     def see(self, shape: Shape, *, kept: bool = True) -> None:
@@ -63,8 +62,9 @@ class Coverage:
         """Count one event of each shape, and its fields; they were kept."""
         self._see(shapes, self._kept)
 
-    def _see(self, shapes: Sequence[Shape], counts: "Counter[Shape]") -> None:
-        counts.update(shapes)
+    def _see(self, shapes: Sequence[Shape], counts: dict[Shape, int]) -> None:
+        for shape in shapes:
+            counts[shape] = counts.get(shape, 0) + 1
         if len(counts) > _MAX_SHAPES:
             self._spell_out()
 

@@ -37,6 +37,9 @@ _DRAIN_FAILURES = 8
 #: Seconds between two notes in the index that a run is active.
 _TOUCH_S = 5.0
 
+#: Entries of one commit after which a run that has caught up leaves memory behind that is worth to be given back.
+_MANY = 1000
+
 #: Runs that one worker lets catch up at the same time: more are no faster, and each holds thousands of entries.
 BUSY_RUNS = 4
 
@@ -177,7 +180,7 @@ class RunLoop:
         async with _place_in(self.queue, stop) as admitted:
             self.meter.turned()
             done = await self._committed(await self._batches.fold(owned)) if admitted else 0
-        if self.owned is not None and not self.owned.expects_more:
+        if done >= _MANY and self.owned is not None and not self.owned.expects_more:
             give_back()
         return done
 

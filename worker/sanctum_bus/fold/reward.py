@@ -1,6 +1,5 @@
 """REWARD_COMPUTED: a step of the policy in one environment, or a penalty beside one."""
 
-from collections import Counter
 from functools import lru_cache
 from typing import TypeAlias
 
@@ -97,7 +96,10 @@ def _add_rewards(env: Fields, rewards: list[tuple[float, float | None]]) -> None
 
 def _add_actions(env: Fields, families: list[str]) -> None:
     env["action_history"] = appended(env["action_history"], *families)
-    env["action_counts"] = dict(Counter(env["action_counts"]) + Counter(families))
+    counts = dict(env["action_counts"])
+    for family in families:
+        counts[family] = counts.get(family, 0) + 1
+    env["action_counts"] = counts
     env["total_actions"] += len(families)
 
 

@@ -53,8 +53,8 @@ _KEPT_AT_ONCE = ("stage", "seed_id", "slot_id", "blueprint_id")
 #: The same, as far as an event may say it.
 _SAID = ("seed_id", "slot_id", "blueprint_id")
 
-#: Characters of a word that may be the same in many seeds.
-_WORD = 24
+#: Fields of which many seeds have the same few values.
+_WORDS = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", "event.severity")
 
 #: What a stage begins with, until an epoch reports it.
 _BEGUN: Fields = {"epochs_in_stage": 0}
@@ -92,6 +92,7 @@ class Slot:
         slot: the slot's id.
         seed_id: the seed that the event names, or None.
         at: the event's time.
+        name: of its section.
     """
 
     scope: Scope
@@ -143,7 +144,8 @@ class Slot:
     def capture(self, seed: Fields, captured: Captured) -> None:
         """Take in what an event says; the section stays the slot's own whatever that is."""
         _, data, shape, _, _ = captured
-        for field in shape.memo.get(_SAID) or _said(shape):
+        said = shape.memo.get(_SAID)
+        for field in _said(shape) if said is None else said:
             seed[field] = data[field]
         if seed["slot_id"] != self.slot:
             seed["emitted.slot_id"], seed["slot_id"] = seed["slot_id"], self.slot
@@ -164,11 +166,12 @@ def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
         seed.update(begun)
     seed.update(kept)
     put_envelope(seed, given[-1][0])
-    # Stages, slots and blueprints are the same few words in hundreds of seeds, and are said again in every epoch: as one
-    # object each they take little memory, and are not written again.
-    seed.update(
-        {name: _word(value) for name, value in seed.items() if type(value) is str and len(value) <= _WORD}
-    )
+    # The same few words in hundreds of seeds, said again in every epoch: as one object each they take little memory, and
+    # are not written again.
+    for name in _WORDS:
+        text = seed.get(name)
+        if type(text) is str:
+            seed[name] = _word(text)
 
 
 @lru_cache(maxsize=4096)
