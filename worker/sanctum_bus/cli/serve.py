@@ -23,7 +23,7 @@ from sanctum_bus.worker import Worker
 _LOOK_S = 0.3
 
 #: Objects that a worker makes, beyond those that went, until it searches for cycles among them.
-_OBJECTS = 20_000
+_OBJECTS = 4_000
 
 _log = structlog.get_logger()
 
