@@ -43,10 +43,12 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
         epilog=f"figures: {' '.join(FIGURES)}",
     )
     size = parser.add_mutually_exclusive_group()
-    size.add_argument("--quick", action="store_true", help="the main ratios on small loads, in about 90 s")
+    size.add_argument(
+        "--quick", action="store_true", help="the main ratios on small loads, in under a minute"
+    )
     size.add_argument("--long", action="store_true", help="everything, and ten million events in one run")
     parser.add_argument("--only", nargs="*", choices=FIGURES, metavar="FIGURE", help="these, and no profile")
-    parser.add_argument("--events", type=int, help="events of one drain, instead of 300,000 (quick: 20,000)")
+    parser.add_argument("--events", type=int, help="events of one drain, instead of 300,000 (quick: 10,000)")
     parser.add_argument("--pairs", type=int, help="pairs of each comparison, instead of 5 (quick: 3)")
     parser.add_argument(
         "--profile", action="store_true", help="say where a drain's time goes, with --only too"

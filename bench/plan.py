@@ -26,7 +26,7 @@ class Size:
     stream: int
 
 
-QUICK = Size("quick", 3, 20_000, 3, 2.0, 60_000)
+QUICK = Size("quick", 3, 10_000, 3, 1.0, 60_000)
 NORMAL = Size("normal", 5, 300_000, 5, 10.0, 1_000_000)
 LONG = Size("long", 7, 300_000, 7, 20.0, 10_000_000)
 

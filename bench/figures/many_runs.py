@@ -7,15 +7,19 @@ from bench.results import Figure
 
 RUNS = 200
 
+#: Events of each run at least: to find a run and to take it over takes as long as to fold some of them.
+_LEAST = 100
+
 
 def measure(bench: Bench) -> list[Figure]:
     """Return the ratio."""
     bench.server.empty()
+    events = max(bench.size.events, RUNS * _LEAST)
     many: list[float] = []
     one: list[float] = []
     for _ in range(bench.size.pairs):
         for runs, samples in ((RUNS, many), (1, one)):
-            run_ids = publish_runs(bench.server, runs, bench.size.events)
+            run_ids = publish_runs(bench.server, runs, events)
             samples.append(folded_by(bench.server, 1, run_ids).speed)
     bench.server.empty()
     pairs = Pairs(many, one)
