@@ -44,7 +44,7 @@ def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
-        "--quick", action="store_true", help="the main ratios on small loads, in under a minute"
+        "--quick", action="store_true", help="the main ratios on small loads, in about a minute"
     )
     size.add_argument("--long", action="store_true", help="everything, and ten million events in one run")
     parser.add_argument("--only", nargs="*", choices=FIGURES, metavar="FIGURE", help="these, and no profile")

@@ -1,5 +1,6 @@
 """Poison: entries that no check foresaw. They cost themselves, and never the run."""
 
+import importlib
 import json
 from typing import Any, Never
 
@@ -8,6 +9,7 @@ import pytest
 from sanctum_bus import fold
 from sanctum_bus.accounts import Spoiled
 from sanctum_bus.aggregate import Aggregate, fold_entries
+from sanctum_bus.wire.decode import Event
 from tests.fold.feeding import Entry, Run, entry
 
 HUGE = 10**400  # JSON can say it, and no float can hold it
@@ -47,6 +49,27 @@ def test_a_fold_that_raised_parks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "a bug" in reason
     assert aggregate.state.sections["event:OTHER"]["count"] == 2
     assert (aggregate.counters.entries, aggregate.counters.events, aggregate.counters.parked) == (3, 2, 1)
+
+
+def test_what_was_left_and_has_no_place_parks(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that only later turns out to have no place in its section is found, and costs itself alone."""
+    other = importlib.import_module("sanctum_bus.fold.other")
+    real = other._put_others
+
+    def put(fields: Any, lasts: list[Event], items: list[None]) -> None:
+        if lasts[-1].data["a"] == 2:
+            _break()
+        real(fields, lasts, items)
+
+    monkeypatch.setattr(other, "_put_others", put)
+    entries = [(f"{number}-0", entry("OTHER", {"a": number, "env_id": number % 2})) for number in range(1, 5)]
+    entries[3], entries[1] = ("4-0", entries[1][1]), ("2-0", entries[3][1])
+
+    aggregate = fold_entries(entries)
+
+    assert [parked.entry_id for parked in aggregate.take_changes().parked] == ["4-0"]
+    assert aggregate.state.sections["event:OTHER:0"]["count"] == 1
+    assert aggregate.state.sections["event:OTHER:1"]["count"] == 2
 
 
 def test_poison_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:

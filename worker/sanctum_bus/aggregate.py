@@ -36,7 +36,7 @@ from sanctum_bus.sequence import (
     dropped_before,
     number_of,
 )
-from sanctum_bus.state import Fields, State
+from sanctum_bus.state import Fields, State, Unsettled
 from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode, decode_plain
 from sanctum_bus.wire.shape import Shape
@@ -345,11 +345,16 @@ def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
     held = list(entries)
     poison: dict[str, Poison] = {}
     believed: set[Gap] = set()
+    at_once = False
     while True:
         aggregate = Aggregate(poison=poison, believed=believed)
+        aggregate.state.at_once = at_once
         try:
             for entry_id, entry in held:
                 aggregate.feed(entry_id, entry)
+            aggregate.state.settle()
+        except Unsettled:
+            at_once = True
         except Spoiled as error:
             poison[error.entry_id] = error.poison
         except GapSuspected as error:

@@ -23,7 +23,7 @@ from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO, parse
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.settings import Settings
-from sanctum_bus.state import Fields, State
+from sanctum_bus.state import Fields, State, Unsettled
 
 #: Entries that are read at once.
 _PAGE = 1000
@@ -78,10 +78,13 @@ def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partia
     """
     must_exist(client, run)
     poison: dict[str, Poison] = {}
-    tries = 0
+    tries, at_once = 0, False
     while tries < _TRIES:
+        rebuild = _Rebuild(client, run, settings, poison, at_once=at_once)
         try:
-            return _Rebuild(client, run, settings, poison).work(partial=partial)
+            return rebuild.work(partial=partial)
+        except Unsettled:
+            at_once = True
         except Spoiled as error:
             poison[error.entry_id] = error.poison
         except _Again:
@@ -147,13 +150,20 @@ class _Rebuild:
     """One attempt."""
 
     def __init__(
-        self, client: redis.Redis, run: RunKeys, settings: Settings, poison: dict[str, Poison]
+        self,
+        client: redis.Redis,
+        run: RunKeys,
+        settings: Settings,
+        poison: dict[str, Poison],
+        *,
+        at_once: bool,
     ) -> None:
         self._client = client
         self._run = run
         self._settings = settings
         self._source = _Source(client, run)
         self._aggregate = Aggregate(State(max_envs=settings.max_envs), poison=poison, believed=_AnyGap())
+        self._aggregate.state.at_once = at_once
         self._index: dict[str, str] = {}
         self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_lines)
         self._batches: deque[tuple[str, Fields]] = deque(maxlen=settings.batch_lines)

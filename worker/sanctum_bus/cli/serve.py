@@ -85,7 +85,7 @@ def work(place: Place, runs: list[str], *, drain: bool) -> None:
 
 
 def _search_less_for_garbage() -> None:
-    """Leave what was loaded out of the search for cycles, and search less often: a fold makes many objects, and none."""
+    """Leave what was loaded out of the search for cycles, and search less often: a fold makes no cycles."""
     gc.freeze()
     gc.set_threshold(_OBJECTS)
 

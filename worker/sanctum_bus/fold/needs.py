@@ -37,8 +37,7 @@ def number(data: Data, name: str) -> float | None:
         Unfit: the value is something else; a bool is no number.
     """
     value = data.get(name)
-    kind = type(value)
-    if value is None or kind is float or (kind is int and _LEAST <= value <= _GREATEST):
+    if value is None or type(value) is float or is_number(value):
         return value
     raise _wrong(name, value, "a number of 64 bits")
 
