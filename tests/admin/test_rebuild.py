@@ -1,5 +1,6 @@
 """Rebuilding a run: the new snapshot is the fold of the stream up to the same version; the old one stays until then."""
 
+import importlib
 from typing import Any
 
 import pytest
@@ -128,6 +129,28 @@ def test_a_fold_that_fails_half_way(server: Server, monkeypatch: pytest.MonkeyPa
 
     assert view(side) == before
     assert letters(side) == [ids[1], ids[3]]
+
+
+def test_what_has_no_place_in_its_section(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An event that was left for later, and has no place in its section then, is parked by both; all others are folded."""
+    module = importlib.import_module("sanctum_bus.fold.other")
+    real = module._put_others
+
+    def put(fields: Any, lasts: list[Event], items: list[None]) -> None:
+        if lasts[-1].data.get("n") == 3:
+            raise ZeroDivisionError
+        real(fields, lasts, items)
+
+    monkeypatch.setattr(module, "_put_others", put)
+    side = side_of(server)
+    ids = side.add(plain(4))
+    drain(server)
+    before = view(side)
+
+    rebuild(server, side)
+
+    assert view(side) == before
+    assert letters(side) == [ids[3]]
 
 
 def test_caps(server: Server) -> None:
