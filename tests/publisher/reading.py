@@ -73,15 +73,23 @@ class Gate:
         url: of the server behind it.
         closed: no connection is made as long as this is true.
         lost_answers: so many batches are executed, and then their answer is lost.
+        kept_answers: so many answers arrive before the first one is lost.
         refused: positions in the first batch that the server refuses while it takes the others.
     """
 
     def __init__(
-        self, url: str, *, closed: bool = False, lost_answers: int = 0, refused: frozenset[int] = frozenset()
+        self,
+        url: str,
+        *,
+        closed: bool = False,
+        lost_answers: int = 0,
+        kept_answers: int = 0,
+        refused: frozenset[int] = frozenset(),
     ) -> None:
         self.url = url
         self.closed = closed
         self.lost_answers = lost_answers
+        self.kept_answers = kept_answers
         self.refused = refused
         self.clients = 0
 
@@ -106,7 +114,9 @@ class Gate:
                 replies = execute(*args, **options)
                 for at in sorted(refused):
                     replies.insert(at, ResponseError("OOM refused in the middle"))
-                if self.lost_answers:
+                if self.kept_answers:
+                    self.kept_answers -= 1
+                elif self.lost_answers:
                     self.lost_answers -= 1
                     raise RedisConnectionError("the answer was lost")
                 return replies
