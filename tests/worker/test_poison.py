@@ -96,7 +96,9 @@ def test_a_section_that_was_spoiled_by_hand(server: Server) -> None:
     drain(server)
 
     assert [line[b"source_id"].decode() for line in side.dead()] == [told[0], told[2]]
-    assert b"the fold failed" in side.dead()[0][b"reason"]
+    reason = side.dead()[0][b"reason"].decode()
+    assert reason.startswith("the fold failed in event:OTHER:0: TypeError(")
+    assert reason.endswith("; if a section was changed by hand, rebuild the run")
     assert (side.checkpoint("events"), side.checkpoint("parked")) == ("2", "2")
     assert side.redis.hget(side.keys.section("event:OTHER:1"), "count") == b"1"
 

@@ -48,6 +48,9 @@ _CLOSED = wire.CLOSED.encode()
 _REQUEUED_FROM = wire.REQUEUED_FROM.encode()
 _MAX_ID_BYTES = 41
 
+#: Sections that are named where a fold failed.
+_MOST_NAMED = 5
+
 #: Entries of which something may be left for later: enough to be worth it, and little in memory.
 _MOST_UNSETTLED = 4096
 
@@ -283,17 +286,23 @@ class Aggregate:
             self.counters.duplicates += 1
             return False
         except Unfit as error:
-            if self.state.is_touched:
+            if self.state.touched:
                 raise Spoiled(entry_id, str(error)) from error
             self.coverage.see(event.shape, kept=False)
             raise
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise Spoiled(entry_id, f"the fold failed: {error!r:.200}") from error
+            raise Spoiled(entry_id, self._failure(error)) from error
         if line is not None:
             self._write_down(entry_id, event, line)
         elif self._missing:
             self._note_loss(entry_id, event.timestamp)
         return True
+
+    def _failure(self, error: Exception) -> str:
+        """Say of a fold that failed where it was, and what may be the matter: the event was found to be all right."""
+        touched = self.state.touched
+        where = f" in {', '.join(touched[:_MOST_NAMED])}" if touched else ""
+        return f"the fold failed{where}: {error!r:.200}; if a section was changed by hand, rebuild the run"
 
     def _close(self, entry_id: str, entry: Entry) -> None:
         producer = entry.get(b"producer", b"").decode("utf-8", "replace")

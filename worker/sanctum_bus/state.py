@@ -158,9 +158,9 @@ class State:
                 self.changed[name] = self.at
 
     @property
-    def is_touched(self) -> bool:
-        """Whether the entry that is being folded has opened a section for writing or dropped one."""
-        return self.at in self.changed.values()
+    def touched(self) -> list[str]:
+        """The sections that the entry that is being folded has opened for writing or dropped."""
+        return [name for name, at in self.changed.items() if at == self.at]
 
     def children(self, parent: str) -> list[str]:
         """Return the names of the sections `<parent>:<...>`, in no order that a result may depend on."""
