@@ -24,6 +24,7 @@ ROOMS = (
     "schema",
     "hashes",
     "accounts",
+    "lessons",
     "sequence",
     "aggregate",
     "connection",

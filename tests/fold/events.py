@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from hypothesis import strategies as st
 
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.lessons import GapSuspected
 from tests.fold.feeding import Entry, Fields, entry
 
 TYPES = [

@@ -3,7 +3,7 @@
 import pytest
 
 from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.lessons import GapSuspected
 from tests.fold.feeding import Entry, Run, entry
 
 

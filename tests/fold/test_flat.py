@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.accounts import Changes, Poison, Spoiled, entry_of
+from sanctum_bus.accounts import Changes, entry_of
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.ids import parse
+from sanctum_bus.lessons import GapSuspected, Lessons, Poison, Spoiled
 from sanctum_bus.publisher.batch import Route, commands
 from sanctum_bus.publisher.buffer import Counts
 from sanctum_bus.publisher.buffer import Entry as Sent
-from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.state import Unsettled
 from sanctum_bus.wire.fields import LAYOUT
 from tests.fold.events import Made, made_events
@@ -71,13 +71,13 @@ def _laid_out(draw: st.DrawFn, made: Made, producer: bytes, seq: bytes) -> list[
 
 
 def _fed(stream: list[tuple[str, list[bytes]]], feed: Feed, poison: dict[str, Poison]) -> tuple[Any, ...]:
-    aggregate = Aggregate(poison=dict(poison))
+    aggregate = Aggregate(lessons=Lessons(dict(poison)))
     ended: list[Any] = []
     while stream:
         try:
             feed(aggregate, stream)
         except GapSuspected as error:
-            aggregate.believed.add(error.gap)
+            aggregate.lessons.learn(error)
             ended.append((aggregate.version, error.gap))
         except Spoiled as error:
             ended.append((error.entry_id, error.poison))

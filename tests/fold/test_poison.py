@@ -7,8 +7,8 @@ from typing import Any, Never
 import pytest
 
 from sanctum_bus import fold
-from sanctum_bus.accounts import Spoiled
 from sanctum_bus.aggregate import Aggregate, fold_entries
+from sanctum_bus.lessons import Spoiled
 from sanctum_bus.wire.decode import Event
 from tests.fold.feeding import Entry, Run, entry
 

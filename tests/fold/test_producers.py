@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.lessons import GapSuspected, Lessons
 from tests.fold.feeding import Entry, Run, entry
 
 
@@ -82,7 +82,7 @@ def test_a_hole_that_is_still_there_is_believed() -> None:
     """A gap that the start-over has shown again is believed, and counted as lost."""
     with pytest.raises(GapSuspected) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
-    believing = Aggregate(believed={caught.value.gap})
+    believing = Aggregate(lessons=Lessons(believed={caught.value.gap}))
 
     _feed_all(believing, _stream(1, 4, 5))
 
@@ -96,7 +96,7 @@ def test_another_hole_is_suspected_again() -> None:
         _feed_all(Aggregate(), _stream(1, 4))
 
     with pytest.raises(GapSuspected) as later:
-        _feed_all(Aggregate(believed={caught.value.gap}), _stream(1, 4, 6))
+        _feed_all(Aggregate(lessons=Lessons(believed={caught.value.gap})), _stream(1, 4, 6))
 
     assert (later.value.gap.last, later.value.gap.seq) == (4, 6)
 

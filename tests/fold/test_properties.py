@@ -7,10 +7,9 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sanctum_bus.accounts import Spoiled
 from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.catalog import names
-from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.lessons import GapSuspected, Spoiled
 from tests.fold.events import Made, feed_all, made_events, values
 from tests.fold.feeding import Entry, Fields
 

@@ -3,21 +3,14 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sanctum_bus.accounts import Gap, Poison, Spoiled
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import parse
+from sanctum_bus.lessons import Lessons, Poison, Spoiled
 from sanctum_bus.snapshot import encode_value
 from tests.simulation.streams import Flat, Id, show_id
 
 Texts = dict[bytes, bytes]
-
-
-class _Anything(set[Gap]):
-    """Every hole is believed: a worker believes those that a second look has shown, which the entries bear out."""
-
-    def __contains__(self, _: object) -> bool:
-        return True
 
 
 def _texts(fields: dict[str, Any]) -> Texts:
@@ -56,7 +49,8 @@ class Reference:
         self._begin()
 
     def _begin(self) -> None:
-        self.aggregate = Aggregate(poison=self._poison, believed=_Anything())
+        # A worker believes the holes that a second look has shown, which the entries bear out.
+        self.aggregate = Aggregate(lessons=Lessons(self._poison, believes_all=True))
         self.sections: dict[str, Texts] = {}
         self.lines: list[tuple[Id, Texts]] = []
         self.batches: list[tuple[Id, Texts]] = []

@@ -5,9 +5,9 @@ It knows every entry that a stream ever had, so a trim hides nothing from it, an
 
 from typing import Any
 
-from sanctum_bus.accounts import Poison
 from sanctum_bus.arguments import raw_of
 from sanctum_bus.keys import GROUP, RunKeys
+from sanctum_bus.lessons import Poison
 from tests.simulation.history import History, Texts
 from tests.simulation.server import Model
 from tests.simulation.streams import Id, Stream, parse_id, show_id

@@ -13,6 +13,7 @@ from redis.exceptions import RedisError, ResponseError
 from sanctum_bus.connection.straight import entries_of
 from sanctum_bus.errors import StartOver
 from sanctum_bus.keys import RunKeys
+from sanctum_bus.lessons import Lessons
 from sanctum_bus.settings import load
 from sanctum_bus.store import Held, RunStore
 from tests.fold.feeding import entry
@@ -179,7 +180,7 @@ async def _scripts(both: Both, chance: Random) -> None:
             await both.execute_command("XADD", RUN.events, f"{number}-1", *flat)
             taken = await store.take_over("me", innocent=chance.random() < 0.5)
             assert taken is not None
-            aggregate, held = await store.load(taken), Held([])
+            aggregate, held = await store.load(taken, Lessons()), Held([])
             for _ in range(chance.randrange(3)):
                 entries = await store.read(chance.randrange(1, 4))
                 held.ids += [raw_id.decode() for raw_id, _ in entries]

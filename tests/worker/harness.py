@@ -17,6 +17,7 @@ from sanctum_bus.connection import connect_async
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
+from sanctum_bus.lessons import Lessons
 from sanctum_bus.run_loop import RunLoop
 from sanctum_bus.settings import Settings, load
 from sanctum_bus.store import Held, RunStore, Taken
@@ -168,7 +169,7 @@ def assert_is_fold(side: Side, entries: Iterable[tuple[str, Entry]] | None = Non
     trims = [hole for hole in holes if hole["reason"] == "trimmed" and hole["after"] == ZERO]
     if trims:
         # What went before the first entry shows in the log alone, and no entry bears it out.
-        expected = Aggregate(poison=expected.poison, believed=expected.believed)
+        expected = Aggregate(lessons=expected.lessons)
         expected.note_trimmed(trims[-1]["until"], trims[-1]["entries"])
         for each in held:
             expected.feed(*each)
@@ -236,7 +237,7 @@ class Rig:
         """Take the run over, and fold its next entries without committing them."""
         taken = await self.store.take_over("me", innocent=True)
         assert taken is not None
-        aggregate, held = await self.store.load(taken), Held([])
+        aggregate, held = await self.store.load(taken, Lessons()), Held([])
         entries = await self.store.read(count)
         held.ids += [raw_id.decode() for raw_id, _ in entries]
         aggregate.feed_all(entries)

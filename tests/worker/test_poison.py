@@ -5,10 +5,10 @@ from collections.abc import Iterator
 import pytest
 
 from sanctum_bus import aggregate as aggregate_module
-from sanctum_bus.accounts import Poison
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.fold import Line
 from sanctum_bus.fold import fold as real_fold
+from sanctum_bus.lessons import Poison
 from sanctum_bus.state import State
 from sanctum_bus.wire.decode import Event
 from tests.fold.feeding import Entry, entry
@@ -27,7 +27,7 @@ def _deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     feed = Aggregate.feed
 
     def feeding(self: Aggregate, entry_id: str, fields: Entry) -> None:
-        if entry_id in ids and entry_id not in self.poison:
+        if entry_id in ids and entry_id not in self.lessons.poison:
             raise Killed
         feed(self, entry_id, fields)
 
@@ -168,7 +168,7 @@ def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._poison["1-1"] = Poison("spoiled", plain(1)[0])
+        rig.loop._lessons.poison["1-1"] = Poison("spoiled", plain(1)[0])
         await rig.drain()
         assert side.checkpoint("parked") == "1"
         side.redis.flushall()
@@ -186,7 +186,7 @@ def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._poison["1-1"] = Poison("spoiled", plain(1, first=7)[0])
+        rig.loop._lessons.poison["1-1"] = Poison("spoiled", plain(1, first=7)[0])
         await rig.drain()
 
     rigged(valkey, use)

@@ -6,6 +6,7 @@ import pytest
 
 from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.lessons import Lessons
 from sanctum_bus.store import RunStore, Taken
 from tests.fold.feeding import entry
 from tests.servers import Server
@@ -232,11 +233,11 @@ def test_a_section_that_goes_while_it_is_loaded(valkey: Server) -> None:
 
         loads = 0
 
-        async def load(self, taken: Taken) -> Aggregate:
+        async def load(self, taken: Taken, lessons: Lessons) -> Aggregate:
             self.loads += 1
             if self.loads == 1:
                 side.redis.delete(side.keys.section("env:0"))
-            return await super().load(taken)
+            return await super().load(taken, lessons)
 
     side.add(story(first=8))
 

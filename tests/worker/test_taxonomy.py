@@ -10,10 +10,9 @@ import redis.exceptions
 import redis.sentinel
 from redis.exceptions import RedisError, ResponseError
 
-from sanctum_bus.accounts import Gap, Spoiled
 from sanctum_bus.connection import connect_async
 from sanctum_bus.errors import BadInput, ConfigurationError, NoServer, Refused, ServerTooOld, StartOver, Unfit
-from sanctum_bus.sequence import GapSuspected
+from sanctum_bus.lessons import Gap, GapSuspected, Spoiled
 from sanctum_bus.state import Unsettled
 from sanctum_bus.trouble import Trouble, pause_s, trouble_of
 from sanctum_bus.worker import Worker

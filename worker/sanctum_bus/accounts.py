@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeAlias
 
-from sanctum_bus.errors import StartOver
 from sanctum_bus.state import Fields
 
 #: Holes that are kept with their ranges; how many events were lost is counted for ever.
@@ -27,40 +26,12 @@ def entry_of(flat: Flat) -> Entry:
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
-class Gap(NamedTuple):
-    """A hole in a producer's numbers: `seq` came after `last`."""
-
-    producer: str
-    last: int
-    seq: int
-
-
 class Parked(NamedTuple):
     """An entry that could not be folded."""
 
     entry_id: str
     reason: str
     entry: Entry
-
-
-class Poison(NamedTuple):
-    """An entry that is parked unread, for what it did the last time; another one that came to bear its id is not."""
-
-    why: str
-    entry: Entry
-
-
-class Spoiled(StartOver):
-    """A fold failed half-way. The caller starts over, and parks the entry unread with this detail."""
-
-    def __init__(self, entry_id: str, detail: str) -> None:
-        super().__init__("spoiled", f"{entry_id}: {detail}")
-        self.entry_id = entry_id
-        self.poison = Poison(detail, {})
-
-    def blame(self, entry: Entry) -> None:
-        """Say which entry it was."""
-        self.poison = self.poison._replace(entry=entry)
 
 
 @dataclass(slots=True)

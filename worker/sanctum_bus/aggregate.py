@@ -8,35 +8,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from itertools import islice
 
-from sanctum_bus.accounts import (
-    MAX_PRODUCERS,
-    Changes,
-    Counters,
-    Entries,
-    Entry,
-    Gap,
-    Parked,
-    Poison,
-    Spoiled,
-    entry_of,
-)
+from sanctum_bus.accounts import Changes, Counters, Entries, Entry, Parked, entry_of
 from sanctum_bus.coverage import Coverage
-from sanctum_bus.errors import Unfit
+from sanctum_bus.errors import StartOver, Unfit
 from sanctum_bus.fold import DuplicateStart, Line, fold, note_event
 from sanctum_bus.fold.batch import batch_line
 from sanctum_bus.fold.line import loss, plain
 from sanctum_bus.fold.run import edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.ids import ZERO
-from sanctum_bus.sequence import (
-    GREATEST_SEQ,
-    LAYOUT,
-    PRODUCER_AT,
-    GapSuspected,
-    dropped_before,
-    number_of,
-)
-from sanctum_bus.state import Fields, State, Unsettled
+from sanctum_bus.lessons import Lessons, Spoiled
+from sanctum_bus.sequence import GREATEST_SEQ, LAYOUT, PRODUCER_AT, Sequences
+from sanctum_bus.state import Fields, State
 from sanctum_bus.wire import fields as wire
 from sanctum_bus.wire.decode import Event, decode, decode_plain
 from sanctum_bus.wire.shape import Shape
@@ -61,26 +44,25 @@ class Aggregate:
 
     Args:
         version: id of the last entry fed.
-        poison: entries that spoiled a fold before: they are parked unread.
-        believed: holes that one start-over has shown again.
+        lessons: of earlier attempts.
     """
 
     state: State = field(default_factory=State)
     counters: Counters = field(default_factory=Counters)
     coverage: Coverage = field(default_factory=Coverage)
     version: str = ZERO
-    poison: dict[str, Poison] = field(default_factory=dict)
-    believed: set[Gap] = field(default_factory=set)
+    lessons: Lessons = field(default_factory=Lessons)
     _lines: list[tuple[str, Fields]] = field(default_factory=list)
     _batches: list[tuple[str, Fields]] = field(default_factory=list)
     _parked: dict[str, Parked] = field(default_factory=dict)
     _put_back: list[str] = field(default_factory=list)
-    # What is missing before the next entry; it goes into the log with that entry.
-    _missing: dict[str, int] = field(default_factory=dict)
     # Entries taken in since what they left for later was put where it belongs.
     _unsettled: int = 0
-    # Producers by their names as in the entries: those whose next number is expected.
-    _names: dict[bytes, str] = field(default_factory=dict)
+    _sequences: Sequences = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._sequences = Sequences(self.counters, self.lessons)
+        self.state.at_once = self.lessons.at_once
 
     def feed(self, entry_id: str, entry: Entry) -> None:
         """Take one entry in.
@@ -94,11 +76,11 @@ class Aggregate:
         if _REQUEUED_FROM in entry:
             self._note_put_back(entry)
         try:
-            if self._is_new(entry):
+            if self._sequences.take(entry_id, entry):
                 self._take(entry_id, entry)
         except Unfit as error:
             self._park(entry_id, str(error), entry)
-        if self._missing:
+        if self._sequences.missing:
             self._note_loss(entry_id, int(entry_id.partition("-")[0]) / 1000)
         self.counters.entries += 1
         self._settle_some(1)
@@ -124,8 +106,8 @@ class Aggregate:
     def _feed_usual(self, entries: Entries, first: int) -> int:
         """Take usual entries of one producer in, from a place on; return the place of the first that is not one."""
         flat = entries[first][1]
-        producer = self._names.get(flat[PRODUCER_AT]) if flat[::2] == LAYOUT else None
-        if producer is None or self.poison or self._missing:
+        producer = self._sequences.known(flat[PRODUCER_AT]) if flat[::2] == LAYOUT else None
+        if producer is None or self.lessons.poison or self._sequences.missing:
             return first
         state, raw_producer, seq = self.state, flat[PRODUCER_AT], self.counters.producers[producer]
         place, due, last, shapes = first, repr(seq + 1).encode(), None, list[Shape]()
@@ -164,11 +146,9 @@ class Aggregate:
 
     def _took_usual(self, producer: str, seq: int, entries: int, shapes: list[Shape]) -> None:
         """Count what was taken in of one producer, up to a number of its."""
-        counters = self.counters
-        del counters.producers[producer]
-        counters.producers[producer] = seq
-        counters.entries += entries
-        counters.events += len(shapes)
+        self._sequences.advance(producer, seq)
+        self.counters.entries += entries
+        self.counters.events += len(shapes)
         self.coverage.see_all(shapes)
 
     def _settle_some(self, entries: int) -> None:
@@ -184,15 +164,7 @@ class Aggregate:
         How many events that were is known by their producers' numbers; `entries` counts those that bore none too, and is
         the least that it can have been. The next entry's line in the log says it.
         """
-        hole = {"reason": "trimmed", "after": self.version, "until": until, "entries": entries}
-        *before, last = self.counters.lost_ranges or [{}]
-        if last.get("reason") == "trimmed" and last["after"] == self.version:
-            self.counters.lost_ranges = before
-        elif self.counters.tells_of(hole):
-            # Deleted entries are found again until the version is past them.
-            return
-        self._missing["trimmed"] = max(entries, 1)
-        self.counters.keep_range(hole)
+        self._sequences.note_trimmed(self.version, until, entries)
 
     def take_changes(self) -> Changes:
         """Return what changed since the last call.
@@ -215,50 +187,8 @@ class Aggregate:
         self._lines, self._batches, self._parked, self._put_back = [], [], {}, []
         return changes
 
-    def _is_new(self, entry: Entry) -> bool:
-        """Note an entry's number and what is missing before it; return whether it was not here before."""
-        numbered = number_of(entry)
-        return numbered is None or self._follow(*numbered, entry)
-
-    def _follow(self, producer: str, seq: int, entry: Entry) -> bool:
-        known = self.counters.producers
-        last = known.pop(producer, None)
-        known[producer] = max(seq, last or 0)
-        self._names[entry[b"producer"]] = producer
-        if len(known) > MAX_PRODUCERS:
-            forgotten = next(iter(known))
-            del known[forgotten]
-            self._names.pop(forgotten.encode(), None)
-            self.counters.closed = [one for one in self.counters.closed if one != forgotten]
-        if last is not None and seq <= last:
-            self.counters.duplicates += 1
-            return False
-        missing = seq - 1 - (last or 0)
-        if missing:
-            sent = max(seq - dropped_before(entry), (last or 0) + 1)
-            if sent - 1 != (last or 0):
-                self._believe(producer, last, sent, seq)
-            if sent != seq:
-                self._count_lost("dropped", producer, sent - 1, seq)
-                self._missing["dropped"] = seq - sent
-            self._missing["lost"] = missing
-        return True
-
-    def _believe(self, producer: str, last: int | None, sent: int, seq: int) -> None:
-        """Count a hole that the publisher does not explain: numbers that were sent, and are not here."""
-        if last is not None:
-            gap = Gap(producer, last, seq)
-            if gap not in self.believed:
-                raise GapSuspected(gap)
-        self._count_lost("gap" if last else "before this history", producer, last or 0, sent)
-
-    def _count_lost(self, reason: str, producer: str, after: int, until: int) -> None:
-        self.counters.lost[reason] = self.counters.lost.get(reason, 0) + until - 1 - after
-        where = {"producer": producer, "after": after, "until": until, "seen_at": self.version}
-        self.counters.keep_range({"reason": reason, **where})
-
     def _take(self, entry_id: str, entry: Entry) -> None:
-        poison = self.poison.get(entry_id)
+        poison = self.lessons.poison.get(entry_id)
         if poison is not None and poison.entry == entry:
             raise Unfit(poison.why)
         if entry.get(b"type") == _CLOSED:
@@ -294,7 +224,7 @@ class Aggregate:
             raise Spoiled(entry_id, self._failure(error)) from error
         if line is not None:
             self._write_down(entry_id, event, line)
-        elif self._missing:
+        elif self._sequences.missing:
             self._note_loss(entry_id, event.timestamp)
         return True
 
@@ -322,12 +252,12 @@ class Aggregate:
             self._batches.append((entry_id, batch_line(event)))
 
     def _note_loss(self, entry_id: str, at: float) -> None:
-        self._add_line(entry_id, loss(at, self._missing))
+        self._add_line(entry_id, loss(at, self._sequences.missing))
 
     def _add_line(self, entry_id: str, line: Line) -> None:
-        if self._missing:
-            line.update(self._missing)
-            self._missing = {}
+        if missing := self._sequences.missing:
+            line.update(missing)
+            self._sequences.missing = {}
         self._lines.append((entry_id, line))
 
     def _park(self, entry_id: str, reason: str, entry: Entry) -> None:
@@ -351,22 +281,15 @@ def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
 
     A spoiled fold starts over with the entry that spoiled it parked, as a worker does.
     """
-    held = list(entries)
-    poison: dict[str, Poison] = {}
-    believed: set[Gap] = set()
-    at_once = False
+    held, lessons = list(entries), Lessons()
     while True:
-        aggregate = Aggregate(poison=poison, believed=believed)
-        aggregate.state.at_once = at_once
+        aggregate = Aggregate(lessons=lessons)
         try:
             for entry_id, entry in held:
                 aggregate.feed(entry_id, entry)
             aggregate.state.settle()
-        except Unsettled:
-            at_once = True
-        except Spoiled as error:
-            poison[error.entry_id] = error.poison
-        except GapSuspected as error:
-            believed.add(error.gap)
+        except StartOver as error:
+            if not lessons.learn(error):
+                raise
         else:
             return aggregate

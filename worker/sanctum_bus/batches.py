@@ -8,7 +8,8 @@ import time
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from sanctum_bus.accounts import Entries, Poison, entry_of
+from sanctum_bus.accounts import Entries, entry_of
+from sanctum_bus.lessons import Poison
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.settings import Settings
@@ -112,7 +113,7 @@ class Batches:
         aggregate, ids = owned.aggregate, owned.held.ids
         if owned.is_guilty:
             for raw_id, flat in entries:
-                aggregate.poison[raw_id.decode()] = Poison("killed its reader", entry_of(flat))
+                aggregate.lessons.poison[raw_id.decode()] = Poison("killed its reader", entry_of(flat))
         for start in range(0, len(entries), _FOLDED_AT_ONCE):
             if start:
                 await asyncio.sleep(0)

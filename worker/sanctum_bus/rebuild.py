@@ -15,15 +15,16 @@ from redis.exceptions import ResponseError
 from sanctum_bus import arguments as args
 from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.accounts import Changes, Entry, Gap, Parked, Poison, Spoiled
+from sanctum_bus.accounts import Changes, Entry, Parked
 from sanctum_bus.admin import must_exist, run_script
 from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.errors import NotNow
+from sanctum_bus.errors import NotNow, StartOver
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.ids import ZERO, parse
 from sanctum_bus.keys import RunKeys
+from sanctum_bus.lessons import Lessons
 from sanctum_bus.settings import Settings
-from sanctum_bus.state import Fields, State, Unsettled
+from sanctum_bus.state import Fields, State
 
 #: Entries that are read at once.
 _PAGE = 1000
@@ -55,13 +56,6 @@ class _Again(Exception):
     """The ground moved. The caller begins anew."""
 
 
-class _AnyGap(set[Gap]):
-    """What believes every gap: entries that are read as a range have not been skipped by anybody."""
-
-    def __contains__(self, _gap: object) -> bool:
-        return True
-
-
 def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partial: bool = False) -> Rebuilt:
     """Fold a run's stream from its first entry, and put the result in the place of its snapshot.
 
@@ -77,16 +71,13 @@ def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partia
         RedisError: the server could not be asked; the snapshot is either the old one or the new one.
     """
     must_exist(client, run)
-    poison: dict[str, Poison] = {}
-    tries, at_once = 0, False
+    lessons, tries = Lessons(believes_all=True), 0
     while tries < _TRIES:
-        rebuild = _Rebuild(client, run, settings, poison, at_once=at_once)
         try:
-            return rebuild.work(partial=partial)
-        except Unsettled:
-            at_once = True
-        except Spoiled as error:
-            poison[error.entry_id] = error.poison
+            return _Rebuild(client, run, settings, lessons).work(partial=partial)
+        except StartOver as error:
+            if not lessons.learn(error):
+                raise
         except _Again:
             tries += 1
     raise NotNow(f"run {run.run_id} did not hold still in {_TRIES} attempts: try again, or stop its workers")
@@ -149,21 +140,12 @@ class _Source:
 class _Rebuild:
     """One attempt."""
 
-    def __init__(
-        self,
-        client: redis.Redis,
-        run: RunKeys,
-        settings: Settings,
-        poison: dict[str, Poison],
-        *,
-        at_once: bool,
-    ) -> None:
+    def __init__(self, client: redis.Redis, run: RunKeys, settings: Settings, lessons: Lessons) -> None:
         self._client = client
         self._run = run
         self._settings = settings
         self._source = _Source(client, run)
-        self._aggregate = Aggregate(State(max_envs=settings.max_envs), poison=poison, believed=_AnyGap())
-        self._aggregate.state.at_once = at_once
+        self._aggregate = Aggregate(State(max_envs=settings.max_envs), lessons=lessons)
         self._index: dict[str, str] = {}
         self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_lines)
         self._batches: deque[tuple[str, Fields]] = deque(maxlen=settings.batch_lines)

@@ -16,16 +16,14 @@ import structlog
 from redis.exceptions import RedisError
 from structlog.contextvars import bind_contextvars
 
-from sanctum_bus.accounts import Gap, Poison, Spoiled
 from sanctum_bus.batches import Batches
 from sanctum_bus.errors import StartOver
 from sanctum_bus.ids import ZERO
+from sanctum_bus.lessons import Lessons
 from sanctum_bus.memory import give_back
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
-from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.settings import Settings
-from sanctum_bus.state import Unsettled
 from sanctum_bus.store import RunStore
 from sanctum_bus.trouble import Trouble, kind_of, pause_s, trouble_of
 
@@ -105,9 +103,7 @@ class RunLoop:
     meter: RunMeter = field(default_factory=RunMeter)
     owned: Owned | None = None
     commits: int = 0
-    _poison: dict[str, Poison] = field(default_factory=dict)
-    _believed: set[Gap] = field(default_factory=set)
-    _at_once: bool = False
+    _lessons: Lessons = field(default_factory=Lessons)
     _innocent: bool = False
     _failures: int = 0
     _kind: str = ""
@@ -193,9 +189,7 @@ class RunLoop:
 
     async def _committed(self, entries: int) -> int:
         self.commits += 1
-        self._poison.clear()
-        self._believed.clear()
-        self._at_once = False
+        self._lessons.clear()
         if entries:
             self._active_at = time.monotonic()
             await self._touch()
@@ -229,9 +223,7 @@ class RunLoop:
         taken = await self.store.take_over(self.owner, innocent=self._innocent)
         if taken is None:
             return None
-        aggregate = await self.store.load(taken)
-        aggregate.poison, aggregate.believed = self._poison, self._believed
-        aggregate.state.at_once = self._at_once
+        aggregate = await self.store.load(taken, self._lessons)
         self.owned, self._innocent = Owned(taken, aggregate), False
         self.meter.taken_over(taken, aggregate.counters)
         bind_contextvars(generation=taken.generation)
@@ -252,15 +244,7 @@ class RunLoop:
         self.owned = None
         self._innocent = True
         self.meter.started_over(error)
-        # These are progress: next time the entry is found, parked, the gap believed.
-        if isinstance(error, Unsettled) and not self._at_once:
-            self._at_once = True
-            return
-        if isinstance(error, Spoiled):
-            self._poison[error.entry_id] = error.poison
-            return
-        if isinstance(error, GapSuspected):
-            self._believed.add(error.gap)
+        if self._lessons.learn(error):
             return
         self._failures += 1
         kind, word, text = kind_of(error), trouble.name.lower(), str(error)[:300]

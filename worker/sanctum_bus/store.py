@@ -19,6 +19,7 @@ from sanctum_bus.coverage import Coverage
 from sanctum_bus.errors import Refused, StartOver, UnknownSchema
 from sanctum_bus.hashes import encode_fields
 from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
+from sanctum_bus.lessons import Lessons
 from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
 from sanctum_bus.snapshot import decode_fields
@@ -112,10 +113,14 @@ class RunStore:
         generation, version, attempts, fresh, trimmed, entries, source = rest
         return Taken(generation, version, int(attempts), fresh == "1", trimmed, int(entries), source == "1")
 
-    async def load(self, taken: Taken) -> Aggregate:
+    async def load(self, taken: Taken, lessons: Lessons) -> Aggregate:
         """Rebuild the aggregate from the snapshot, by one read.
 
         Sections of an older schema are brought up to date, and are among what the first commit writes.
+
+        Args:
+            taken: what the take-over brought.
+            lessons: of earlier attempts.
 
         Raises:
             StartOver: the snapshot is not the one that was taken over.
@@ -143,6 +148,7 @@ class RunStore:
             _counters(checkpoint),
             Coverage({name: int(times) for name, times in decode_fields(reply[2]).items()}),
             taken.version,
+            lessons,
         )
         if taken.trimmed_until:
             aggregate.note_trimmed(taken.trimmed_until, taken.trimmed_entries)

@@ -9,8 +9,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import RedisError
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.accounts import Spoiled
 from sanctum_bus.errors import StartOver
+from sanctum_bus.lessons import Spoiled
 from sanctum_bus.state import Unsettled
 
 #: Back-off after trouble, in seconds: the first, and the longest.

@@ -9,13 +9,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from sanctum_bus.accounts import Counters, Spoiled
+from sanctum_bus.accounts import Counters
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.directory import Membership, Standing
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.ids import milliseconds
+from sanctum_bus.lessons import GapSuspected, Spoiled
 from sanctum_bus.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
-from sanctum_bus.sequence import GapSuspected
 from sanctum_bus.state import Unsettled
 from sanctum_bus.store import Held, Taken
 from sanctum_bus.trouble import Streak, is_lost_connection, kind_of
