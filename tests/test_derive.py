@@ -6,7 +6,7 @@ import pytest
 
 from sanctum_bus import derive
 from sanctum_bus.derive import Sections
-from sanctum_bus.fold import seed as fold_seed
+from sanctum_bus.fold import slot as fold_slot
 
 SECTIONS: Sections = {
     "run": {"host_params": 100},
@@ -63,7 +63,7 @@ def test_active_seeds_are_those_in_a_live_stage() -> None:
 
 def test_live_stages_are_those_of_the_fold() -> None:
     """The reader and the fold agree about which slots hold a growing seed."""
-    assert derive.NOT_LIVE == fold_seed._NOT_LIVE
+    assert derive.NOT_LIVE == fold_slot._NOT_LIVE
 
 
 @pytest.mark.parametrize(

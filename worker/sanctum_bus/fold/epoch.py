@@ -7,7 +7,7 @@ from sanctum_bus.fold.capture import Route, capture, capture_all, capture_event,
 from sanctum_bus.fold.env import DERIVED, active_env, env_section
 from sanctum_bus.fold.run import open_epoch
 from sanctum_bus.fold.scope import Scope
-from sanctum_bus.fold.seed import check_report, take_report
+from sanctum_bus.fold.slot import check_report, take_report
 from sanctum_bus.state import Fields, appended
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.values import Value

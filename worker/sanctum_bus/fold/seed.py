@@ -1,60 +1,21 @@
-"""SEED_* events: a seed's life in a slot, from germination to its end."""
+"""SEED_* events: a seed's life in a slot, from germination to its end. The record that they write is `slot`'s."""
 
 import math
-from dataclasses import dataclass
-from functools import lru_cache
-from typing import TypeAlias
 
 from sanctum_bus.fold import needs
-from sanctum_bus.fold.capture import (
-    Route,
-    capture,
-    put_envelope,
-    route,
-    slot_route,
-    stored_names,
-)
+from sanctum_bus.fold.capture import Route, capture, put_envelope, route, stored_names
 from sanctum_bus.fold.env import active_env
 from sanctum_bus.fold.line import Line, first_line, line, signed
 from sanctum_bus.fold.names import name_part
 from sanctum_bus.fold.scope import Scope
+from sanctum_bus.fold.slot import DERIVED, Slot, seed_section
 from sanctum_bus.fold.tally import blueprint, count, ended
 from sanctum_bus.state import Fields
 from sanctum_bus.wire.decode import Event
-from sanctum_bus.wire.shape import Shape, shape_of
 from sanctum_bus.wire.values import Value
-
-#: Names in a `seed` section that the fold derives; `env_id`, `slot_id` and `seed_id` are emitted under the same names.
-DERIVED = frozenset(
-    {"stage", "stage_entered_at", "germinated_at", "ended_at", "gates_passed", "gates_failed", "gate."}
-)
-
-#: Stages in which a slot holds no growing seed; every other word is a live one.
-_NOT_LIVE = frozenset({"FOSSILIZED", "CULLED", "PRUNED", "EMBARGOED", "RESETTING", "DORMANT"})
 
 #: Stages that say that the seed was culled, in the emitter's own word.
 _CULLED_STAGES = frozenset({"CULLED", "PRUNED"})
-
-#: What the end of a seed leaves in its record, and a revival takes away.
-_END_FIELDS = (
-    "ended_at",
-    "reason",
-    "auto_culled",
-    "initiator",
-    "improvement",
-    "blending_delta",
-    "counterfactual",
-    "params_added",
-)
-
-#: What folds look at, besides what is derived: kept as it is when the rest of what was captured is put in.
-_KEPT_AT_ONCE = ("stage", "seed_id", "slot_id", "blueprint_id")
-
-#: The same, as far as an event may say it.
-_SAID = ("seed_id", "slot_id", "blueprint_id")
-
-#: Fields of which many seeds have the same few values.
-_WORDS = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", "event.severity")
 
 #: What a stage begins with, until an epoch reports it.
 _BEGUN: Fields = {"epochs_in_stage": 0}
@@ -64,119 +25,6 @@ _STAGE_CHANGED = route("SEED_STAGE_CHANGED", reserved=DERIVED)
 _GATE = route("SEED_GATE_EVALUATED", prefix="gate.")
 _FOSSILIZED = route("SEED_FOSSILIZED", reserved=DERIVED)
 _CULLED = route("SEED_CULLED", reserved=DERIVED)
-_REPORT = slot_route(DERIVED - {"stage"})
-
-
-#: What an event says of a seed: the fields, their shape, where they go, and fields that it sets besides.
-Captured: TypeAlias = tuple[Event, Fields, Shape, Route, Fields]
-
-#: What an epoch reports of a slot: the slot, its section, the fields and their shape.
-Report: TypeAlias = tuple[str, str, Fields, Shape]
-
-
-@lru_cache(maxsize=4096)
-def seed_section(env_id: int, slot: str) -> str:
-    """Return the name of a slot's section, in its group.
-
-    Raises:
-        Unfit: it would be too long.
-    """
-    return f"seed:{env_id}:{name_part(slot)}"
-
-
-@dataclass(slots=True)
-class Slot:
-    """One slot of one environment, as one event speaks of it.
-
-    Args:
-        slot: the slot's id.
-        seed_id: the seed that the event names, or None.
-        at: the event's time.
-        name: of its section.
-    """
-
-    scope: Scope
-    env_id: int
-    slot: str
-    seed_id: Value
-    at: float
-    name: str
-
-    def plant(self) -> Fields:
-        """Begin a new record."""
-        return self.scope.state.replace(
-            self.name,
-            {
-                "env_id": self.env_id,
-                "slot_id": self.slot,
-                "seed_id": self.seed_id,
-                "stage": None,
-                "stage_entered_at": self.at,
-                "gates_passed": 0,
-                "gates_failed": 0,
-            },
-        )
-
-    def occupant(self) -> Fields:
-        """Return the record for writing what is read at once.
-
-        A slot that nobody germinated appears, and so does another seed in it.
-        """
-        state = self.scope.state
-        seed = state.peek(self.name)
-        if seed is None:
-            return self.plant()
-        known = seed["seed_id"]
-        if known != self.seed_id and known is not None and self.seed_id is not None:
-            return self.plant()
-        return state.open(self.name)
-
-    def enter(self, seed: Fields, stage: str) -> None:
-        """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
-        if "ended_at" in seed and stage not in _NOT_LIVE:
-            self.scope.state.edit(self.name)
-            for field in _END_FIELDS:
-                seed.pop(field, None)
-        if seed["stage"] != stage:
-            seed["stage"] = stage
-            seed["stage_entered_at"] = self.at
-
-    def capture(self, seed: Fields, captured: Captured) -> None:
-        """Take in what an event says; the section stays the slot's own whatever that is."""
-        _, data, shape, _, _ = captured
-        said = shape.memo.get(_SAID)
-        for field in _said(shape) if said is None else said:
-            seed[field] = data[field]
-        if seed["slot_id"] != self.slot:
-            seed["emitted.slot_id"], seed["slot_id"] = seed["slot_id"], self.slot
-        if seed["seed_id"] is None:
-            seed["seed_id"] = self.seed_id
-        self.scope.state.leave(self.name, _put_captured, shape, captured)
-
-
-def _said(shape: Shape) -> tuple[str, ...]:
-    said = shape.memo[_SAID] = tuple(field for field in _SAID if field in shape.names)
-    return said
-
-
-def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
-    kept = {name: seed[name] for name in _KEPT_AT_ONCE if name in seed}
-    for _event, data, shape, way, begun in given:
-        capture(seed, data, shape, way)
-        seed.update(begun)
-    seed.update(kept)
-    put_envelope(seed, given[-1][0])
-    # The same few words in hundreds of seeds, said again in every epoch: as one object each they take little memory, and
-    # are not written again.
-    for name in _WORDS:
-        text = seed.get(name)
-        if type(text) is str:
-            seed[name] = _word(text)
-
-
-@lru_cache(maxsize=4096)
-def _word(text: str) -> str:
-    return text
 
 
 def _slot_of(scope: Scope, event: Event, way: Route) -> Slot:
@@ -282,43 +130,6 @@ def culled(scope: Scope, event: Event) -> Line:
     verb = ("auto-" if automatic else "") + word.lower()
     message = f"{slot.slot} {verb}{_bracketed(reason, seed.get('blueprint_id'))}"
     return line(scope, event, message, blueprint=seed.get("blueprint_id"))
-
-
-def check_report(env_id: int, slot: str, report: Fields) -> Report:
-    """Find all that may be wrong with what an epoch reports of one slot, and return it as `take_report` takes it.
-
-    Raises:
-        Unfit: something is.
-    """
-    name = seed_section(env_id, slot)
-    needs.text(report, "stage")
-    shape = shape_of(b"", tuple(report))
-    stored_names(_REPORT, shape)
-    return slot, name, report, shape
-
-
-def take_report(scope: Scope, event: Event, env_id: int, report: Report) -> None:
-    """Take in what an epoch reports of one slot."""
-    slot_id, name, data, shape = report
-    state, name, stage = scope.state, scope.prefix + name, data.get("stage")
-    captured: Captured = event, data, shape, _REPORT, {}
-    seed = state.peek(name)
-    if (
-        seed is not None
-        and "seed_id" not in data
-        and "slot_id" not in data
-        and stage in (None, seed["stage"])
-    ):
-        # What nearly all report: the seed that was there is as it was.
-        if "blueprint_id" in data:
-            seed["blueprint_id"] = data["blueprint_id"]
-        state.leave(name, _put_captured, shape, captured)
-        return
-    slot = Slot(scope, env_id, slot_id, data.get("seed_id"), event.timestamp, name)
-    seed = slot.occupant()
-    if stage is not None and stage != seed["stage"]:
-        slot.enter(seed, stage)
-    slot.capture(seed, captured)
 
 
 def _end(slot: Slot, seed: Fields, event: Event, way: Route) -> None:
