@@ -66,6 +66,8 @@ def test_nodes_of_a_cluster_are_asked_as_they_are_used() -> None:
         ("redis://host/0?colour=red", "the option colour is unknown"),
         ("redis+sentinel://a:1,b:2", "what the sentinels call the master"),
         ("redis+sentinel://a:1/the-master/x", "no number of a database"),
+        ("redis://a:1/x", "no number of a database"),
+        ("redis://:half/hunter2@a:1/0", "in a password `/` is written %2F"),
         ("redis+sentinel://a:1,/the-master", "a host is missing"),
         ("redis+sentinel://a:1/m?sentinel_colour=red", "sentinel_colour is unknown"),
         ("redis+cluster://", "a host is missing"),

@@ -119,6 +119,29 @@ def test_a_line_is_readable_on_a_terminal() -> None:
     assert re.search(r"\[info +\] words +n=1", said)
 
 
+@pytest.mark.parametrize("place", ["a full disk", "a pipe without a reader"])
+def test_lines_that_cannot_be_written_end_nothing(valkey: Server, place: str) -> None:
+    """What a worker says is lost then, and nothing else: it folds, and ends as it should."""
+    side = side_of(valkey)
+    side.add(plain(5))
+    command = [sys.executable, "-m", "sanctum_bus.cli", "--redis", valkey.url, "worker"]
+    if place == "a full disk":
+        where = os.open("/dev/full", os.O_WRONLY)
+    else:
+        reader, where = os.pipe()
+        os.close(reader)
+    with subprocess.Popen(command, stderr=where) as process:
+        os.close(where)
+        try:
+            wait_for_fold(side)
+            process.terminate()
+            assert process.wait(DEADLINE_S) == 0
+        finally:
+            process.kill()
+
+    assert_is_fold(side)
+
+
 def _refusals(server: Server) -> int:
     found = server.client().info("errorstats")
     return int(cast("dict[str, int]", found.get("errorstat_READONLY", {})).get("count", 0))

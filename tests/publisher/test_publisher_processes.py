@@ -9,16 +9,16 @@ from tests.publisher.reading import RUN, Sent, entries
 from tests.servers import Server
 
 
-def run(code: str, *arguments: str, timeout_s: float = 30) -> str:
+def run(script: str, *arguments: str, timeout_s: float = 30, code: int = 0) -> str:
     """Run a script in a fresh interpreter, whose warnings about forks with threads are no news."""
     result = subprocess.run(
-        [sys.executable, "-W", "ignore", "-c", code, *arguments],
+        [sys.executable, "-W", "ignore", "-c", script, *arguments],
         capture_output=True,
         text=True,
         timeout=timeout_s,
         check=False,
     )
-    assert result.returncode == 0, result.stderr
+    assert result.returncode == code, result.stderr
     return result.stdout.strip()
 
 
@@ -152,3 +152,58 @@ def test_a_process_ends_when_redis_is_away() -> None:
     run(EXIT, "redis://127.0.0.1:1/0")
 
     assert time.monotonic() - before < 10
+
+
+POOL = f"""
+import multiprocessing, sys
+from sanctum_bus.publisher import Publisher
+
+def work(inherited, number):
+    own = Publisher("{RUN}", url=sys.argv[1], producer="own", linger_s=60)
+    for one in (inherited, own):
+        for event in range(10):
+            one.emit({{"type": "CHILD", "data": {{"number": number, "event": event}}}})
+
+publisher = Publisher("{RUN}", url=sys.argv[1], linger_s=60)
+publisher.emit({{"type": "PARENT"}})
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=work, args=(publisher, number)) for number in range(3)]
+for child in children:
+    child.start()
+for child in children:
+    child.join()
+assert [child.exitcode for child in children] == [0, 0, 0]
+"""
+
+
+def test_a_child_of_multiprocessing_closes_at_its_end(server: Server) -> None:
+    """It ends without running what was registered with `atexit`; nothing that it emitted is lost, and it says goodbye."""
+    run(POOL, server.url)
+
+    sent = entries(server.client())
+    producers = by_producer(sent)
+    assert len([one for one in sent if one.type == "CHILD"]) == 60
+    assert len(producers) == 7
+    assert {found[-1].type for found in producers} == {"_closed"}
+
+
+SIGNALLED = f"""
+import os, signal, sys
+from sanctum_bus.publisher import Publisher
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+publisher = Publisher("{RUN}", url=sys.argv[1], linger_s=60)
+for number in range(2000):
+    publisher.emit({{"type": "EVENT", "data": {{"number": number}}}})
+os.kill(os.getpid(), signal.SIGTERM)
+signal.pause()
+"""
+
+
+def test_a_signal_that_is_made_an_exit_loses_nothing(server: Server) -> None:
+    """What the documentation advises for SIGTERM: the exit closes the publisher."""
+    run(SIGNALLED, server.url, code=143)
+
+    sent = entries(server.client())
+    assert len(sent) == 2001
+    assert sent[-1].type == "_closed"

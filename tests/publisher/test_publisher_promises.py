@@ -36,6 +36,8 @@ def test_a_wrong_run_is_said_at_once(run_id: str) -> None:
     "make",
     [
         lambda: Publisher(RUN, key_prefix="a{b"),
+        lambda: Publisher(RUN, key_prefix=7),  # type: ignore[arg-type]  # wrong on purpose
+        lambda: Publisher(RUN, labels="host=a"),  # type: ignore[arg-type]  # wrong on purpose
         lambda: Publisher(RUN, url="http://user:secret@host"),
         lambda: Publisher(RUN, buffer_events=0),
         lambda: Publisher(RUN, batch_bytes=0),

@@ -4,7 +4,9 @@ All keys of a run carry the hash tag `{run_id}`, so they sit on one Redis Cluste
 all. The same table, generated from `TABLE`, is in the documentation.
 """
 
+import os
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -12,6 +14,9 @@ from sanctum_bus.errors import BadInput
 
 #: Keys begin with this unless the setting `key_prefix` says otherwise.
 DEFAULT_PREFIX = "nissa"
+
+#: Names what keys begin with where nobody says.
+PREFIX_VARIABLE = "SANCTUM_KEY_PREFIX"
 
 #: The one consumer group of a run's stream, and its one consumer: a constant name, so that none leak.
 GROUP = "sanctum"
@@ -279,9 +284,18 @@ def check_prefix(prefix: str) -> str:
     Raises:
         BadInput: it is not.
     """
-    if not _PREFIX.fullmatch(prefix):
+    if not (isinstance(prefix, str) and _PREFIX.fullmatch(prefix)):
         raise BadInput(f"key prefix {prefix!r} is not usable: it must be 1 to 64 of A-Z a-z 0-9 _ . : -")
     return prefix
+
+
+def prefix_of(prefix: str | None, environ: Mapping[str, str] = os.environ) -> str:
+    """Return what keys begin with: what is given, else what the environment says, else the default.
+
+    Raises:
+        BadInput: it is not fit for a key.
+    """
+    return check_prefix(prefix if prefix is not None else environ.get(PREFIX_VARIABLE) or DEFAULT_PREFIX)
 
 
 def as_markdown() -> str:

@@ -24,7 +24,7 @@ from sanctum_bus.state import MAX_ENVS
 class Settings(BaseSettings):
     """What a worker can be told. Units are in the names."""
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True)
 
     redis_url: SecretStr = Field(SecretStr(DEFAULT_URL), description="Where the server is.")
     key_prefix: str = Field(DEFAULT_PREFIX, description="What every key begins with.")

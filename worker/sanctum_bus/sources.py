@@ -63,6 +63,8 @@ def origins(
         and (_setting(name) in names or not _is_others(name.upper(), value))
     }
     _known(variables, names, "environment variable ", _variable)
+    # One that is empty says nothing: that is how a shell takes a variable back for one command.
+    variables = {name: origin for name, origin in variables.items() if environ[origin.where]}
     in_file = {name: Origin("file", path) for name in _read(path)} if path else {}
     _known(in_file, names, f"setting in {path}: ", str)
     return dict.fromkeys(names, DEFAULT) | in_file | variables | options

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sanctum_bus.cli.output import print_json, show, table
-from sanctum_bus.connection import redacted
+from sanctum_bus.connection import redacted, target_of
 from sanctum_bus.embedded import running_server
+from sanctum_bus.keys import check_prefix
 from sanctum_bus.settings import Settings, load_traced
 from sanctum_bus.sources import DEFAULT, Origin
 
@@ -31,6 +32,7 @@ def config(redis: str | None, prefix: str | None, *, as_json: bool) -> None:
 
     Raises:
         ConfigurationError: a setting is wrong, or none.
+        BadInput: the prefix is.
     """
     rows = _rows(redis, prefix)
     if as_json:
@@ -49,6 +51,9 @@ def config(redis: str | None, prefix: str | None, *, as_json: bool) -> None:
 def _rows(redis: str | None, prefix: str | None) -> list[_Row]:
     loaded = load_traced(redis_url=redis, key_prefix=prefix)
     found = {name: _Row(name, loaded.shown(name), loaded.origins[name]) for name in Settings.model_fields}
+    # What every other command refuses is not in force.
+    target_of(loaded.settings.redis_url.get_secret_value())
+    check_prefix(loaded.settings.key_prefix)
     running = running_server() if loaded.origins["redis_url"] == DEFAULT else None
     if running is not None:
         found["redis_url"] = _Row("redis_url", redacted(running), _RUNNING)

@@ -25,6 +25,8 @@ FORMS = (
     "redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/DB or redis+cluster://HOST:PORT,HOST:PORT"
 )
 
+_ESCAPES = "in a password `/` is written %2F, `?` %3F and `#` %23"
+
 _SERVER_PORT, _SENTINEL_PORT = 6379, 26_379
 
 # They change the shape of replies, which is not the user's to choose.
@@ -129,6 +131,8 @@ def _parsed(url: str) -> Target:
     if not together:
         # Put together by hand: `urlunsplit` takes the empty host out of unix:///path.
         bare = url.partition("?")[0].partition("#")[0]
+        if base != "unix":
+            _database(parts.path.strip("/"))
         plain = _usable(f"{bare}?{urlencode(query)}" if query else bare)
         seeds = () if base == "unix" else _addresses(parts.netloc.rpartition("@")[2], _SERVER_PORT)
         return Target(Kind.SINGLE, seeds, "", plain, plain)
@@ -173,7 +177,7 @@ def _addresses(where: str, default_port: int) -> tuple[Address, ...]:
     for one in where.split(","):
         parts = urlsplit(f"//{one}")
         if not parts.hostname:
-            raise ValueError("a host is missing")
+            raise ValueError(f"a host is missing; {_ESCAPES}")
         found.append(Address(parts.hostname, parts.port or default_port))
     return tuple(found)
 
@@ -182,9 +186,14 @@ def _service(parts: SplitResult) -> tuple[str, str]:
     service, _, database = parts.path.strip("/").partition("/")
     if not service:
         raise ValueError("it does not say what the sentinels call the master")
-    if not (database or "0").isdecimal():
-        raise ValueError(f"{database!r} is no number of a database")
-    return unquote(service), database or "0"
+    return unquote(service), _database(database)
+
+
+def _database(text: str) -> str:
+    if not (text or "0").isdecimal():
+        # Not shown: it may be the rest of a password.
+        raise ValueError(f"what it names is no number of a database; {_ESCAPES}")
+    return text or "0"
 
 
 def _sentinel_user(options: dict[str, str]) -> str:

@@ -2,6 +2,7 @@
 
 import atexit
 import os
+import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -28,7 +29,8 @@ class Publisher:
     Redis is away they wait in a bounded buffer; when it is full the oldest are dropped and counted, or go to files.
 
     After a fork the child is a producer of its own, with an empty buffer; the parent goes on as before. A publisher
-    that is not closed is closed at the end of the process, within 2 seconds.
+    that is not closed is closed at the end of the process, within 2 seconds: also in a process of `multiprocessing`,
+    but not where `os._exit` or a signal ends it.
 
     Args:
         run_id: the run; 1 to 128 of `A-Z a-z 0-9 _ . : -`, the first a letter or a digit.
@@ -37,7 +39,7 @@ class Publisher:
             failure, in a thread; what it returned before is closed. The client should have finite time-outs.
         producer: a label for the producer's id, which is this or host and process, and something random.
         labels: labels of the run, sent with this producer's first event and with each TRAINING_STARTED.
-        key_prefix: what all keys begin with.
+        key_prefix: what all keys begin with; without it the variable SANCTUM_KEY_PREFIX, else `nissa`.
         buffer_events: most events that wait to be sent.
         buffer_bytes: most bytes that wait to be sent.
         batch_events: most events in one batch.
@@ -61,7 +63,7 @@ class Publisher:
         client_factory: Callable[[], Redis] | None = None,
         producer: str | None = None,
         labels: Mapping[str, str] | None = None,
-        key_prefix: str = keys.DEFAULT_PREFIX,
+        key_prefix: str | None = None,
         buffer_events: int = 100_000,
         buffer_bytes: int = 64 << 20,
         batch_events: int = 500,
@@ -74,7 +76,7 @@ class Publisher:
     ) -> None:
         self._plan = Plan(
             run_id=run_id,
-            key_prefix=key_prefix,
+            key_prefix=keys.prefix_of(key_prefix),
             labels=labels_of(labels),
             buffer_events=buffer_events,
             buffer_bytes=buffer_bytes,
@@ -93,6 +95,8 @@ class Publisher:
 
     def start(self) -> None:
         """Start sending; the first `emit` does it too. Redis need not be there yet. After `close` it does nothing."""
+        if self.producer is None:
+            _close_with_multiprocessing()
         # The thread keeps this publisher alive: one that nobody holds any more still has events to send.
         self._producer.start(keep=self)
 
@@ -184,6 +188,14 @@ def _at_exit() -> None:
     for publisher in list(_publishers):
         if publisher.producer is not None:
             publisher.close(deadline - time.monotonic())
+
+
+def _close_with_multiprocessing() -> None:
+    # What it forked ends without `atexit`. Where nobody has loaded it, this is none of its processes.
+    processes, util = map(sys.modules.get, ("multiprocessing.process", "multiprocessing.util"))
+    if processes is not None and util is not None and processes.parent_process() is not None:
+        # After everything that it ends itself, and that may still emit.
+        util.Finalize(None, _at_exit, exitpriority=-1000)
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

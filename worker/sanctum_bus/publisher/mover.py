@@ -40,9 +40,9 @@ class Mover:
         where = f"{self._folder.path} (run {plan.run_id}, producer {producer})"
         self._where = where
         self._writing = Streak(
-            f"spill events to {where}: what does not fit into the buffer is dropped", failures
+            f"spill events to {where}", failures, "what does not fit into the buffer is dropped"
         )
-        self._reading = Streak(f"read spilled events back from {where}: they are dropped", failures)
+        self._reading = Streak(f"read spilled events back from {where}", failures, "they are dropped")
         self._thread: threading.Thread | None = None
         self._retry_at = 0.0
         self._ending = False

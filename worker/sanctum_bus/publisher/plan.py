@@ -68,8 +68,15 @@ class Plan:
 
 
 def labels_of(labels: Mapping[str, str] | None) -> dict[str, str]:
-    """Return labels as text that can be sent; what is given as a number becomes text too."""
-    return {clean(str(name)): clean(str(text)) for name, text in (labels or {}).items()}
+    """Return labels as text that can be sent; what is given as a number becomes text too.
+
+    Raises:
+        BadInput: they are no mapping.
+    """
+    try:
+        return {clean(str(name)): clean(str(text)) for name, text in (labels or {}).items()}
+    except AttributeError:
+        raise BadInput(f"labels should be a mapping of names to texts, not {labels!r:.80}") from None
 
 
 def folder_of(path: str | os.PathLike[str] | None) -> Path | None:

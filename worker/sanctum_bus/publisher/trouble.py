@@ -30,10 +30,12 @@ class Streak:
     Args:
         what: the work, with who does it, for the log.
         failures: where each is counted too.
+        meanwhile: what becomes of events as long as it fails, for the log.
     """
 
-    def __init__(self, what: str, failures: Failures) -> None:
+    def __init__(self, what: str, failures: Failures, meanwhile: str = "") -> None:
         self._what = what
+        self._meanwhile = f"; {meanwhile}" if meanwhile else ""
         self._failures = failures
         self._kind: str | None = None
         self._since = 0.0
@@ -50,7 +52,7 @@ class Streak:
         # The first word of a reply says what it is (OOM, READONLY, LOADING …); the rest has addresses and counts.
         kind = f"{type(error).__name__} {str(error).partition(' ')[0]}"
         if kind != self._kind:
-            log.warning("cannot %s: %s", self._what, words)
+            log.warning("cannot %s: %s%s", self._what, words, self._meanwhile)
         self._kind = kind
         return self._length
 

@@ -14,7 +14,7 @@ from redis.exceptions import RedisError
 from sanctum_bus.connection import connect_async, forget_async, owner_async, primaries_async
 from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys, check_prefix
+from sanctum_bus.keys import RunKeys, prefix_of
 from sanctum_bus.reader import core, follow
 from sanctum_bus.reader.core import Page, Since
 from sanctum_bus.reader.program import (
@@ -43,7 +43,7 @@ class AsyncReader:
         url: of the server; else $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
         client: instead of a URL; it stays the caller's, and is not closed. On Python 3.11 one that redis-py made itself
             may miss that a task was cancelled while it sends; one that is made of a URL here never does.
-        key_prefix: what every key begins with.
+        key_prefix: what every key begins with; else $SANCTUM_KEY_PREFIX, else `nissa`.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -55,10 +55,10 @@ class AsyncReader:
         url: str | None = None,
         *,
         client: redis.asyncio.Redis | None = None,
-        key_prefix: str = DEFAULT_PREFIX,
+        key_prefix: str | None = None,
     ) -> None:
         one_of(url, client)
-        self._prefix = check_prefix(key_prefix)
+        self._prefix = prefix_of(key_prefix)
         self._own = client is None
         self._client = connect_async(url_of(url)) if client is None else client
 

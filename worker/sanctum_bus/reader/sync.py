@@ -13,7 +13,7 @@ from redis.exceptions import RedisError
 from sanctum_bus.connection import connect, forget, owner, primaries
 from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import DEFAULT_PREFIX, RunKeys, check_prefix
+from sanctum_bus.keys import RunKeys, prefix_of
 from sanctum_bus.reader import core, follow
 from sanctum_bus.reader.core import Page, Since
 from sanctum_bus.reader.program import (
@@ -42,7 +42,7 @@ class Reader:
     Args:
         url: of the server; else $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
         client: instead of a URL; it stays the caller's, and is not closed.
-        key_prefix: what every key begins with.
+        key_prefix: what every key begins with; else $SANCTUM_KEY_PREFIX, else `nissa`.
 
     Raises:
         ConfigurationError: the URL is wrong.
@@ -50,10 +50,10 @@ class Reader:
     """
 
     def __init__(
-        self, url: str | None = None, *, client: redis.Redis | None = None, key_prefix: str = DEFAULT_PREFIX
+        self, url: str | None = None, *, client: redis.Redis | None = None, key_prefix: str | None = None
     ) -> None:
         one_of(url, client)
-        self._prefix = check_prefix(key_prefix)
+        self._prefix = prefix_of(key_prefix)
         self._own = client is None
         self._client = connect(url_of(url)) if client is None else client
 
