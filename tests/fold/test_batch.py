@@ -159,3 +159,13 @@ def test_one_line_per_batch_for_the_curves() -> None:
 
     assert [fields["avg_accuracy"] for _, fields in run.batches()] == [50.0, 51.0]
     assert [entry_id for entry_id, _ in run.batches()] == ["1-0", "3-0"]
+
+
+def test_a_line_of_the_curves_keeps_every_field() -> None:
+    """Its own names and those that look like what it makes of them are kept apart."""
+    run = Run()
+
+    run.event("BATCH_EPOCH_COMPLETED", {"at": 1, "emitted.at": 2})
+
+    (_, line), *_ = run.batches()
+    assert (line["emitted.at"], line["emitted.emitted.at"]) == (1, 2)

@@ -40,6 +40,8 @@ Feed = Callable[[Aggregate, list[tuple[str, list[bytes]]]], None]
 
 odd_bytes = st.sampled_from([*map(msgpack.packb, PACKED.values()), b"", b"\xc1"])
 
+odd_numbers = st.sampled_from([b"x", b"0", b"", b"-1", b"01", b"1" * 19])
+
 types = st.sampled_from([b"_closed", b"", b"\xff", b"x" * 129, b"OTHER"])
 
 
@@ -63,6 +65,8 @@ def _laid_out(draw: st.DrawFn, made: Made, producer: bytes, seq: bytes) -> list[
         fields[b"type"] = draw(types)
     elif rarely == 2:
         fields[draw(st.sampled_from([b"requeued_from", b"dropped", b"x", b"json"]))] = b"1-0"
+    if draw(st.integers(0, 19)) == 0:
+        fields[b"seq"] = draw(odd_numbers)
     names = [name.encode() for name in LAYOUT]
     if rarely == 3:
         names = draw(st.permutations(names))

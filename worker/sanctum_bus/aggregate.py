@@ -146,6 +146,8 @@ class Aggregate:
 
     def _took_usual(self, producer: str, seq: int, entries: int, shapes: list[Shape]) -> None:
         """Count what was taken in of one producer, up to a number of its."""
+        if not entries:
+            return
         self._sequences.advance(producer, seq)
         self.counters.entries += entries
         self.counters.events += len(shapes)
@@ -190,6 +192,8 @@ class Aggregate:
     def _take(self, entry_id: str, entry: Entry) -> None:
         poison = self.lessons.poison.get(entry_id)
         if poison is not None and poison.entry == entry:
+            if poison.can_be_read:
+                self.coverage.see(decode(entry_id, entry).shape, kept=False)
             raise Unfit(poison.why)
         if entry.get(b"type") == _CLOSED:
             self._close(entry_id, entry)
@@ -230,7 +234,7 @@ class Aggregate:
 
     def _failure(self, error: Exception) -> str:
         """Say of a fold that failed where it was, and what may be the matter: the event was found to be all right."""
-        touched = self.state.touched
+        touched = sorted(self.state.touched)
         where = f" in {', '.join(touched[:_MOST_NAMED])}" if touched else ""
         return f"the fold failed{where}: {error!r:.200}; if a section was changed by hand, rebuild the run"
 

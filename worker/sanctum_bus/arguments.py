@@ -22,6 +22,9 @@ _MOST_WRITTEN = 4096
 #: Distinct lists of names that are shared by the sections that have them.
 _MOST_NAMES = 4096
 
+#: Names of a section that are shared with others of the same names: longer lists are rarely anybody else's.
+_MOST_SHARED = 256
+
 _NOWHERE = object()
 
 #: Stands before the name of a parked entry's own field.
@@ -42,7 +45,8 @@ class Written(NamedTuple):
     @classmethod
     def of(cls, fields: Fields) -> "Written":
         """Return what is written when these fields are."""
-        return cls(_shared(tuple(fields)), tuple(fields.values()))
+        names = tuple(fields)
+        return cls(_shared(names) if len(names) <= _MOST_SHARED else names, tuple(fields.values()))
 
     def differ(self, fields: Fields) -> tuple[Fields, list[str]]:
         """Return the fields that are to be written, and the names that go.

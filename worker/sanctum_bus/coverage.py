@@ -40,6 +40,9 @@ class Shape(Protocol):
     def memo(self) -> dict[object, tuple[str, ...]]:
         """What was worked out of it: here the names of its counts, by their mark."""
 
+    def remember(self, key: object, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Keep what was worked out in `memo`, and return it."""
+
 
 @dataclass(slots=True)
 class Coverage:
@@ -80,7 +83,7 @@ class Coverage:
             for shape, times in counts.items():
                 names = shape.memo.get(mark)
                 if names is None:
-                    names = shape.memo[mark] = _count_names(shape, mark)
+                    names = shape.remember(mark, _count_names(shape, mark))
                 for name in names:
                     self.counts[name] = self.counts.get(name, 0) + times
                     self._changed.add(name)

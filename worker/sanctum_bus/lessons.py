@@ -29,19 +29,24 @@ class GapSuspected(StartOver):
 
 
 class Poison(NamedTuple):
-    """An entry that is parked unread, for what it did the last time; another one that came to bear its id is not."""
+    """An entry that is parked for what it did the last time; another one that came to bear its id is not.
+
+    Args:
+        can_be_read: it was its fold that failed; otherwise it is not even decoded.
+    """
 
     why: str
     entry: Entry
+    can_be_read: bool = False
 
 
 class Spoiled(StartOver):
-    """A fold failed half-way. The caller starts over, and parks the entry unread with this detail."""
+    """A fold failed half-way. The caller starts over, and parks the entry with this detail."""
 
     def __init__(self, entry_id: str, detail: str) -> None:
         super().__init__("spoiled", f"{entry_id}: {detail}")
         self.entry_id = entry_id
-        self.poison = Poison(detail, {})
+        self.poison = Poison(detail, {}, can_be_read=True)
 
     def blame(self, entry: Entry) -> None:
         """Say which entry it was."""
@@ -53,7 +58,7 @@ class Lessons:
     """What is known of a run's entries beforehand.
 
     Args:
-        poison: entries that spoiled a fold: they are parked unread.
+        poison: entries that spoiled a fold: they are parked.
         believed: holes that a start-over has shown again.
         believes_all: holes need no second look: what reads the entries skips none.
         at_once: something that was left for later had no place; nothing is left any more, so that the event is found.

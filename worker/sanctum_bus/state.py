@@ -133,6 +133,20 @@ class State:
         items.append(item)
         self.changed[name] = self.at
 
+    def has_room_for(self, sections: int) -> bool:
+        """Whether so many sections can be added."""
+        return len(self._sections) + sections <= MAX_SECTIONS
+
+    def make_sure_of(self, names: Iterable[str]) -> None:
+        """Refuse sections of which one would be too many, before anything is written.
+
+        Raises:
+            Unfit: it would.
+        """
+        missing = [name for name in names if name not in self._sections]
+        if not self.has_room_for(len(missing)):
+            raise _too_many(missing[-1])
+
     def settle(self) -> None:
         """Put everything that was left where it belongs.
 
@@ -171,8 +185,8 @@ class State:
         return len(self._children.get(parent, ()))
 
     def _add(self, name: str) -> Fields:
-        if len(self._sections) >= MAX_SECTIONS:
-            raise Unfit(f"section {name} would be one over the limit of {MAX_SECTIONS:,}")
+        if not self.has_room_for(1):
+            raise _too_many(name)
         fields = self._sections[name] = {}
         self._children.setdefault(_parent(name), set()).add(name)
         return fields
@@ -184,6 +198,10 @@ class State:
                 put(fields, [*lasts.values()], items)
         except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
             raise Unsettled(f"section {name} does not take what was left for it: {error!r:.200}") from error
+
+
+def _too_many(name: str) -> Unfit:
+    return Unfit(f"section {name} would be one over the limit of {MAX_SECTIONS:,}")
 
 
 def _parent(name: str) -> str:

@@ -28,6 +28,7 @@ def batch_completed(scope: Scope, event: Event) -> Line:
     completed, offset = needs.whole(data, "episodes_completed"), needs.whole(data, "start_episode")
     values = {name: needs.number(data, name) for name in HISTORIES}
     stored_names(_BATCH, event.shape)
+    scope.make_sure_of("run", "batch", "best")
     close_epoch(scope)
     batch = capture_event(scope.state, scope.prefix + "batch", event, _BATCH)
     for name, value in values.items():
@@ -51,8 +52,10 @@ def batch_completed(scope: Scope, event: Event) -> Line:
 def batch_line(event: Event) -> Fields:
     """Return the line of the curves that a batch makes."""
     own = {"at": event.timestamp} | ({"group_id": event.group_id} if event.group_id else {})
-    emitted = {f"emitted.{name}" if name in own else name: value for name, value in event.data.items()}
-    return own | emitted
+    return own | {
+        f"emitted.{name}" if name in own or name.startswith("emitted.") else name: value
+        for name, value in event.data.items()
+    }
 
 
 def _throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> None:
@@ -85,7 +88,8 @@ def _rank_episodes(scope: Scope, completed: int | None, accuracies: list[float |
     board = [record for record in known if _identity(record) not in fresh] + records
     board.sort(key=lambda record: -record["peak_accuracy"])
     new = {str(place): record for place, record in enumerate(board[:BEST], 1)}
-    if new != old:
+    # As texts: two NaN are equal only for being one object, which no snapshot keeps.
+    if repr(new) != repr(old):
         scope.replace("best", new)
 
 

@@ -53,16 +53,14 @@ def stored_names(way: Route, shape: Shape) -> tuple[str, ...]:
         Unfit: a name is too long.
     """
     names = shape.memo.get(way)
-    if names is None:
-        names = shape.memo[way] = _stored_names(way, shape.names)
-    return names
+    return shape.remember(way, _stored_names(way, shape.names)) if names is None else names
 
 
 def _stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
     check_names(dict.fromkeys(emitted))
     aliases = dict(way.aliases)
     own = {name for name in emitted if name not in aliases}
-    names: list[str] = []
+    names: dict[str, None] = {}
     for name in emitted:
         canonical = aliases.get(name, name)
         stored = (
@@ -70,7 +68,7 @@ def _stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
             if canonical in own and canonical != name
             else _stored(way, canonical)
         )
-        names.append(stored if stored not in names else _stored(way, name, taken=True))
+        names[stored if stored not in names else _stored(way, name, taken=True)] = None
     return tuple(names)
 
 

@@ -40,6 +40,9 @@ def epoch_completed(scope: Scope, event: Event) -> None:
     reports = [check_report(env_id, slot, report) for slot, report in needs.maps(data, "seeds").items()]
     stored_names(_ENV, event.shape)
     name = scope.prefix + env_section(env_id)
+    if not scope.state.has_room_for(2 + len(reports)):
+        slots = [section for slot, section, _, _ in reports if not _is_pseudo(slot)]
+        scope.make_sure_of("run", env_section(env_id), *slots)
     if scope.state.peek(name) is None:
         scope.has_room_for_env(env_id)
     if accuracy is not None:
@@ -47,7 +50,7 @@ def epoch_completed(scope: Scope, event: Event) -> None:
     env = active_env(scope, env_id)
     for report in reports:
         slot = report[0]
-        if slot.startswith("__") and slot.endswith("__"):
+        if _is_pseudo(slot):
             capture(env, report[2], report[3], _pseudo_route(slot.strip("_")))
         else:
             take_report(scope, event, env_id, report)
@@ -70,6 +73,11 @@ def _put_epochs(env: Fields, events: list[Event], accuracies: list[float | None]
         before, *_ = [*env["accuracy_history"], *given][-2:-1] or [None]
         env["accuracy_history"] = appended(env["accuracy_history"], *given)
         env["status"] = _status(env["epochs_since_improvement"], given[-1], before)
+
+
+def _is_pseudo(slot: str) -> bool:
+    """Whether what is reported of a slot is of none, but of all together."""
+    return slot.startswith("__") and slot.endswith("__")
 
 
 @lru_cache(maxsize=64)

@@ -8,6 +8,7 @@ from sanctum_bus.fold.capture import capture, capture_all, put_envelope, route, 
 from sanctum_bus.fold.env import active_env, env_section
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.fold.tally import count
+from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.state import Fields, appended
 from sanctum_bus.wire.decode import Event
 
@@ -103,9 +104,13 @@ def _add_actions(env: Fields, families: list[str]) -> None:
     env["total_actions"] += len(families)
 
 
-@lru_cache(maxsize=4096)
 def normalised(action: str) -> str:
     """Return the family of an action, or the action itself where it has none."""
+    return _family(action) if len(action) <= MAX_NAME_BYTES else action
+
+
+@lru_cache(maxsize=4096)
+def _family(action: str) -> str:
     for family in _FAMILIES:
         if action.startswith(family + "_"):
             return family

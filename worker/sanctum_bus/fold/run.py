@@ -5,7 +5,7 @@ import math
 from sanctum_bus.errors import Unfit
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import capture_event, put_envelope, route, stored_names
-from sanctum_bus.fold.env import active_env, has_reported
+from sanctum_bus.fold.env import active_env, env_section, has_reported
 from sanctum_bus.fold.line import Line, line, own_message
 from sanctum_bus.fold.scope import Scope, scope_of
 from sanctum_bus.state import Fields, State, appended
@@ -50,11 +50,14 @@ def training_started(scope: Scope, event: Event) -> Line | None:
     stored_names(_STARTED, event.shape)
     if n_envs > scope.state.max_envs:
         raise Unfit(f"n_envs {n_envs:,} is over the limit of {scope.state.max_envs:,}")
+    scope.make_sure_of("run", *map(env_section, range(n_envs)))
     if rank > 0:
         return _other_rank(scope, event, rank)
     if event.again:
         return _fill(scope, event, n_envs, devices)
-    if event.event_id is not None and scope.run.get("event.id") == event.event_id:
+    known = scope.run.get("event.id")
+    # Of lists and maps two may be equal for being one object, which no snapshot keeps.
+    if known is not None and not isinstance(known, list | dict) and known == event.event_id:
         raise DuplicateStart
     _begin(scope, event, devices)
     for env_id in range(n_envs):
@@ -124,8 +127,11 @@ def _devices(data: Fields) -> list[Value]:
     policy = needs.text(data, "policy_device")
     others = data.get("env_devices")
     listed = others if isinstance(others, list) else []
-    found = ([policy] if policy else []) + listed
-    return [device for index, device in enumerate(found) if device not in found[:index]]
+    given: list[Value] = ([policy] if policy else []) + listed
+    found: dict[object, Value] = {}
+    for device in given:
+        found.setdefault(repr(device) if isinstance(device, list | dict) else device, device)
+    return list(found.values())
 
 
 def edit_run(scope: Scope) -> Fields:

@@ -53,6 +53,15 @@ class Scope:
         names = sorted(self.state.children(f"{self.prefix}seed:{env_id}"))
         return [fields for name in names if (fields := self.state.peek(name))]
 
+    def make_sure_of(self, *names: str) -> None:
+        """Refuse sections of which one would be too many, before anything is written.
+
+        Raises:
+            Unfit: it would.
+        """
+        if not self.state.has_room_for(len(names)):
+            self.state.make_sure_of(self.prefix + name for name in names)
+
     def has_room_for_env(self, env_id: int) -> None:
         """Refuse an environment that would be one too many.
 

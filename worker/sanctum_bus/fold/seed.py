@@ -4,12 +4,11 @@ import math
 
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import Route, capture, put_envelope, route, stored_names
-from sanctum_bus.fold.env import active_env
+from sanctum_bus.fold.env import active_env, env_section
 from sanctum_bus.fold.line import Line, first_line, line, signed
-from sanctum_bus.fold.names import name_part
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.fold.slot import DERIVED, Slot, seed_section
-from sanctum_bus.fold.tally import blueprint, count, ended
+from sanctum_bus.fold.tally import blueprint, blueprint_section, count, ended
 from sanctum_bus.state import Fields
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.values import Value
@@ -31,12 +30,12 @@ def _slot_of(scope: Scope, event: Event, way: Route) -> Slot:
     """Return the slot of a SEED_* event, with all that may be wrong with the event found before anything changes."""
     data, env_id, slot = event.data, needs.env_id(event), needs.slot_id(event)
     seed_id = needs.text(data, "seed_id") or event.seed_id
-    name = scope.prefix + seed_section(env_id, slot)
-    planted = needs.text(data, "blueprint_id")
-    if planted:
-        name_part(planted)
+    section = seed_section(env_id, slot)
+    planted = needs.name(data, "blueprint_id")
     stored_names(way, event.shape)
-    return Slot(scope, env_id, slot, seed_id, event.timestamp, name)
+    tallied = (blueprint_section(planted),) if planted else ()
+    scope.make_sure_of(env_section(env_id), section, *tallied)
+    return Slot(scope, env_id, slot, seed_id, event.timestamp, scope.prefix + section)
 
 
 def germinated(scope: Scope, event: Event) -> Line:

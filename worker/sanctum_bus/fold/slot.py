@@ -4,12 +4,15 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeAlias
 
+from sanctum_bus.errors import Unfit
 from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import Route, capture, put_envelope, slot_route, stored_names
 from sanctum_bus.fold.names import name_part
 from sanctum_bus.fold.scope import Scope
+from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.state import Fields
 from sanctum_bus.wire.decode import Event
+from sanctum_bus.wire.fields import MAX_FIELDS
 from sanctum_bus.wire.shape import Shape, shape_of
 from sanctum_bus.wire.values import Value
 
@@ -132,8 +135,7 @@ class Slot:
 
 
 def _said(shape: Shape) -> tuple[str, ...]:
-    said = shape.memo[_SAID] = tuple(field for field in _SAID if field in shape.names)
-    return said
+    return shape.remember(_SAID, tuple(field for field in _SAID if field in shape.names))
 
 
 def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
@@ -147,7 +149,7 @@ def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
     # are not written again.
     for name in _WORDS:
         text = seed.get(name)
-        if type(text) is str:
+        if type(text) is str and len(text) <= MAX_NAME_BYTES:
             seed[name] = _word(text)
 
 
@@ -164,6 +166,12 @@ def check_report(env_id: int, slot: str, report: Fields) -> Report:
     """
     name = seed_section(env_id, slot)
     needs.text(report, "stage")
+    if "seed_id" in report:
+        needs.text(report, "seed_id")
+    if "blueprint_id" in report:
+        needs.name(report, "blueprint_id")
+    if len(report) > MAX_FIELDS:
+        raise Unfit(f"{len(report):,} fields of one slot are over the limit of {MAX_FIELDS:,}")
     shape = shape_of(b"", tuple(report))
     stored_names(_REPORT, shape)
     return slot, name, report, shape

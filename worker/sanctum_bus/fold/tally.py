@@ -7,6 +7,9 @@ from sanctum_bus.fold.scope import Scope
 from sanctum_bus.state import Fields
 from sanctum_bus.wire.values import Value
 
+#: Keys that are counted apart: reasons are free text, and a map of counts is written as a whole.
+_MOST_COUNTED, _OTHER = 100, "(other)"
+
 
 def _new() -> Fields:
     return {
@@ -23,11 +26,20 @@ def _new() -> Fields:
     }
 
 
+def blueprint_section(blueprint_id: str) -> str:
+    """Return the name of a blueprint's section, in its group.
+
+    Raises:
+        Unfit: it would be too long.
+    """
+    return f"blueprint:{name_part(blueprint_id)}"
+
+
 def blueprint(scope: Scope, blueprint_id: Value) -> Fields | None:
     """Return a blueprint's section for writing, or None where the blueprint is not known."""
     if not isinstance(blueprint_id, str) or not blueprint_id:
         return None
-    fields = scope.edit(f"blueprint:{name_part(blueprint_id)}")
+    fields = scope.edit(blueprint_section(blueprint_id))
     if not fields:
         fields.update(_new())
     return fields
@@ -45,6 +57,8 @@ def ended(fields: Fields, improvement: float | None, epochs_total: float | None)
 
 
 def count(counts: Value, key: str) -> dict[str, Value]:
-    """Return a map of counts with one more for a key."""
+    """Return a map of counts with one more for a key; of keys beyond the first 100, for `(other)`."""
     known = counts if isinstance(counts, dict) else {}
+    if key not in known and len(known) >= _MOST_COUNTED:
+        key = _OTHER
     return {**known, key: known.get(key, 0) + 1}

@@ -207,9 +207,11 @@ def _extras(event: Event, body: dict[str, Any]) -> None:
         labels = normalise(labels)
         if not isinstance(labels, dict):
             raise Unfit("`labels` is not a map")
+        _check_number(labels, "labels")
         check_names(labels)
         event.labels = labels
     if body:
+        _check_number(body, "keys beside `data`")
         event.extra = normalise(body)
         check_names(body)
 
@@ -219,11 +221,15 @@ def _data(data: Any) -> dict[str, Value]:
         return {}
     if type(data) is not dict:
         raise Unfit(f"`data` is a {type(data).__name__}, not a map")
-    if len(data) > wire.MAX_FIELDS:
-        raise Unfit(f"{len(data):,} fields are over the limit of {wire.MAX_FIELDS:,}")
+    _check_number(data, "fields")
     if not (all_plain(data) and _TEXT.issuperset(map(type, data))):
         return normalise(data)  # type: ignore[no-any-return]  # a map stays a map
     return data
+
+
+def _check_number(given: Mapping[str, object], what: str) -> None:
+    if len(given) > wire.MAX_FIELDS:
+        raise Unfit(f"{len(given):,} {what} are over the limit of {wire.MAX_FIELDS:,}")
 
 
 def check_names(names: Mapping[str, object]) -> None:
@@ -238,7 +244,7 @@ def check_names(names: Mapping[str, object]) -> None:
 
 
 def _are_short(names: Mapping[str, object]) -> bool:
-    return not any(map(_is_long, names))
+    return len(names) <= wire.MAX_FIELDS and not any(map(_is_long, names))
 
 
 def _is_long(name: str) -> bool:

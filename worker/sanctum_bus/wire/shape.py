@@ -5,10 +5,10 @@ which name a field is kept, what is counted for it) is worked out once per shape
 """
 
 from sanctum_bus.catalog.names import canonical_type
-from sanctum_bus.wire.fields import MAX_ENTRY_BYTES
 
-#: Characters of all names of the shapes that are remembered; somebody who makes up names must not fill the memory.
-_MAX_CHARACTERS = 4 * MAX_ENTRY_BYTES
+#: Names of all shapes that are remembered, and what is remembered of one: who makes up names must not fill the memory.
+_MAX_NAMES = 1 << 16
+_MAX_MEMO = 16
 
 
 class Shape:
@@ -31,21 +31,28 @@ class Shape:
         self.names = names
         self.memo: dict[object, tuple[str, ...]] = {}
 
+    def remember(self, key: object, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Keep something that was worked out, and return it; when there is too much, all else is forgotten."""
+        if len(self.memo) >= _MAX_MEMO:
+            self.memo.clear()
+        self.memo[key] = names
+        return names
+
 
 class _Known:
     """The shapes that are remembered."""
 
     def __init__(self) -> None:
         self.shapes: dict[tuple[bytes, tuple[str, ...]], Shape] = {}
-        self._characters = 0
+        self._names = 0
 
     def learn(self, raw_type: bytes, names: tuple[str, ...]) -> Shape:
         """Remember a shape; when there are too many, all others are forgotten."""
         new = Shape(raw_type.decode(), names)
-        self._characters += len(raw_type) + sum(map(len, names))
-        if self._characters > _MAX_CHARACTERS:
+        self._names += 1 + len(names)
+        if self._names > _MAX_NAMES:
             self.shapes.clear()
-            self._characters = 0
+            self._names = 0
         self.shapes[raw_type, names] = new
         return new
 
