@@ -1,5 +1,6 @@
 """`server` and `worker`: they start, say where they are, find one another, and stop when they are told."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,8 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from sanctum_bus.cli import serve
 from sanctum_bus.embedded import running_server
 from sanctum_bus.embedded.home import announced
+from sanctum_bus.settings import load
 from tests.cli.running import DEADLINE_S, Ran, Run, environment, lines_of, sanctum, start
 from tests.servers import VALKEY_9, free_port, require
 from tests.waiting import wait_until
@@ -183,3 +186,17 @@ def test_draining_one_run(run: Run) -> None:
     assert missing.err.splitlines()[-1] == (
         "sanctum: no such run: nosuch; `sanctum runs` lists what there is on this server"
     )
+
+
+def test_a_drain_that_is_cut_short(run: Run) -> None:
+    """A drain that is told to stop says that it was not through: `worker` alone runs until it is told."""
+    run.good("publish", "-", "--run", run.id, stdin=lines_of([EVENT]))
+
+    async def interrupted() -> bool:
+        draining = asyncio.create_task(serve._work(load(redis_url=run.url), frozenset(), drain=True))
+        # It has begun by now, and waits for the server.
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        return await draining
+
+    assert not asyncio.run(interrupted())

@@ -1,8 +1,9 @@
 """The command line: `sanctum`, or `python -m sanctum_bus.cli`.
 
 Exit status: 0 all is well; 1 what was asked for could not be done, and one line on standard error says why; 2 the
-command line is wrong; 130 Ctrl-C. `doctor`, which is asked whether anything is wrong, says 1 where something is, and 2
-where the server cannot be asked.
+command line is wrong; 130 Ctrl-C before it was done. Commands that run until they are told to stop end with 0 at Ctrl-C:
+`server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal. `doctor`, which is asked whether anything is wrong,
+says 1 where something is, and 2 where the server cannot be asked.
 """
 
 import gc

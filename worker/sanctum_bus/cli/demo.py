@@ -12,16 +12,13 @@ from rich.text import Text
 from sanctum_bus.cli.feeding import RUN, Feeding
 from sanctum_bus.cli.output import console, show
 from sanctum_bus.cli.place import Failed, Place
-from sanctum_bus.cli.signals import until_told
+from sanctum_bus.cli.signals import INTERRUPTED, until_told
 from sanctum_bus.cli.summary import Summary
 from sanctum_bus.cli.watch import leave, picture
 from sanctum_bus.embedded import EmbeddedServer
 from sanctum_bus.embedded.process import end, launch
 from sanctum_bus.reader import Reader
 from sanctum_bus.tui.live import Looking, watch
-
-#: Exit status of a program that Ctrl-C ended.
-INTERRUPTED = 130
 
 #: Seconds that the worker has to fold the rest once everything is published.
 _PATIENCE_S = 60.0
