@@ -14,7 +14,7 @@ from sanctum_bus.cli import serve
 from sanctum_bus.embedded import running_server
 from sanctum_bus.embedded.home import announced
 from sanctum_bus.settings import load
-from tests.cli.running import DEADLINE_S, Ran, Run, environment, lines_of, sanctum, start
+from tests.cli.running import DEADLINE_S, Ran, Run, command, environment, lines_of, sanctum, start
 from tests.servers import VALKEY_9, free_port, require
 from tests.waiting import wait_until
 
@@ -116,6 +116,22 @@ def test_a_server_that_dies(home: Path, started: list[subprocess.Popen[bytes]]) 
     assert process.returncode == 1
     assert b"the server ended by itself" in err
     assert b"server.log" in err
+
+
+def test_a_full_disk(home: Path) -> None:
+    """A state directory that takes nothing is named, with the reason."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command("server", "--state-dir", home)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+        env=environment(),
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"sanctum: {home}/server.log cannot be written: File too large. Free space")
+    assert len(done.stderr.splitlines()) == 1
 
 
 def _server_pid(home: Path) -> int:
