@@ -49,6 +49,15 @@ def test_once() -> None:
     assert "run ended" in ran.out.splitlines()[-1]
 
 
+def test_once_at_a_pace() -> None:
+    """A pace that was asked for is kept without a picture too: a minute of training takes so much of it."""
+    require(VALKEY_9)
+    ran = sanctum("demo", "--once", "--speed", "60")
+
+    assert ran.status == 0, ran.err
+    assert float(ran.out.splitlines()[0].split()[-2]) >= 1.0
+
+
 def test_nothing_is_left(tmp_path: object) -> None:
     """The demo leaves no file behind."""
     require(VALKEY_9)
