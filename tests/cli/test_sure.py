@@ -47,7 +47,7 @@ def test_ctrl_c_at_a_question(
     assert run.good("show", run.id, "--json").json["version"] == version
 
 
-@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"x\n", b"\x04"], ids=["no", "nothing", "other", "end"])
+@pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\xff\n", b"\x04"], ids=["no", "nothing", "other", "end"])
 def test_no(asked: Callable[[list[str]], Terminal], answer: bytes) -> None:
     """Whatever is no yes is a no: status 1, and a line that says that nothing is done."""
     args, said = ASKING[0]

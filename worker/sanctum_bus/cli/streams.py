@@ -47,7 +47,7 @@ def prepare() -> None:
     """Replace the standard streams of this process; called once, before anything is opened."""
     _open_closed_ones()
     encoding = sys.stdout.encoding if sys.stdout else "utf-8"
-    sys.stdin = sys.stdin or open(_IN, encoding="utf-8", closefd=False)  # noqa: SIM115  # a descriptor, for good
+    sys.stdin = open(_IN, encoding=encoding, errors="replace", closefd=False)  # noqa: SIM115  # for good
     # Replaced one for one, so that columns stay where they are.
     sys.stdout = _text(_Output(_OUT, "wb", closefd=False), encoding, "replace")
     sys.stderr = _text(_Complaints(_ERR, "wb", closefd=False), encoding, "backslashreplace")
