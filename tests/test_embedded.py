@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -209,6 +210,27 @@ class TestNothingIsLeft:
             EmbeddedServer.start(tmp_path, deadline_s=0.0)
         with locked(tmp_path, deadline_s=0.0):
             assert not (tmp_path / "server.json").exists()
+
+    def test_the_last_words_are_one_line(self, tmp_path: Path) -> None:
+        """Of all that the server wrote the message has the line that says why, without its stamp."""
+        (tmp_path / "appendonlydir").mkdir()
+        (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("rubbish\n")
+
+        with pytest.raises(NoServer, match=r"Its last words: Invalid AOF manifest file format$") as refused:
+            EmbeddedServer.start(tmp_path)
+        assert "\n" not in str(refused.value)
+
+    def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
+        """Of a port that somebody else listens on it is said that it is taken, and what to do."""
+        with socket.create_server(("127.0.0.1", 0)) as other:
+            port = other.getsockname()[1]
+            with pytest.raises(NoServer) as refused:
+                EmbeddedServer.start(tmp_path, port=port)
+
+        assert str(refused.value).endswith(
+            f"127.0.0.1:{port}: bind: Address already in use. Stop what uses the port, or choose another --port."
+        )
+        assert "\n" not in str(refused.value)
 
     def test_a_directory_that_cannot_be_used_is_named(self, tmp_path: Path) -> None:
         """Trouble with the file system is a NoServer with the path in it."""

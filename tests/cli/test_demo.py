@@ -1,11 +1,7 @@
 """`demo` and `watch`: the whole way at once, on a terminal and without one."""
 
-import errno
 import os
-import pty
 import signal
-import subprocess
-import termios
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -15,67 +11,14 @@ from sanctum_bus.cli.summary import Summary
 from sanctum_bus.coverage import FieldCoverage, TypeCoverage
 from sanctum_bus.publisher import PublisherStats
 from sanctum_bus.reader import Snapshot
-from tests.cli.running import DEADLINE_S, SMALL, Run, command, environment, sanctum
+from tests.cli.running import DEADLINE_S, SMALL, Run, environment, sanctum
+from tests.cli.terminal import Terminal
 from tests.servers import VALKEY_9, require
 from tests.waiting import wait_until
 
 GOOD = Summary(
     PublisherStats(2, 2, 0, 0, 0, 0, 0, None), Snapshot("demo", events=2), [TypeCoverage("T", 2)], [], 1.0
 )
-
-
-class Terminal:
-    """A command on a terminal of 120 by 40."""
-
-    def __init__(self, *args: str, env: dict[str, str]) -> None:
-        self._near, far = pty.openpty()
-        termios.tcsetwinsize(far, (40, 120))
-        self._before = termios.tcgetattr(far)
-        self._far = far
-        self.process = subprocess.Popen(
-            command(*args), stdin=far, stdout=far, stderr=far, env=env | {"TERM": "xterm-256color"}
-        )
-        os.set_blocking(self._near, False)
-        self.screen = ""
-
-    def shows(self, text: str) -> bool:
-        """Whether it has printed a text by now."""
-        while True:
-            try:
-                self.screen += os.read(self._near, 65536).decode("utf-8", "replace")
-            except BlockingIOError:
-                break
-            except OSError as error:
-                if error.errno != errno.EIO:
-                    raise
-                break
-        return text in self.screen
-
-    def press_q(self) -> None:
-        """Type a q."""
-        os.write(self._near, b"q")
-
-    def interrupt(self) -> None:
-        """Do what Ctrl-C does on a terminal that is the process's own."""
-        self.process.send_signal(signal.SIGINT)
-
-    def end(self) -> int:
-        """Wait for its end, and check that the terminal is as it was."""
-        wait_until(
-            lambda: self.shows("\0") or self.process.poll() is not None, "the command ends", DEADLINE_S
-        )
-        self.shows("")
-        # Screens that were opened were closed, and keys show again when they are typed.
-        assert self.screen.count("\x1b[?1049h") == self.screen.count("\x1b[?1049l")
-        assert termios.tcgetattr(self._far)[3] == self._before[3]
-        return self.process.returncode
-
-    def close(self) -> None:
-        """End what is still there."""
-        self.process.kill()
-        self.process.wait()
-        os.close(self._near)
-        os.close(self._far)
 
 
 @pytest.fixture(name="terminal")
@@ -104,6 +47,15 @@ def test_once() -> None:
     assert "captured, gap 0" in ran.out
     assert "seeds: 92 germinated, 2 fossilized, 72 culled" in ran.out
     assert "run ended" in ran.out.splitlines()[-1]
+
+
+def test_once_at_a_pace() -> None:
+    """A pace that was asked for is kept without a picture too: a minute of training takes so much of it."""
+    require(VALKEY_9)
+    ran = sanctum("demo", "--once", "--speed", "60")
+
+    assert ran.status == 0, ran.err
+    assert float(ran.out.splitlines()[0].split()[-2]) >= 1.0
 
 
 def test_nothing_is_left(tmp_path: object) -> None:

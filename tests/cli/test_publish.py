@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import os
+import signal
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ import pytest
 from tests.cli.running import DEADLINE_S, SMALL, Run, command, environment, lines_of, sanctum
 from tests.recordings import Recording
 from tests.servers import Server
+from tests.waiting import wait_until
 
 EPOCH = {
     "event_type": "EPOCH_COMPLETED",
@@ -86,10 +88,87 @@ def test_bad_lines_are_reported_and_left_out(run: Run, tmp_path: Path) -> None:
 
 def test_many_bad_lines_are_not_a_flood(run: Run) -> None:
     """Of many bad lines the first ones are named and the rest is counted."""
-    ran = run.good("publish", "-", "--run", run.id, stdin=b"x\n" * 500)
+    ran = run.good("publish", "-", "--run", run.id, stdin=lines_of([EPOCH]) + b"x\n" * 500)
 
-    assert len(ran.err.splitlines()) == 21
-    assert "500 lines are no events, 480 of them not shown" in ran.err
+    assert len(ran.err.splitlines()) == 11
+    assert "500 lines are no events, 490 of them not shown" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("args", "consequence"),
+    [
+        (["publish", "{path}", "--run", "r"], "; nothing was published"),
+        (["fold", "{path}"], ""),
+        (["coverage", "--file", "{path}"], ""),
+    ],
+)
+def test_no_event_at_all(run: Run, tmp_path: Path, args: list[str], consequence: str) -> None:
+    """An input in which no line is an event is the wrong input: status 1, and no run comes of it."""
+    path = tmp_path / "README.md"
+    path.write_text("# no\n\nrecording\n")
+
+    ran = run.sanctum(*(arg.format(path=path) for arg in args))
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.splitlines()[2:] == [
+        f"sanctum: there is no event in {path}: each line of a recording is a JSON object with an `event_type`{consequence}"
+    ]
+    assert run.good("runs").out == ""
+
+
+def test_an_empty_recording(run: Run) -> None:
+    """An input without any line is a recording of nothing, as of a training that has not begun."""
+    assert run.good("publish", "-", "--run", run.id, "--json", stdin=b"\n").json["sent"] == 0
+
+
+def test_files_are_opened_before_anything_is_sent(run: Run, tmp_path: Path) -> None:
+    """Where one of several files cannot be opened nothing of the others is published."""
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(lines_of([EPOCH]))
+
+    ran = run.sanctum("publish", path, tmp_path / "nosuch", "--run", run.id)
+
+    assert (ran.status, ran.out) == (1, "")
+    assert "nosuch cannot be read" in ran.err
+    assert run.good("runs").out == ""
+
+
+def test_publishing_that_fails_half_way(run: Run, tmp_path: Path) -> None:
+    """What fails half-way says how much was published, and that another attempt would fold it twice."""
+    whole, broken = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
+    whole.write_bytes(lines_of([EPOCH, EPOCH | {"event_id": "b"}]))
+    broken.write_bytes(gzip.compress(lines_of([EPOCH]))[:12])
+
+    ran = run.sanctum("publish", whole, broken, "--run", run.id)
+    run.drain()
+
+    assert (ran.status, ran.out) == (1, "")
+    assert ran.err.startswith(f"sanctum: {broken} cannot be read: ")
+    assert ran.err.endswith(
+        "; 2 events were published to run r before that, "
+        "and publishing them again, as another producer, would fold them a second time\n"
+    )
+    assert run.good("runs", "--json").json["events"] == 2
+
+
+def test_publishing_that_is_interrupted(run: Run) -> None:
+    """Ctrl-C says likewise how much was published, and ends with status 130."""
+    process = subprocess.Popen(
+        command("publish", "-", "--run", run.id),
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(run.url),
+    )
+    assert process.stdin is not None
+    process.stdin.write(lines_of([EPOCH]))
+    process.stdin.flush()
+    wait_until(lambda: run.good("runs").out, "the event is published")
+
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=DEADLINE_S)
+
+    assert process.returncode == 130
+    assert err.startswith(b"sanctum: stopped before all was published; 1 events were published to run r")
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])

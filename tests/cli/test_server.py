@@ -1,5 +1,6 @@
 """`server` and `worker`: they start, say where they are, find one another, and stop when they are told."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -9,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from sanctum_bus.cli import serve
 from sanctum_bus.embedded import running_server
 from sanctum_bus.embedded.home import announced
-from tests.cli.running import DEADLINE_S, Ran, Run, environment, lines_of, sanctum, start
+from sanctum_bus.settings import load
+from tests.cli.running import DEADLINE_S, Ran, Run, command, environment, lines_of, sanctum, start
 from tests.servers import VALKEY_9, free_port, require
 from tests.waiting import wait_until
 
@@ -115,6 +118,22 @@ def test_a_server_that_dies(home: Path, started: list[subprocess.Popen[bytes]]) 
     assert b"server.log" in err
 
 
+def test_a_full_disk(home: Path) -> None:
+    """A state directory that takes nothing is named, with the reason."""
+    done = subprocess.run(
+        ["/bin/sh", "-c", 'ulimit -f 0; exec "$@"', "sh", *command("server", "--state-dir", home)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+        env=environment(),
+    )
+
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"sanctum: {home}/server.log cannot be written: File too large. Free space")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def _server_pid(home: Path) -> int:
     said = announced(home)
     return said.pid if said else 0
@@ -183,3 +202,17 @@ def test_draining_one_run(run: Run) -> None:
     assert missing.err.splitlines()[-1] == (
         "sanctum: no such run: nosuch; `sanctum runs` lists what there is on this server"
     )
+
+
+def test_a_drain_that_is_cut_short(run: Run) -> None:
+    """A drain that is told to stop says that it was not through: `worker` alone runs until it is told."""
+    run.good("publish", "-", "--run", run.id, stdin=lines_of([EVENT]))
+
+    async def interrupted() -> bool:
+        draining = asyncio.create_task(serve._work(load(redis_url=run.url), frozenset(), drain=True))
+        # It has begun by now, and waits for the server.
+        await asyncio.sleep(0)
+        os.kill(os.getpid(), signal.SIGINT)
+        return await draining
+
+    assert not asyncio.run(interrupted())

@@ -153,6 +153,13 @@ def test_a_picture_fits(run: Run, width: int) -> None:
     assert max(len(line) for line in ran.out.splitlines()) <= width
 
 
+def test_a_picture_in_a_file_fits(run: Run) -> None:
+    """Where nobody says how wide it may be, no line of the picture is longer than 120 columns."""
+    run.publish(START, SEED)
+
+    assert max(len(line) for line in run.good("show", run.id).out.splitlines()) <= 120
+
+
 def test_a_run_that_nobody_folded(run: Run) -> None:
     """A run without a worker is there, and the picture says what is missing."""
     run.good("publish", "-", "--run", run.id, stdin=json.dumps(START).encode())

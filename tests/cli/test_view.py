@@ -117,6 +117,19 @@ def test_what_it_shows() -> None:
         assert text in picture
 
 
+@pytest.mark.parametrize("width", [80, 120])
+def test_ids_are_no_amounts(width: int) -> None:
+    """Environments, episodes and batches are named by their numbers, whole and without separators, however long."""
+    best = {"1": {"peak_accuracy": 72.7, "env_id": 15012, "episode": 1234567, "growth_ratio": 1.5}}
+    sections = demo_sections() | {"best": best, "batch": {"batch_idx": 4321}}
+    picture = drawn(of(sections, lines=[Line("T", 1.0, 15012, 1234567, "said")]), width, None)
+
+    record, line = (next(one for one in picture if words in one) for words in ("  1   72.7", "said"))
+    assert record.split("72.7")[1].split()[:2] == ["15012", "1234567"]
+    assert "env 15012 " in line
+    assert any("batch 4321 " in one for one in picture)
+
+
 def test_the_arms_of_a_comparison() -> None:
     """Each arm has its environments; policy and batch are those of the arm that is looked at."""
     sections = with_envs(2, "A/") | with_envs(2, "B/")

@@ -60,7 +60,9 @@ def commands() -> str:
     return (
         f"# Commands\n\n{_MADE}\n"
         "What `--help` says of each. Exit status: 0 all is well; 1 what was asked for could not be done, and a line on standard "
-        "error says why; 2 the command line is wrong; 130 Ctrl-C.\n\n" + "\n".join(parts)
+        "error says why; 2 the command line is wrong; 130 Ctrl-C before it was done. Commands that run until they are told to stop "
+        "end with 0 at Ctrl-C: `server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal.\n\n"
+        + "\n".join(parts)
     )
 
 

@@ -29,18 +29,31 @@ class Record(NamedTuple):
     problem: str = ""
 
 
+def check(path: Path) -> None:
+    """Look whether a recording can be opened; a pipe is not, for it would wait for its other end.
+
+    Raises:
+        BadInput: it cannot.
+    """
+    if not path.is_fifo():
+        _opened(path).close()
+
+
 def read(path: Path) -> Iterator[Record]:
     """Yield a record for each line of a recording that is not blank; the path may be a pipe.
 
     Raises:
         BadInput: the file cannot be read.
     """
+    with _opened(path) as stream:
+        yield from read_stream(stream, str(path))
+
+
+def _opened(path: Path) -> BufferedReader:
     try:
-        stream = path.open("rb")
+        return path.open("rb")
     except OSError as error:
         raise BadInput(f"{path} cannot be read: {error}") from error
-    with stream:
-        yield from read_stream(stream, str(path))
 
 
 def read_stream(stream: BufferedReader, name: str) -> Iterator[Record]:

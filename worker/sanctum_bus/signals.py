@@ -3,7 +3,7 @@
 import asyncio
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Never
 
@@ -11,8 +11,8 @@ from sanctum_bus.worker import Worker
 
 
 @contextmanager
-def signals(worker: Worker) -> Iterator[None]:
-    """Let SIGTERM and SIGINT stop a worker; a second one exits at once."""
+def signals(worker: Worker) -> Iterator[Callable[[], bool]]:
+    """Let SIGTERM and SIGINT stop a worker; a second one exits at once. Yields whether one came."""
     loop = asyncio.get_running_loop()
     told = False
 
@@ -26,7 +26,7 @@ def signals(worker: Worker) -> Iterator[None]:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, on_signal)
     try:
-        yield
+        yield lambda: told
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

@@ -1,19 +1,21 @@
 """The command line: `sanctum`, or `python -m sanctum_bus.cli`.
 
 Exit status: 0 all is well; 1 what was asked for could not be done, and one line on standard error says why; 2 the
-command line is wrong; 130 Ctrl-C. `doctor`, which is asked whether anything is wrong, says 1 where something is, and 2
-where the server cannot be asked.
+command line is wrong; 130 Ctrl-C before it was done. Commands that run until they are told to stop end with 0 at Ctrl-C:
+`server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal. `doctor`, which is asked whether anything is wrong,
+says 1 where something is, and 2 where the server cannot be asked.
 """
 
 import gc
-import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Any, cast
 
 import typer
 
 from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION, __version__
+from sanctum_bus.cli import streams
 from sanctum_bus.cli.commands import COMMANDS
 from sanctum_bus.cli.options import PrefixOption, RedisOption, Where, examples
 from sanctum_bus.errors import SanctumError
@@ -69,29 +71,24 @@ for _command in COMMANDS:
 
 def main() -> None:
     """Run a command and end the process."""
-    status: object = 0
+    streams.prepare()
+    status = _status_of(partial(app, prog_name="sanctum"))
+    # A last search for garbage, through all that was loaded, takes longer than many a command.
+    gc.freeze()
+    sys.exit(_status_of(sys.stdout.flush) or status)
+
+
+def _status_of(act: Callable[[], object]) -> Any:
+    """Return the exit status of an action; a reader that went away, as `head` does, is no reason for a complaint."""
     try:
-        app(prog_name="sanctum")
+        act()
     except SystemExit as end:
-        status = end.code
+        return end.code
     except SanctumError as error:
         from sanctum_bus.cli.output import complain
 
         complain(str(error))
-        status = FAILED
-    except BrokenPipeError:
-        status = FAILED
-    # A last search for garbage, through all that was loaded, takes longer than many a command.
-    gc.freeze()
-    sys.exit(_flushed(status))
-
-
-def _flushed(status: object) -> Any:
-    """Return the exit status; a reader that went away, as `head` does, is no reason for a complaint."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        # What is still in the buffer would be flushed once more at the end.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
-    return status
+    except BrokenPipeError:
+        return FAILED
+    return 0

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from sanctum_bus.cli.options import JsonOption, Where
+from sanctum_bus.cli.options import JsonOption, Where, is_given
 
 
 def config(ctx: typer.Context, as_json: JsonOption = False) -> None:
@@ -13,8 +13,8 @@ def config(ctx: typer.Context, as_json: JsonOption = False) -> None:
 
     where = ctx.find_object(Where) or Where()
     module.config(
-        where.redis if _is_option(ctx, "redis") else None,
-        where.prefix if _is_option(ctx, "prefix") else None,
+        where.redis if is_given(ctx, "redis") else None,
+        where.prefix if is_given(ctx, "prefix") else None,
         as_json=as_json,
     )
 
@@ -40,9 +40,3 @@ def workers(
     from sanctum_bus.cli import workers as module
 
     module.workers(place.resolve(ctx.find_object(Where) or Where()), as_json=as_json, verbose=verbose)
-
-
-def _is_option(ctx: typer.Context, name: str) -> bool:
-    """Whether a global option was given on the command line, and not by its variable."""
-    source = ctx.find_root().get_parameter_source(name)
-    return source is not None and source.name == "COMMANDLINE"

@@ -8,6 +8,7 @@ import typer
 from sanctum_bus.cli.checking import config, doctor, workers
 from sanctum_bus.cli.mending import dead, rebuild
 from sanctum_bus.cli.options import (
+    DemoSpeedOption,
     FilesArgument,
     JsonOption,
     RunArgument,
@@ -15,11 +16,10 @@ from sanctum_bus.cli.options import (
     StrictOption,
     Where,
     examples,
+    goes_with,
+    is_given,
     speed_of,
 )
-
-#: The demo's own pace: a minute of training in fifteen seconds.
-_DEMO_SPEED = "4"
 
 
 class Command(NamedTuple):
@@ -36,10 +36,8 @@ class Command(NamedTuple):
 
 
 def demo(
-    speed: SpeedOption = _DEMO_SPEED,
-    once: Annotated[
-        bool, typer.Option("--once", help="As fast as it goes, without a picture; ends with a summary.")
-    ] = False,
+    speed: DemoSpeedOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Without a picture; ends with a summary.")] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the server running at the end, until Ctrl-C.")
     ] = False,
@@ -47,7 +45,7 @@ def demo(
     """Play a real recording through a server of its own, and show the run live."""
     from sanctum_bus.cli import demo as module
 
-    module.demo(speed_of(speed), once=once, keep=keep)
+    module.demo(speed, once=once, keep=keep)
 
 
 def server(
@@ -89,8 +87,7 @@ def worker(
     ] = None,
 ) -> None:
     """Fold every run there is and will be, until told to stop."""
-    if run and not drain:
-        raise typer.BadParameter("goes with --drain: a worker that stays folds every run", param_hint="--run")
+    goes_with("--run", "--drain: a worker that stays folds every run", given=run, there=drain)
     from sanctum_bus.cli import place, serve
 
     serve.work(place.resolve(_where(ctx)), run or [], drain=drain)
@@ -153,6 +150,7 @@ def show(
     ] = None,
 ) -> None:
     """Show the snapshot of a run."""
+    goes_with("--strict", "--json", given=strict, there=as_json)
     from sanctum_bus.cli import look, place
 
     look.show_run(place.resolve(_where(ctx)), run, sections or [], since, as_json=as_json, strict=strict)
@@ -176,6 +174,8 @@ def log(
     as_json: JsonOption = False,
 ) -> None:
     """Print the seed event log of a run."""
+    if after is not None and is_given(ctx, "lines"):
+        raise typer.BadParameter("give either --lines or --after, which prints every line after that one")
     from sanctum_bus.cli import look, place
 
     look.log(place.resolve(_where(ctx)), run, lines, after, follow=follow, as_json=as_json)
@@ -225,6 +225,7 @@ def fold(
     strict: StrictOption = False,
 ) -> None:
     """Fold recorded telemetry without a server, and show what comes of it."""
+    goes_with("--strict", "--json", given=strict, there=as_json)
     from sanctum_bus.cli import feed
 
     feed.fold(files, section or [], as_json=as_json, strict=strict)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 from rich.text import Text
 
 from sanctum_bus.cli.feeding import RUN, Feeding
+from sanctum_bus.cli.options import speed_of
 from sanctum_bus.cli.output import console, show
 from sanctum_bus.cli.place import Failed, Place
-from sanctum_bus.cli.signals import until_told
+from sanctum_bus.cli.signals import INTERRUPTED, until_told
 from sanctum_bus.cli.summary import Summary
 from sanctum_bus.cli.watch import leave, picture
 from sanctum_bus.embedded import EmbeddedServer
@@ -20,8 +21,8 @@ from sanctum_bus.embedded.process import end, launch
 from sanctum_bus.reader import Reader
 from sanctum_bus.tui.live import Looking, watch
 
-#: Exit status of a program that Ctrl-C ended.
-INTERRUPTED = 130
+#: The pace of the picture: a minute of training in fifteen seconds.
+_SPEED = "4"
 
 #: Seconds that the worker has to fold the rest once everything is published.
 _PATIENCE_S = 60.0
@@ -80,19 +81,26 @@ class _Play:
         return " | ".join(log.read_text(errors="replace").splitlines()[-3:]) or "none"
 
 
-def demo(speed: float | None, *, once: bool, keep: bool) -> None:
+def demo(speed: str | None, *, once: bool, keep: bool) -> None:
     """Play the recording and show the run live; or, without a terminal, once and with a summary at the end.
 
+    Args:
+        speed: as on the command line; None: what suits a picture, or where there is none as fast as it goes.
+        once: without a picture, whatever there is to draw on.
+        keep: the server stays until it is told to stop.
+
     Raises:
+        BadParameter: the speed is none.
         Failed: what was published is not what was folded.
         NoServer: no server can be started.
     """
     live, finished = console().is_terminal and not once, False
+    pace = speed_of(speed or (_SPEED if live else "max"))
     with until_told(), EmbeddedServer.start() as server:
         place = Place(server.url)
         with _worker(place, server) as worker, place.reader() as reader:
             began = time.monotonic()
-            play = _Play(server, worker, Feeding(place, speed if live else None), reader)
+            play = _Play(server, worker, Feeding(place, pace), reader)
             looking = play.run(live=live)
             finished = not looking.quit
             if finished:

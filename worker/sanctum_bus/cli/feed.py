@@ -13,6 +13,8 @@ from sanctum_bus.cli.place import Failed, Place
 from sanctum_bus.cli.replay import losses, publisher_for, replay, settle
 from sanctum_bus.cli.sections import Picture, chosen, print_picture
 from sanctum_bus.cli.source import STDIN, Source, lines_in
+from sanctum_bus.errors import SanctumError
+from sanctum_bus.publisher import Publisher
 from sanctum_bus.recordings import Record
 
 
@@ -21,15 +23,21 @@ def publish(place: Place, files: list[str], run_id: str, speed: float | None, *,
 
     Raises:
         Failed: not everything arrived.
-        BadInput: a file cannot be read, or the run's name cannot be one.
+        BadInput: a file cannot be opened, or the run's name cannot be one.
     """
     place.keys(run_id)
     source, began = Source(files), time.monotonic()
     publisher = publisher_for(place, run_id)
-    with publisher:
-        for _ in _with_progress(replay(source, publisher, speed), files):
-            pass
-        settle(publisher)
+    try:
+        with publisher:
+            for _ in _with_progress(replay(source, publisher, speed), files):
+                pass
+            settle(publisher)
+    except SanctumError as error:
+        raise Failed(f"{error}; {_left_behind(publisher, run_id)}") from error
+    except KeyboardInterrupt:
+        complain(f"stopped before all was published; {_left_behind(publisher, run_id)}")
+        raise
     stats, seconds = publisher.stats, time.monotonic() - began
     said = {"run_id": run_id, "seconds": round(seconds, 3), "bad_lines": source.bad}
     said |= {
@@ -42,6 +50,17 @@ def publish(place: Place, files: list[str], run_id: str, speed: float | None, *,
         console().print(f"{stats.sent:,} events published to run {run_id} in {seconds:.1f} s{bad}")
     if losses(stats):
         raise Failed(f"not everything was published to run {run_id}: {losses(stats)}")
+
+
+def _left_behind(publisher: Publisher, run_id: str) -> str:
+    """Return in words what a failure leaves in the run, and what that means for another attempt."""
+    sent = publisher.stats.sent
+    if not sent:
+        return "nothing was published"
+    return (
+        f"{sent:,} events were published to run {run_id} before that, "
+        "and publishing them again, as another producer, would fold them a second time"
+    )
 
 
 def _with_progress(records: Iterator[Record], files: list[str]) -> Iterator[Record]:

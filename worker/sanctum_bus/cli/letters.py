@@ -29,7 +29,7 @@ def drop(place: Place, run_id: str, wanted: list[str] | None, *, sure: bool, as_
 
     Raises:
         BadInput: nobody is there to ask.
-        Abort: the person is not sure.
+        Failed: the person is not sure.
         Failed: some of those that were asked for are not there; the others were dropped.
     """
     keys = place.keys(run_id)

@@ -132,7 +132,8 @@ def log(place: Place, run_id: str, newest: int, after: str | None, *, follow: bo
             for line in _lines(reader, run_id, newest, after, follow=follow):
                 _print_line(line, as_json=as_json)
         except KeyboardInterrupt:
-            return
+            if not follow:
+                raise
 
 
 def _lines(reader: Reader, run_id: str, newest: int, after: str | None, *, follow: bool) -> Iterator[LogLine]:

@@ -53,6 +53,31 @@ StrictOption = Annotated[
 SpeedOption = Annotated[
     str, typer.Option("--speed", metavar="N|max", help="Times the recorded pace, or as fast as it goes.")
 ]
+DemoSpeedOption = Annotated[
+    str | None,
+    typer.Option(
+        "--speed",
+        metavar="N|max",
+        show_default=False,
+        help="Times the recorded pace, or as fast as it goes; else 4, and without a picture max.",
+    ),
+]
+
+
+def is_given(ctx: typer.Context, name: str) -> bool:
+    """Whether an option, of the command or a global one, was given and is not its variable or its default."""
+    source = ctx.get_parameter_source(name) or ctx.find_root().get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def goes_with(option: str, other: str, *, given: object, there: bool) -> None:
+    """Refuse an option that does nothing without another one.
+
+    Raises:
+        BadParameter: it is given, and the other one is not there.
+    """
+    if given and not there:
+        raise typer.BadParameter(f"goes with {other}", param_hint=option)
 
 
 def speed_of(text: str) -> float | None:

@@ -17,7 +17,7 @@ def rebuild(place: Place, run_id: str, *, partial: bool, sure: bool, as_json: bo
 
     Raises:
         BadInput: nobody is there to ask, or there is no such run.
-        Abort: the person is not sure.
+        Failed: the person is not sure.
         NotNow: it cannot be done as things are.
     """
     keys = place.keys(run_id)

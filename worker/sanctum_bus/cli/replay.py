@@ -81,7 +81,7 @@ def settle(publisher: Publisher, patience_s: float = PATIENCE_S) -> None:
             publisher.close(0)
             raise Failed(
                 f"the server took nothing for {patience_s:g} s ({stats.last_error}); "
-                f"{stats.sent:,} events are published, {stats.buffered:,} are not; publish the rest again later"
+                f"{stats.sent:,} events are published, {stats.buffered:,} are not"
             )
 
 

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from rich.console import RenderableType
+from rich.constrain import Constrain
 from rich.text import Text
 
 from sanctum_bus import catalog, ids
@@ -165,7 +166,9 @@ def print_picture(picture: Picture, sections: Sections | None) -> None:
     kinds = "  ".join(
         f"{kind} x{amount}" if amount > 1 else kind for kind, amount in _kinds(picture.sections).items()
     )
-    show(view(view_of(picture), _picture_width()), Text(f" sections  {kinds}", style="bright_black"))
+    width = _picture_width()
+    # Frames are as wide as what they are printed on, and a file has no width.
+    show(Constrain(view(view_of(picture), width), width), Text(f" sections  {kinds}", style="bright_black"))
 
 
 def _picture_width() -> int:

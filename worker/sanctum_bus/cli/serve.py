@@ -12,7 +12,7 @@ from redis.exceptions import RedisError
 
 from sanctum_bus import logs
 from sanctum_bus.cli.place import Failed, Place
-from sanctum_bus.cli.signals import until_told
+from sanctum_bus.cli.signals import INTERRUPTED, until_told
 from sanctum_bus.connection import connect
 from sanctum_bus.embedded import EmbeddedServer, default_state_dir, running_server
 from sanctum_bus.settings import Settings, load
@@ -70,6 +70,7 @@ def work(place: Place, runs: list[str], *, drain: bool) -> None:
         ConfigurationError: a setting or the server is wrong.
         BadInput: a run that was asked for does not exist.
         Failed: the server cannot be asked (with `drain`; else the worker waits for it).
+        SystemExit: it was told to stop before it had drained them.
     """
     settings = load(key_prefix=place.prefix)
     logs.configure(settings.log_level)
@@ -81,7 +82,12 @@ def work(place: Place, runs: list[str], *, drain: bool) -> None:
     settings = load(redis_url=place.url, key_prefix=place.prefix)
     _search_less_for_garbage()
     with place.asking():
-        asyncio.run(_work(settings, frozenset(runs), drain=drain))
+        through = asyncio.run(_work(settings, frozenset(runs), drain=drain))
+    if not through:
+        from sanctum_bus.cli.output import complain
+
+        complain("stopped before everything was folded; what was folded is committed")
+        raise SystemExit(INTERRUPTED)
 
 
 def _search_less_for_garbage() -> None:
@@ -90,13 +96,15 @@ def _search_less_for_garbage() -> None:
     gc.set_threshold(_OBJECTS)
 
 
-async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> None:
+async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> bool:
+    """Return whether all is done that was to be: a drain may be told to stop before it is through."""
     worker = Worker(settings)
-    with signals(worker):
+    with signals(worker) as told:
         if drain:
             await worker.drain(runs)
-        else:
-            await worker.follow()
+            return not told()
+        await worker.follow()
+    return True
 
 
 def _await_server(place: Place) -> Place | None:

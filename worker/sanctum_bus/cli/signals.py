@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+#: Exit status of a command that was told to stop before it was through.
+INTERRUPTED = 130
+
 
 class _Told(BaseException):
     """A signal said to stop. No error: what guards against errors must let it through."""

@@ -8,13 +8,14 @@ from typing import cast
 
 from sanctum_bus import recordings
 from sanctum_bus.cli.output import complain
+from sanctum_bus.errors import BadInput
 from sanctum_bus.recordings import Record
 
 #: The name under which commands take standard input.
 STDIN = "-"
 
-#: Complaints about lines of one file that are printed; the rest is only counted.
-_MOST_COMPLAINTS = 20
+#: Complaints about lines that are printed; the rest is only counted.
+_MOST_COMPLAINTS = 10
 
 
 class Source:
@@ -25,29 +26,38 @@ class Source:
 
     Attributes:
         bad: lines that were no events.
+
+    Raises:
+        BadInput: a file cannot be opened; or, once all are read, none of their lines was an event.
     """
 
     def __init__(self, names: list[str]) -> None:
-        self._names = names
-        self.bad = 0
+        for name in names:
+            if name != STDIN:
+                recordings.check(Path(name))
+        self._names = [(name, "standard input" if name == STDIN else name) for name in names]
+        self._good = self.bad = 0
 
     def __iter__(self) -> Iterator[Record]:
-        for name in self._names:
-            yield from self._good(name)
+        for name, shown in self._names:
+            for record in _records(name, shown):
+                if record.event is None:
+                    self._complain(shown, record)
+                else:
+                    self._good += 1
+                    yield record
+        if self.bad > _MOST_COMPLAINTS:
+            complain(f"{self.bad:,} lines are no events, {self.bad - _MOST_COMPLAINTS:,} of them not shown")
+        if self.bad and not self._good:
+            raise BadInput(
+                f"there is no event in {', '.join(shown for _, shown in self._names)}: "
+                "each line of a recording is a JSON object with an `event_type`"
+            )
 
-    def _good(self, name: str) -> Iterator[Record]:
-        shown = "standard input" if name == STDIN else name
-        bad = 0
-        for record in _records(name, shown):
-            if record.event is not None:
-                yield record
-                continue
-            bad += 1
-            self.bad += 1
-            if bad <= _MOST_COMPLAINTS:
-                complain(f"{shown}:{record.number}: {record.problem}; the line is left out")
-        if bad > _MOST_COMPLAINTS:
-            complain(f"{shown}: {bad:,} lines are no events, {bad - _MOST_COMPLAINTS:,} of them not shown")
+    def _complain(self, shown: str, record: Record) -> None:
+        self.bad += 1
+        if self.bad <= _MOST_COMPLAINTS:
+            complain(f"{shown}:{record.number}: {record.problem}; the line is left out")
 
 
 def lines_in(names: list[str]) -> int | None:

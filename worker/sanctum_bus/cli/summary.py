@@ -14,7 +14,7 @@ from sanctum_bus.publisher import PublisherStats
 from sanctum_bus.reader import LogLine, Reader, Snapshot
 from sanctum_bus.tui.model import sort_out
 from sanctum_bus.tui.panels import log_line
-from sanctum_bus.tui.text import count, decimals, number
+from sanctum_bus.tui.text import count, decimals, ident, number
 from sanctum_bus.tui.view import Line
 
 #: Log lines that are shown.
@@ -105,7 +105,7 @@ class Summary:
         first = self.snapshot.sections.get("best", {}).get("1")
         if not isinstance(first, dict):
             return "none"
-        where = f"env {count(first.get('env_id'))}, episode {count(first.get('episode'))}"
+        where = f"env {ident(first.get('env_id'))}, episode {ident(first.get('episode'))}"
         return f"accuracy {decimals(first.get('peak_accuracy'))} ({where})"
 
     def _seeds(self) -> str:

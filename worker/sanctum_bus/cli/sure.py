@@ -2,8 +2,8 @@
 
 import sys
 
-import typer
-
+from sanctum_bus.cli.output import complain
+from sanctum_bus.cli.place import Failed
 from sanctum_bus.errors import BadInput
 
 
@@ -12,15 +12,28 @@ def make_sure(question: str, otherwise: str, *, sure: bool) -> None:
 
     Args:
         question: what is asked.
-        otherwise: what is said where nobody is there to ask.
+        otherwise: what is said where nothing is done.
         sure: somebody said so.
 
     Raises:
         BadInput: nobody is there to ask.
-        Abort: the person is not sure.
+        Failed: the person is not sure.
+        KeyboardInterrupt: the person pressed Ctrl-C.
     """
     if sure:
         return
     if not sys.stdin.isatty():
         raise BadInput(f"{otherwise}: nobody is there to ask; say --yes if you are sure")
-    typer.confirm(question, abort=True, err=True)
+    sys.stderr.write(f"{question} [y/N]: ")
+    sys.stderr.flush()
+    try:
+        answer = sys.stdin.readline()
+    except KeyboardInterrupt:
+        sys.stderr.write("\n")
+        complain(otherwise)
+        raise
+    if not answer:
+        # The end of the input has not ended the line.
+        sys.stderr.write("\n")
+    if answer.strip().lower() not in {"y", "yes"}:
+        raise Failed(otherwise)

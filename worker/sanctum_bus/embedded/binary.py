@@ -13,6 +13,10 @@ from sanctum_bus.errors import ConfigurationError, NoServer, ServerTooOld
 #: What a user types to get a server.
 INSTALL = "pip install 'sanctum-bus[embedded]'"
 
+#: What to do where a server will not do: found by itself, or named by the variable.
+_INSTALL_ONE = f"Install one: {INSTALL}"
+_CORRECT = f"Correct SANCTUM_REDIS_SERVER, or unset it to use the server of: {INSTALL}"
+
 #: Oldest version (major, minor) that has what Sanctum needs.
 OLDEST = (7, 0)
 
@@ -30,8 +34,8 @@ def find_server(environ: Mapping[str, str] = os.environ) -> Path:
     if chosen := environ.get("SANCTUM_REDIS_SERVER"):
         found = shutil.which(chosen, path=environ.get("PATH", ""))
         if found is None:
-            raise NoServer(f"SANCTUM_REDIS_SERVER={chosen!r} is no executable file. Correct it, or unset it.")
-        return check_server(Path(found))
+            raise NoServer(f"SANCTUM_REDIS_SERVER={chosen!r} is no executable file. {_CORRECT}")
+        return check_server(Path(found), _CORRECT)
     refusals: list[ConfigurationError] = []
     for binary in _candidates(environ):
         try:
@@ -40,26 +44,30 @@ def find_server(environ: Mapping[str, str] = os.environ) -> Path:
             refusals.append(refusal)
     if refusals:
         raise refusals[0]
-    raise NoServer(f"No Valkey or Redis server was found on this machine. Install one: {INSTALL}")
+    raise NoServer(f"No Valkey or Redis server was found on this machine. {_INSTALL_ONE}")
 
 
-def check_server(binary: Path) -> Path:
+def check_server(binary: Path, remedy: str = _INSTALL_ONE) -> Path:
     """Return the absolute path of a server binary that is new enough.
+
+    Args:
+        binary: the server.
+        remedy: what to do where it will not do.
 
     Raises:
         NoServer: it does not run, or is no server.
         ServerTooOld: it is older than Redis 7.0.
     """
-    version = server_version(binary)
+    version = server_version(binary, remedy)
     if version[:2] < OLDEST:
         raise ServerTooOld(
             f"{binary} is version {'.'.join(map(str, version))}; Sanctum needs Redis 7.0 or newer, or Valkey 8 or newer. "
-            f"Install one: {INSTALL}"
+            f"{remedy}"
         )
     return binary.absolute()
 
 
-def server_version(binary: Path) -> tuple[int, int, int]:
+def server_version(binary: Path, remedy: str = _INSTALL_ONE) -> tuple[int, int, int]:
     """What `BINARY --version` says.
 
     Raises:
@@ -75,13 +83,11 @@ def server_version(binary: Path) -> tuple[int, int, int]:
             check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoServer(f"{binary} does not run: {error}. Install a server: {INSTALL}") from error
+        raise NoServer(f"{binary} does not run: {error}. {remedy}") from error
     found = re.search(r"server v=(\d+)\.(\d+)\.(\d+)", said.stdout)
     if found is None:
         seen = (said.stdout + said.stderr).strip()[:200]
-        raise NoServer(
-            f"{binary} is no Valkey or Redis server: --version says {seen!r}. Install one: {INSTALL}"
-        )
+        raise NoServer(f"{binary} is no Valkey or Redis server: --version says {seen!r}. {remedy}")
     major, minor, patch = found.groups()
     return int(major), int(minor), int(patch)
 

@@ -1,6 +1,7 @@
 """The server's process: start it so that it ends with this one, wait until it answers, end it."""
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -24,7 +25,11 @@ POLL_S = 0.01
 #: Seconds that a server may take for one answer.
 _ANSWER_S = 2.0
 
-_LOG_TAIL_LINES = 12
+# What stands before the words in a line of a server's log: process, role, time and level.
+_STAMP = re.compile(r"\d+:[A-Z] [^.]*\.\d+ [-.*#] ")
+
+# What it says of a port that is taken.
+_TAKEN = "Address already in use"
 
 # Run by a fresh interpreter that then becomes the server. A function between fork and exec (preexec_fn) would do the
 # same, but may deadlock in a process that has threads. The parent may be gone before the kernel hears the request,
@@ -73,7 +78,7 @@ def wait_for_server(process: subprocess.Popen[bytes], url: str, log: Path, deadl
     """Wait until this very process answers at the URL.
 
     Raises:
-        NoServer: it ended, or did not answer in time; the message has the last lines of its log.
+        NoServer: it ended, or did not answer in time; the message has the last line of its log, which says why.
     """
     deadline = time.monotonic() + deadline_s
     while process.poll() is None and time.monotonic() < deadline:
@@ -82,8 +87,16 @@ def wait_for_server(process: subprocess.Popen[bytes], url: str, log: Path, deadl
         time.sleep(POLL_S)
     status = process.returncode
     why = f"did not answer within {deadline_s:g} s" if status is None else f"ended with status {status}"
-    tail = log.read_text(errors="replace").splitlines()[-_LOG_TAIL_LINES:]
-    raise NoServer("\n  ".join([f"The server for {url} {why}. Its last words:", *(tail or ["(none)"])]))
+    raise NoServer(f"The server for {url} {why}. Its last words: {_last_words(log)}")
+
+
+def _last_words(log: Path) -> str:
+    """Return the line of a server's log that says why it ended; of a port that is taken that is not the last one."""
+    lines = [_STAMP.sub("", line) for line in log.read_text(errors="replace").splitlines() if line.strip()]
+    for line in lines:
+        if _TAKEN in line:
+            return f"{line}. Stop what uses the port, or choose another --port."
+    return lines[-1] if lines else "(none)"
 
 
 def answers(url: str, pid: int) -> bool:

@@ -135,4 +135,11 @@ def _fresh_log(home: Path) -> Path:
     log = home / "server.log"
     if log.exists():
         log.replace(home / "server.log.1")
+    try:
+        # On a full disk the server would end without a word.
+        log.write_bytes(b"\n")
+    except OSError as error:
+        raise NoServer(
+            f"{log} cannot be written: {error.strerror}. Free space there, or choose another SANCTUM_STATE_DIR."
+        ) from error
     return log

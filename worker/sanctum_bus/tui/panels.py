@@ -9,10 +9,10 @@ from rich.text import Text
 
 from sanctum_bus.state import HISTORY
 from sanctum_bus.tui.model import Blueprint, Run
-from sanctum_bus.tui.rows import Column, fitted, table
+from sanctum_bus.tui.rows import GAP, Column, fitted, table
 from sanctum_bus.tui.spark import chart, limits, sparkline
 from sanctum_bus.tui.style import DIM, OTHER_STAGE, STAGES, clip, line_style, panel
-from sanctum_bus.tui.text import UNKNOWN, Fields, clock, count, decimals, label, number, numbers, safe
+from sanctum_bus.tui.text import UNKNOWN, Fields, clock, count, decimals, ident, label, number, numbers, safe
 from sanctum_bus.tui.view import Line, View
 
 #: Metrics of the policy: field, what it is called here, decimals; the first ones stay where there is little room.
@@ -57,7 +57,7 @@ def _accuracy_now(view: View, run: Fields, width: int) -> Text:
     text.append("   rolling ", style=DIM).append(decimals(batch.get("rolling_accuracy")))
     if isinstance(first, dict):
         text.append("   best ", style=DIM).append(decimals(first.get("peak_accuracy")), style="bold")
-        where = f" env {count(first.get('env_id'))} · ep. {count(first.get('episode'))}"
+        where = f" env {ident(first.get('env_id'))} · ep. {ident(first.get('episode'))}"
         text.append(where if wide else "", style=DIM)
     return text
 
@@ -79,7 +79,7 @@ def _axis_chart(values: Sequence[float], width: int, height: int) -> list[Text]:
 def _batch_facts(batch: Fields, width: int) -> list[Text]:
     if not batch:
         return [Text("no batch yet", style=DIM)]
-    first = Text("batch ", style=DIM).append(count(batch.get("batch_idx")))
+    first = Text("batch ", style=DIM).append(ident(batch.get("batch_idx")))
     curve = 6 if width >= _TWO_METRICS else 0
     for name, shown, digits in (("avg_accuracy", "acc.", 1), ("avg_reward", "reward", 2)):
         first.append(f"   {shown} ", style=DIM).append(decimals(batch.get(name), digits, sign=digits > 1))
@@ -189,13 +189,12 @@ def best(view: View, width: int, height: int | None) -> Panel:
     records = view.run.section("best", view.arm)
     places = range(1, 11 if height is None else max(1, min(10, height - FRAME - 1)) + 1)
     rows = [_record(place, record) for place in places if isinstance(record := records.get(str(place)), dict)]
-    columns = [
-        Column("", 2, right=True),
-        Column("peak", 5, right=True),
-        Column("env", 4, right=True),
-        Column("episode", 7, right=True),
-        Column("params", 7 if width >= _FIVE_COLUMNS else 0, right=True),
-    ]
+    widths = [max([least, *(row[at].cell_len for row in rows)]) for at, least in enumerate((2, 5, 4, 7, 7))]
+    if sum(widths) + GAP * (len(widths) - 1) > width - 4:
+        # Which episode it was says more than how much it grew.
+        widths[-1] = 0
+    heads = ("", "peak", "env", "episode", "params")
+    columns = [Column(head, wide, right=True) for head, wide in zip(heads, widths, strict=True)]
     body = Group(*table(columns, rows)) if rows else Text("no batch yet", style=DIM)
     return panel("Best episodes", body, height)
 
@@ -205,8 +204,8 @@ def _record(place: int, record: Fields) -> list[Text]:
     return [
         Text(str(place), style=DIM),
         Text(decimals(record.get("peak_accuracy")), style="bold"),
-        Text(count(record.get("env_id"))),
-        Text(count(record.get("episode"))),
+        Text(ident(record.get("env_id"))),
+        Text(ident(record.get("episode"))),
         Text(UNKNOWN if growth is None else f"x{decimals(growth, 2)}", style=DIM),
     ]
 
@@ -221,11 +220,11 @@ def log(lines: Sequence[Line], width: int, height: int | None) -> Panel:
 def log_line(line: Line, *, wide: bool = True) -> Text:
     """Return one line of the seed event log."""
     text = Text(f"{clock(line.at)} ", style=DIM)
-    where = f"env {count(line.env_id)}" if number(line.env_id) is not None else ""
-    text.append(f"{where:<7}")
+    where = f"env {ident(line.env_id)}" if number(line.env_id) is not None else ""
+    text.append(f"{where:<6} ")
     if wide:
-        episode = f"ep {count(line.episode)}" if _is_known(line.episode) else ""
-        text.append(f"{episode:<7}", style=DIM)
+        episode = f"ep {ident(line.episode)}" if _is_known(line.episode) else ""
+        text.append(f"{episode:<6} ", style=DIM)
     return text.append(safe(line.message, 300), style=line_style(line.type))
 
 

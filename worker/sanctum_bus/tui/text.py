@@ -85,6 +85,11 @@ def count(value: Value) -> str:
     return f"{found:,.0f}"
 
 
+def ident(value: Value) -> str:
+    """Return the number that names an environment, an episode or a batch: as it is written everywhere else."""
+    return count(value).replace(",", "")
+
+
 def duration(seconds: float | None) -> str:
     """Return a duration in at most two units."""
     if seconds is None or not math.isfinite(seconds):
