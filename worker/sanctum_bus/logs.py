@@ -2,8 +2,7 @@
 
 import logging
 import sys
-from contextlib import suppress
-from typing import NamedTuple, TextIO, cast
+from typing import NamedTuple
 
 import structlog
 from structlog.typing import Processor
@@ -120,25 +119,8 @@ The publisher and the reader are parts of other programs, and log sentences by t
 """
 
 
-class _Unfailing:
-    """A file of which lines may be lost: a full disk, or a reader that went away, is no reason to end."""
-
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def write(self, text: str) -> None:
-        """Write, if that is possible."""
-        with suppress(OSError):
-            self._file.write(text)
-
-    def flush(self) -> None:
-        """Flush, if that is possible."""
-        with suppress(OSError):
-            self._file.flush()
-
-
 def configure(level: str = "info") -> None:
-    """Set logging up for a process: to standard error, readable on a terminal, else JSON lines; it never fails."""
+    """Set logging up for a process: to standard error, readable on a terminal, else JSON lines."""
     last: tuple[Processor, ...] = (
         (structlog.dev.ConsoleRenderer(),)
         if sys.stderr.isatty()
@@ -152,7 +134,7 @@ def configure(level: str = "info") -> None:
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
-        logger_factory=structlog.WriteLoggerFactory(file=cast("TextIO", _Unfailing(sys.stderr))),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
 
 
