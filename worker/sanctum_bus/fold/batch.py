@@ -28,7 +28,8 @@ def batch_completed(scope: Scope, event: Event) -> Line:
     completed, offset = needs.whole(data, "episodes_completed"), needs.whole(data, "start_episode")
     values = {name: needs.number(data, name) for name in HISTORIES}
     stored_names(_BATCH, event.shape)
-    scope.make_sure_of("run", "batch", "best")
+    if not scope.state.has_room_for(3):
+        scope.make_sure_of("run", "batch", "best")
     close_epoch(scope)
     batch = capture_event(scope.state, scope.prefix + "batch", event, _BATCH)
     for name, value in values.items():

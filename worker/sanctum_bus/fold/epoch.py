@@ -41,7 +41,7 @@ def epoch_completed(scope: Scope, event: Event) -> None:
     stored_names(_ENV, event.shape)
     name = scope.prefix + env_section(env_id)
     if not scope.state.has_room_for(2 + len(reports)):
-        slots = [section for slot, section, _, _ in reports if not _is_pseudo(slot)]
+        slots = [section for _, section, _, _ in reports if section]
         scope.make_sure_of("run", env_section(env_id), *slots)
     if scope.state.peek(name) is None:
         scope.has_room_for_env(env_id)
@@ -49,11 +49,11 @@ def epoch_completed(scope: Scope, event: Event) -> None:
         open_epoch(scope, env_id, inner_epoch)
     env = active_env(scope, env_id)
     for report in reports:
-        slot = report[0]
-        if _is_pseudo(slot):
-            capture(env, report[2], report[3], _pseudo_route(slot.strip("_")))
-        else:
+        slot, section, fields, shape = report
+        if section:
             take_report(scope, event, env_id, report)
+        else:
+            capture(env, fields, shape, _pseudo_route(slot.strip("_")))
     # Read at once, when the epoch is closed; the rest is put in later.
     env["inner_epoch"] = inner_epoch
     if "val_accuracy" in data:
@@ -73,11 +73,6 @@ def _put_epochs(env: Fields, events: list[Event], accuracies: list[float | None]
         before, *_ = [*env["accuracy_history"], *given][-2:-1] or [None]
         env["accuracy_history"] = appended(env["accuracy_history"], *given)
         env["status"] = _status(env["epochs_since_improvement"], given[-1], before)
-
-
-def _is_pseudo(slot: str) -> bool:
-    """Whether what is reported of a slot is of none, but of all together."""
-    return slot.startswith("__") and slot.endswith("__")
 
 
 @lru_cache(maxsize=64)

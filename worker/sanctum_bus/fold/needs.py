@@ -6,7 +6,6 @@ A null means "no value", never a wrong type. A wrong type parks the entry, and i
 from typing import Any
 
 from sanctum_bus.errors import Unfit
-from sanctum_bus.fold.names import name_part
 from sanctum_bus.wire.decode import Event
 from sanctum_bus.wire.values import Value
 
@@ -65,18 +64,6 @@ def text(data: Data, name: str) -> str | None:
     if value is None or type(value) is str:
         return value
     raise _wrong(name, value, "text")
-
-
-def name(data: Data, field: str) -> str | None:
-    """Return text that can be a part of a section's name, or None where there is none.
-
-    Raises:
-        Unfit: the value is something else, or the name would be too long.
-    """
-    value = text(data, field)
-    if value:
-        name_part(value)
-    return value
 
 
 def flag(data: Data, name: str) -> bool | None:

@@ -75,7 +75,7 @@ def _put_steps(env: Fields, events: list[Event], steps: list[Step]) -> None:
     if cohorts:
         env["cohort"] = cohorts[-1]
     _add_rewards(env, [(total, epoch) for total, epoch, _, _ in steps if total is not None])
-    _add_actions(env, [normalised(action) for _, _, action, _ in steps if action is not None])
+    _add_actions(env, [action for _, _, action, _ in steps if action is not None])
 
 
 def _put_decision(env: Fields, data: Fields) -> None:
@@ -95,18 +95,14 @@ def _add_rewards(env: Fields, rewards: list[tuple[float, float | None]]) -> None
     env["best_reward"], env["best_reward_epoch"] = best, best_epoch
 
 
-def _add_actions(env: Fields, families: list[str]) -> None:
+def _add_actions(env: Fields, actions: list[str]) -> None:
+    families = [_family(action) if len(action) <= MAX_NAME_BYTES else action for action in actions]
     env["action_history"] = appended(env["action_history"], *families)
     counts = dict(env["action_counts"])
     for family in families:
         counts[family] = counts.get(family, 0) + 1
     env["action_counts"] = counts
     env["total_actions"] += len(families)
-
-
-def normalised(action: str) -> str:
-    """Return the family of an action, or the action itself where it has none."""
-    return _family(action) if len(action) <= MAX_NAME_BYTES else action
 
 
 @lru_cache(maxsize=4096)

@@ -59,8 +59,7 @@ class Scope:
         Raises:
             Unfit: it would.
         """
-        if not self.state.has_room_for(len(names)):
-            self.state.make_sure_of(self.prefix + name for name in names)
+        self.state.make_sure_of([self.prefix + name for name in names])
 
     def has_room_for_env(self, env_id: int) -> None:
         """Refuse an environment that would be one too many.

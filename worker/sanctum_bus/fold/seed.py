@@ -6,6 +6,7 @@ from sanctum_bus.fold import needs
 from sanctum_bus.fold.capture import Route, capture, put_envelope, route, stored_names
 from sanctum_bus.fold.env import active_env, env_section
 from sanctum_bus.fold.line import Line, first_line, line, signed
+from sanctum_bus.fold.names import name_part
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.fold.slot import DERIVED, Slot, seed_section
 from sanctum_bus.fold.tally import blueprint, blueprint_section, count, ended
@@ -31,11 +32,20 @@ def _slot_of(scope: Scope, event: Event, way: Route) -> Slot:
     data, env_id, slot = event.data, needs.env_id(event), needs.slot_id(event)
     seed_id = needs.text(data, "seed_id") or event.seed_id
     section = seed_section(env_id, slot)
-    planted = needs.name(data, "blueprint_id")
+    planted = needs.text(data, "blueprint_id")
+    if planted:
+        name_part(planted)
     stored_names(way, event.shape)
-    tallied = (blueprint_section(planted),) if planted else ()
-    scope.make_sure_of(env_section(env_id), section, *tallied)
+    if not scope.state.has_room_for(3):
+        _find_room(scope, env_id, section, planted)
     return Slot(scope, env_id, slot, seed_id, event.timestamp, scope.prefix + section)
+
+
+def _find_room(scope: Scope, env_id: int, section: str, planted: str | None) -> None:
+    """Refuse an event of a slot for which a section is missing, in a run that is nearly full."""
+    tallied = planted or (scope.state.peek(scope.prefix + section) or {}).get("blueprint_id")
+    names = [blueprint_section(tallied)] if tallied else []
+    scope.make_sure_of(env_section(env_id), section, *names)
 
 
 def germinated(scope: Scope, event: Event) -> Line:

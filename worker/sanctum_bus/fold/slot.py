@@ -42,6 +42,9 @@ _KEPT_AT_ONCE = ("stage", "seed_id", "slot_id", "blueprint_id")
 #: The same, as far as an event may say it.
 _SAID = ("seed_id", "slot_id", "blueprint_id")
 
+#: Fields of a report that are text, or not there.
+_TEXTS = ("stage", "seed_id", "blueprint_id")
+
 #: Fields of which many seeds have the same few values.
 _WORDS = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", "event.severity")
 
@@ -50,7 +53,8 @@ _REPORT = slot_route(DERIVED - {"stage"})
 #: What an event says of a seed: the fields, their shape, where they go, and fields that it sets besides.
 Captured: TypeAlias = tuple[Event, Fields, Shape, Route, Fields]
 
-#: What an epoch reports of a slot: the slot, its section, the fields and their shape.
+#: What an epoch reports of a slot: the slot, its section, or "" where it is none but all together, the fields and their
+#: shape.
 Report: TypeAlias = tuple[str, str, Fields, Shape]
 
 
@@ -165,16 +169,18 @@ def check_report(env_id: int, slot: str, report: Fields) -> Report:
         Unfit: something is.
     """
     name = seed_section(env_id, slot)
-    needs.text(report, "stage")
-    if "seed_id" in report:
-        needs.text(report, "seed_id")
-    if "blueprint_id" in report:
-        needs.name(report, "blueprint_id")
+    for field in _TEXTS:
+        value = report.get(field)
+        if value is not None and type(value) is not str:
+            needs.text(report, field)
+    planted = report.get("blueprint_id")
+    if planted:
+        name_part(planted)
     if len(report) > MAX_FIELDS:
         raise Unfit(f"{len(report):,} fields of one slot are over the limit of {MAX_FIELDS:,}")
     shape = shape_of(b"", tuple(report))
     stored_names(_REPORT, shape)
-    return slot, name, report, shape
+    return slot, "" if slot.startswith("__") and slot.endswith("__") else name, report, shape
 
 
 def take_report(scope: Scope, event: Event, env_id: int, report: Report) -> None:
