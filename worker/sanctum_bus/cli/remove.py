@@ -8,7 +8,8 @@ from sanctum_bus import admin
 from sanctum_bus.cli.output import console
 from sanctum_bus.cli.place import Place
 from sanctum_bus.connection import redacted
-from sanctum_bus.errors import BadInput
+from sanctum_bus.errors import BadInput, NotNow
+from sanctum_bus.reader import Reader
 
 
 def remove(place: Place, run_id: str, *, sure: bool) -> None:
@@ -22,12 +23,20 @@ def remove(place: Place, run_id: str, *, sure: bool) -> None:
     if not sure and not sys.stdin.isatty():
         raise BadInput(f"run {run_id} is not removed: nobody is there to ask; say --yes if you are sure")
     with place.reader() as reader:
-        seen = reader.snapshot(run_id)
+        what = _content(reader, run_id)
     if not sure:
-        what = f"{seen.events:,} events folded into {len(seen.names):,} sections"
         typer.confirm(
             f"Remove run {run_id} ({what}) from {redacted(place.url)} for good?", abort=True, err=True
         )
     with place.client() as client:
         removed = admin.remove_run(client, keys)
     console().print(f"run {run_id} is removed ({removed:,} keys)")
+
+
+def _content(reader: Reader, run_id: str) -> str:
+    try:
+        seen = reader.snapshot(run_id)
+    except NotNow as error:
+        # What cannot be read can be removed all the same.
+        return str(error)
+    return f"{seen.events:,} events folded into {len(seen.names):,} sections"
