@@ -75,8 +75,28 @@ def test_parked_and_lost_entries(start_server: StartServer) -> None:
 
     assert (found.status, found.bad()) == (1, {"parked": "warning", "lost": "warning"})
     assert "1 kept, 1 ever" in found.one("parked").seen
-    assert found.one("parked").remedy.startswith("sanctum dead r")
+    assert found.one("parked").remedy.startswith(
+        "sanctum dead r says why; where that is to rebuild the run: "
+    )
+    assert "sanctum rebuild r; else mend the cause, then --requeue or --drop" in found.one("parked").remedy
     assert found.one("lost").seen == "events that never arrived: gap 3"
+
+
+def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: StartServer) -> None:
+    """Entries that a section that was changed by hand did not take are told to be rebuilt, and then none is parked."""
+    server = start_server()
+    client, run = folded(server), Run(server.url)
+    client.hset(RUN.section("event:OTHER"), "count", "garbage")
+    run.publish(EVENT)
+
+    remedy = Diagnosis(server.url).one("parked").remedy
+    assert "rebuild the run" in run.good("dead", "r").out
+    assert "rebuild the run: sanctum rebuild r" in remedy
+    run.good("rebuild", "r", "--yes")
+
+    assert Diagnosis(server.url).one("parked").level == "ok"
+    assert run.good("runs", "--json").json["parked"] == 0
+    assert run.good("show", "r", "--json").json["sections"]["event:OTHER"]["count"] == 2
 
 
 def test_somebody_else_reads_with_the_group(valkey: Server) -> None:

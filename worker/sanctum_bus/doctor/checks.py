@@ -151,7 +151,7 @@ RUN_CHECKS = (
         "parked",
         "entries that could not be folded",
         "what they say is in no snapshot",
-        "`sanctum dead RUN`, then `--requeue` or `--drop`",
+        "`sanctum dead RUN`: `sanctum rebuild RUN` where it says so; else mend the cause, then `--requeue` or `--drop`",
         runs.parked,
     ),
     RunCheck(
