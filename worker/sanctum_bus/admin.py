@@ -28,7 +28,6 @@ _MAX_FIELDS = 3500
 _NOT_PUT_BACK = {name.encode() for name in (wire.PRODUCER, wire.SEQ, wire.REQUEUED_FROM)}
 
 _NOT_NOW = {
-    "stream": "{key} is a {seen} and no stream: move it away",
     "snapshot": "run {run} has no whole snapshot: let a worker fold it first",
     "behind": "run {run} is being folded anew and has not yet come to {seen}: try again when it has",
 }
@@ -132,7 +131,8 @@ def requeue(client: redis.Redis, run: RunKeys, wanted: Collection[str] | None) -
 
     Raises:
         UnknownRun: there is no such run.
-        NotNow: there is no whole snapshot, or it is being folded anew; the letters of earlier pages are put back.
+        NotNow: there is no whole snapshot, it is being folded anew, or a key has the wrong type; the letters of earlier
+            pages are put back.
         RedisError: the server could not be asked. What was put back by then is not put back again.
     """
     handled = Handled()
@@ -151,7 +151,7 @@ def requeue(client: redis.Redis, run: RunKeys, wanted: Collection[str] | None) -
         word, *added = [item.decode() for item in run_script(client, "requeue", names, *flat)]
         if word == "refused":
             reason, seen = added
-            raise NotNow(_NOT_NOW[reason].format(key=run.events, run=run.run_id, seen=seen))
+            raise NotNow(_NOT_NOW[reason].format(run=run.run_id, seen=seen))
         for (letter, _), entry_id in zip(movable, added, strict=True):
             if entry_id:
                 handled.done[letter.source_id] = entry_id
