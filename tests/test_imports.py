@@ -32,6 +32,7 @@ ROOMS = (
     "sources",
     "settings",
     "scripts",
+    "wrong_types",
     "arguments",
     "store",
     "admin",

@@ -76,6 +76,34 @@ def test_after_a_fix(server: Server) -> None:
     assert_is_fold(side)
 
 
+def test_after_a_section_was_spoilt_by_hand(server: Server) -> None:
+    """Good events that a spoilt section did not take are folded in their place, and are dead letters no more."""
+    side = side_of(server)
+    epochs = [
+        entry("EPOCH_COMPLETED", {"env_id": 3, "inner_epoch": number, "val_accuracy": 10.0 * number})
+        for number in range(1, 6)
+    ]
+    side.add(epochs[:2])
+    drain(server)
+    side.redis.hset(side.keys.section("env:3"), "best_accuracy", "garbage")
+    told = side.add(epochs[2:])
+    drain(server)
+    assert letters(side) == told
+    reasons = {letter[b"reason"].decode() for letter in side.dead()}
+    assert all("env:3: TypeError(" in one for one in reasons)
+    assert all(one.endswith("; if a section was changed by hand, rebuild the run") for one in reasons)
+
+    rebuild(server, side)
+
+    assert letters(side) == []
+    assert counts(side) == [5, 5, 0]
+    assert_is_fold(side)
+    assert side.sections()["env:3"][b"accuracy_history"] == b"[10.0,20.0,30.0,40.0,50.0]"
+    side.add(epochs[4:])
+    drain(server)
+    assert_is_right(side)
+
+
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_what_was_put_back_stays_put_back(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """A9: a rebuild parks the original and meets its stand-in: no letter comes back, whatever pages it reads."""

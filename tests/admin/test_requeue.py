@@ -153,6 +153,21 @@ def test_a_run_without_a_whole_snapshot(server: Server) -> None:
     assert side.redis.xlen(side.keys.events) == 3
 
 
+@pytest.mark.parametrize("name", ["events", "dead"])
+def test_where_a_key_has_the_wrong_type(server: Server, name: str) -> None:
+    """Where the stream or the letters have another type nothing is put back, and it is said which key it is."""
+    side, _ = _parked(server, misnumbered(1), misnumbered(2))
+    key = side.keys.base + name
+    side.redis.rename(key, "aside")
+    side.redis.set(key, "x")
+    before = side.dump()
+
+    with pytest.raises(NotNow, match=f"{name} is a string and no stream"):
+        admin.requeue(side.redis, side.keys, None)
+
+    assert side.dump() == before
+
+
 def test_many_fields(server: Server) -> None:
     """An entry of more than a thousand fields comes back with all of them; one beyond the server's limit stays."""
     many = {f"f{number}".encode(): b"v" for number in range(3490)}

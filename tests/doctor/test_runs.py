@@ -2,10 +2,12 @@
 
 from typing import Any
 
+import pytest
 from redis import Redis
 
 from sanctum_bus import keys
 from sanctum_bus.keys import GROUP, RunKeys
+from sanctum_bus.wrong_types import fixed_rows
 from tests.cli.running import Run, sanctum
 from tests.doctor.diagnosis import Diagnosis
 from tests.servers import Server, StartServer
@@ -13,6 +15,14 @@ from tests.servers import Server, StartServer
 RUN = RunKeys("r")
 EVENT = {"event_type": "OTHER", "data": {}}
 ENTRY: dict[Any, Any] = {"type": "OTHER", "json": "{}"}
+
+
+#: Every key of the run that has to have a type, a section among them.
+each_key = pytest.mark.parametrize(
+    "name",
+    [*sorted({*RUN.fixed} - {RUN.none}), RUN.section("event:OTHER")],
+    ids=lambda name: name.rpartition(":")[2],
+)
 
 
 def folded(server: Server) -> Redis:
@@ -65,8 +75,28 @@ def test_parked_and_lost_entries(start_server: StartServer) -> None:
 
     assert (found.status, found.bad()) == (1, {"parked": "warning", "lost": "warning"})
     assert "1 kept, 1 ever" in found.one("parked").seen
-    assert found.one("parked").remedy.startswith("sanctum dead r")
+    assert found.one("parked").remedy.startswith(
+        "sanctum dead r says why; where that is to rebuild the run: "
+    )
+    assert "sanctum rebuild r; else mend the cause, then --requeue or --drop" in found.one("parked").remedy
     assert found.one("lost").seen == "events that never arrived: gap 3"
+
+
+def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: StartServer) -> None:
+    """Entries that a section that was changed by hand did not take are told to be rebuilt, and then none is parked."""
+    server = start_server()
+    client, run = folded(server), Run(server.url)
+    client.hset(RUN.section("event:OTHER"), "count", "garbage")
+    run.publish(EVENT)
+
+    remedy = Diagnosis(server.url).one("parked").remedy
+    assert "rebuild the run" in run.good("dead", "r").out
+    assert "rebuild the run: sanctum rebuild r" in remedy
+    run.good("rebuild", "r", "--yes")
+
+    assert Diagnosis(server.url).one("parked").level == "ok"
+    assert run.good("runs", "--json").json["parked"] == 0
+    assert run.good("show", "r", "--json").json["sections"]["event:OTHER"]["count"] == 2
 
 
 def test_somebody_else_reads_with_the_group(valkey: Server) -> None:
@@ -97,10 +127,78 @@ def test_a_run_that_cannot_be_read(valkey: Server) -> None:
     client.set("nissa:{b}:events", "x")
     client.zadd(keys.runs(), {"a": 2, "b": 1, "gone": 3})
 
-    said = Diagnosis(valkey.url).of("commit")
+    found = Diagnosis(valkey.url)
 
+    assert found.one("commit").where == "r"
+    said = found.of("types")
     assert [(one.where, one.level) for one in said] == [("r", "ok"), ("a", "fault"), ("b", "fault")]
-    assert ["WRONGTYPE" in one.seen for one in said] == [False, True, True]
+    assert [one.seen for one in said[1:]] == [
+        "nissa:{a}:checkpoint is a string and no hash",
+        "nissa:{b}:events is a string and no stream",
+    ]
+
+
+@each_key
+def test_a_key_of_the_wrong_type(server: Server, name: str) -> None:
+    """Whichever key it is: a fault that names it, its type, and what to do; no owner is there to make it again."""
+    client = folded(server)
+    client.delete(name)
+    client.rpush(name, "x")
+
+    found = Diagnosis(server.url)
+
+    said = found.one("types")
+    assert (found.status, said.where, said.level) == (1, "r", "fault")
+    assert said.seen.startswith(f"{name} is a list and no ")
+    by_hand = name in {RUN.events, RUN.checkpoint, RUN.producers}
+    assert said.remedy.startswith("rename or delete it" if by_hand else "sanctum rebuild r makes it again")
+
+
+@each_key
+def test_what_it_says_to_do_about_a_type_helps(start_server: StartServer, name: str) -> None:
+    """Whoever does what the doctor says has a run that is well again."""
+    server = start_server()
+    client, run = folded(server), Run(server.url)
+    client.delete(name)
+    client.set(name, "x")
+
+    if Diagnosis(server.url).one("types").remedy.startswith("sanctum rebuild r "):
+        run.good("rebuild", "r", "--yes")
+    else:
+        client.delete(name)
+    run.publish(EVENT)
+
+    assert Diagnosis(server.url).one("types").level == "ok"
+    assert run.good("runs", "--json").json["state"] == "ended"
+
+
+def test_what_stands_where_a_section_may_come(start_server: StartServer) -> None:
+    """A key of any type under the name of a section that the run does not have does no harm, now or when it comes."""
+    server = start_server()
+    client, run = folded(server), Run(server.url)
+    client.set(RUN.section("policy"), "x")
+
+    assert Diagnosis(server.url).one("types").level == "ok"
+    run.publish({"event_type": "PPO_UPDATE_COMPLETED", "data": {"entropy": 1.0}})
+
+    assert run.good("show", "r", "policy", "--json").json["sections"]["policy"]["entropy"] == 1.0
+
+
+@pytest.mark.parametrize("key", [*fixed_rows()])
+def test_a_key_of_all_runs_has_the_wrong_type(valkey: Server, key: str) -> None:
+    """A key without which no worker can work is a fault, not a thing that could not be looked at."""
+    client = folded(valkey)
+    client.delete(key)
+    client.set(key, "x")
+
+    found = Diagnosis(valkey.url)
+
+    said = found.of("types")[0]
+    assert (found.status, said.where, said.level) == (1, "every run", "fault")
+    assert said.seen.startswith(f"{key} is a string and no ")
+    assert said.remedy.startswith("rename or delete it")
+    # What can be looked at all the same is looked at.
+    assert len(found.of("owner")) == (key not in {keys.runs(), keys.workers()})
 
 
 def test_a_run_that_is_not_registered(start_server: StartServer) -> None:

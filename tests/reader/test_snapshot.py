@@ -1,7 +1,7 @@
 """One consistent view of a run."""
 
 import pytest
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError
 
 from sanctum_bus.errors import BadInput, ServerTooOld, UnknownRun
 from tests.reader.shells import Shell, Shells
@@ -212,12 +212,16 @@ def test_an_old_server_is_refused(start_server: StartServer, shells: Shells) -> 
         shells.open(server.url).snapshot(RUN)
 
 
-def test_what_the_server_answers_comes_as_it_is(training: Training, reader: Shell) -> None:
+def test_what_the_server_answers_comes_as_it_is(training: Training, shells: Shells) -> None:
     """An error that is not about the reader's own needs is not dressed up."""
-    training.client.set(training.keys.checkpoint, "no hash")
+    training.tick()
+    user = ("reader", "on", ">word", "~*", "&*", "+@all", "-eval_ro", "-evalsha_ro")
+    training.client.execute_command("ACL", "SETUSER", *user)
+    reader = shells.over(training.server.url, username="reader", password="word")  # noqa: S106  # of this test
 
-    with pytest.raises(ResponseError, match="WRONGTYPE"):
+    with pytest.raises(NoPermissionError):
         reader.snapshot(RUN)
+    training.client.execute_command("ACL", "DELUSER", "reader")
 
 
 def test_every_view_is_one_moment(server: Server, shells: Shells) -> None:

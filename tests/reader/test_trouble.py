@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from redis.exceptions import ConnectionError as ConnectionLost
-from redis.exceptions import ResponseError
+from redis.exceptions import NoPermissionError
 
 from tests.reader.shells import Shell, Shells
 from tests.reader.training import PATIENCE_S, RUN, Training, ticks, until
@@ -95,15 +95,18 @@ def test_trouble_at_the_beginning_is_raised(start_server: StartServer, shells: S
         next(reader.follow(RUN))
 
 
-def test_trouble_that_does_not_pass_is_raised(training: Training, reader: Shell) -> None:
+def test_trouble_that_does_not_pass_is_raised(training: Training, shells: Shells) -> None:
     """What waiting does not heal is told to the caller."""
+    training.client.execute_command("ACL", "SETUSER", "reader", "on", ">word", "~*", "&*", "+@all")
     training.tick()
+    reader = shells.over(training.server.url, username="reader", password="word")  # noqa: S106  # of this test
     views = reader.follow(RUN, poll_s=0.02, idle_s=PATIENCE_S)
     next(views)
-    training.client.set(training.keys.checkpoint, "no hash")
+    training.client.execute_command("ACL", "SETUSER", "reader", "-eval_ro", "-evalsha_ro")
 
-    with pytest.raises(ResponseError, match="WRONGTYPE"):
+    with pytest.raises(NoPermissionError):
         next(views)
+    training.client.execute_command("ACL", "DELUSER", "reader")
 
 
 def test_missed_hints_cost_time_alone(training: Training, reader: Shell) -> None:

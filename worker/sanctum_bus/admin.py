@@ -1,10 +1,12 @@
 """What is done to a run from outside: removing it, and putting back or dropping what could not be folded."""
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple, cast
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 import redis
+from redis.exceptions import ResponseError
 
 from sanctum_bus import keys
 from sanctum_bus.arguments import counted, raw_of
@@ -12,6 +14,9 @@ from sanctum_bus.errors import NotNow, UnknownRun
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.scripts import script
 from sanctum_bus.wire import fields as wire
+from sanctum_bus.wrong_types import WrongType, answered, fixed_rows, is_wrong_type, question, refusal, shared
+
+Act = TypeVar("Act", bound=Callable[..., Any])
 
 #: Dead letters that are read, moved or dropped at once.
 _PAGE = 50
@@ -23,7 +28,6 @@ _MAX_FIELDS = 3500
 _NOT_PUT_BACK = {name.encode() for name in (wire.PRODUCER, wire.SEQ, wire.REQUEUED_FROM)}
 
 _NOT_NOW = {
-    "stream": "{key} is a {seen} and no stream: move it away",
     "snapshot": "run {run} has no whole snapshot: let a worker fold it first",
     "behind": "run {run} is being folded anew and has not yet come to {seen}: try again when it has",
 }
@@ -33,6 +37,32 @@ def run_script(client: redis.Redis, name: str, names: Iterable[str], *arguments:
     """Run a script by its text."""
     key_names = list(names)
     return client.execute_command("EVAL", script(name).text, len(key_names), *key_names, *arguments)
+
+
+def wrong_keys(client: redis.Redis, run: RunKeys) -> list[WrongType]:
+    """Return the keys of a run that have the wrong type."""
+    return answered(run, client.execute_command(*question(run)))
+
+
+def wrong_shared(client: redis.Redis, prefix: str) -> list[WrongType]:
+    """Return those of the keys that no run owns which have the wrong type."""
+    return shared(prefix, {key: client.type(key) for key in fixed_rows(prefix)})
+
+
+def naming_keys(act: Act) -> Act:
+    """Let an act on a run, where the server refuses it for the type of a key, raise `NotNow` that names the key."""
+
+    @wraps(act)
+    def named(client: redis.Redis, run: RunKeys, *args: Any, **given: Any) -> Any:
+        try:
+            return act(client, run, *args, **given)
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            wrong = wrong_keys(client, run) + wrong_shared(client, run.prefix)
+            raise refusal(f"run {run.run_id}", wrong) from error
+
+    return cast("Act", named)
 
 
 def must_exist(client: redis.Redis, run: RunKeys) -> None:
@@ -49,6 +79,7 @@ def _unknown(run: RunKeys) -> UnknownRun:
     return UnknownRun(f"there is no run {run.run_id!r} on this server; `sanctum runs` lists what there is")
 
 
+@naming_keys
 def remove_run(client: redis.Redis, run: RunKeys) -> int:
     """Remove every key of a run at once, then its name from the index; return how many keys there were.
 
@@ -86,6 +117,7 @@ class Handled:
         return self
 
 
+@naming_keys
 def requeue(client: redis.Redis, run: RunKeys, wanted: Collection[str] | None) -> Handled:
     """Put dead letters back into the stream, each exactly once, however often this is called.
 
@@ -99,7 +131,8 @@ def requeue(client: redis.Redis, run: RunKeys, wanted: Collection[str] | None) -
 
     Raises:
         UnknownRun: there is no such run.
-        NotNow: there is no whole snapshot, or it is being folded anew; the letters of earlier pages are put back.
+        NotNow: there is no whole snapshot, it is being folded anew, or a key has the wrong type; the letters of earlier
+            pages are put back.
         RedisError: the server could not be asked. What was put back by then is not put back again.
     """
     handled = Handled()
@@ -118,13 +151,14 @@ def requeue(client: redis.Redis, run: RunKeys, wanted: Collection[str] | None) -
         word, *added = [item.decode() for item in run_script(client, "requeue", names, *flat)]
         if word == "refused":
             reason, seen = added
-            raise NotNow(_NOT_NOW[reason].format(key=run.events, run=run.run_id, seen=seen))
+            raise NotNow(_NOT_NOW[reason].format(run=run.run_id, seen=seen))
         for (letter, _), entry_id in zip(movable, added, strict=True):
             if entry_id:
                 handled.done[letter.source_id] = entry_id
     return handled.note_missing(wanted)
 
 
+@naming_keys
 def drop(client: redis.Redis, run: RunKeys, wanted: Collection[str] | None) -> Handled:
     """Drop dead letters for good. How many entries were parked stays counted.
 

@@ -1,7 +1,7 @@
 """What there is on a server besides one run: the runs, the workers that are alive, the declared fields."""
 
-from collections.abc import AsyncIterator, Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
@@ -12,6 +12,7 @@ from sanctum_bus.connection import PROBE, primaries_async, refuse_old
 from sanctum_bus.keys import GROUP, RunKeys
 from sanctum_bus.snapshot import decode_value, dump_json
 from sanctum_bus.store import run_script
+from sanctum_bus.wrong_types import is_wrong_type, shared
 
 #: Runs that are asked about in one round trip.
 _SLICE = 500
@@ -77,16 +78,16 @@ class Directory:
 
     async def beat(self, worker: str, alive_ms: int) -> Membership:
         """Say that a worker is alive for so long from now, or with 0 that it leaves; return who is alive."""
-        now_ms, *workers = await run_script(
-            self._client, "beat", (keys.workers(self._prefix),), (worker, alive_ms)
+        key = keys.workers(self._prefix)
+        now_ms, *workers = await self._naming(
+            key, run_script(self._client, "beat", (key,), (worker, alive_ms))
         )
         return Membership(int(now_ms), frozenset(_names(workers)))
 
     async def tell(self, worker: str, record: str, alive: Iterable[str]) -> None:
         """Keep what a worker says of itself, "" where it leaves; what others said who are not alive is forgotten."""
-        await run_script(
-            self._client, "tell", (keys.workers_state(self._prefix),), (worker, record, *sorted(alive))
-        )
+        key = keys.workers_state(self._prefix)
+        await self._naming(key, run_script(self._client, "tell", (key,), (worker, record, *sorted(alive))))
 
     async def standing(self, run_id: str, version: str) -> Standing:
         """Return how far the owner of a run is behind, and what the run's producers say of themselves.
@@ -107,15 +108,25 @@ class Directory:
 
     async def active(self, since_ms: int) -> set[str]:
         """Return the runs of the index that had an event since then."""
-        return set(
-            _names(
-                await self._client.execute_command("ZRANGEBYSCORE", keys.runs(self._prefix), since_ms, "+inf")
-            )
-        )
+        return await self._indexed("ZRANGEBYSCORE", since_ms, "+inf")
 
     async def known(self) -> set[str]:
         """Return every run of the index."""
-        return set(_names(await self._client.execute_command("ZRANGE", keys.runs(self._prefix), 0, -1)))
+        return await self._indexed("ZRANGE", 0, -1)
+
+    async def _indexed(self, command: str, *span: int | str) -> set[str]:
+        key = keys.runs(self._prefix)
+        return set(_names(await self._naming(key, self._client.execute_command(command, key, *span))))
+
+    async def _naming(self, key: str, asked: Awaitable[Any]) -> Any:
+        """Return what was asked; the error of a server that refuses it for the type of the key names it."""
+        try:
+            return await asked
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            wrong = shared(self._prefix, {key: await self._client.type(key)})
+            raise ResponseError("WRONGTYPE " + "; ".join(map(str, wrong))) from error
 
     async def scanned(self) -> set[str]:
         """Return every run that has a stream, registered or not."""

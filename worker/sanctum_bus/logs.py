@@ -55,7 +55,8 @@ EVENTS = (
         "warning",
         ("work", "error"),
         "`discovery` (membership, which runs there are), `scan` (streams nobody registered, runs to remove) or `watch` "
-        "(lag, what `sanctum workers` shows) cannot be done. It is tried again; said once, and again when the error changes.",
+        "(lag, what `sanctum workers` shows) cannot be done. It is tried again; said once, and again when the error changes. "
+        "Where a key has the wrong type (`WRONGTYPE`), `error` names it, and says what to do.",
     ),
     LogEvent("work recovered", "info", ("work", "failures"), "It can be done again, after so many failures."),
     LogEvent(

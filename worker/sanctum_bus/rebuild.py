@@ -16,7 +16,7 @@ from sanctum_bus import arguments as args
 from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.accounts import Changes, Entry, Parked
-from sanctum_bus.admin import must_exist, run_script
+from sanctum_bus.admin import must_exist, naming_keys, run_script
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.errors import NotNow, StartOver
 from sanctum_bus.hashes import encode_fields
@@ -56,6 +56,7 @@ class _Again(Exception):
     """The ground moved. The caller begins anew."""
 
 
+@naming_keys
 def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partial: bool = False) -> Rebuilt:
     """Fold a run's stream from its first entry, and put the result in the place of its snapshot.
 
@@ -67,7 +68,8 @@ def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partia
 
     Raises:
         UnknownRun: there is no such run.
-        NotNow: there is no stream or no whole snapshot, the stream was trimmed, or the run does not hold still.
+        NotNow: there is no stream or no whole snapshot, the stream was trimmed, the run does not hold still, or the
+            stream or the checkpoint has the wrong type.
         RedisError: the server could not be asked; the snapshot is either the old one or the new one.
     """
     must_exist(client, run)

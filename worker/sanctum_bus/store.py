@@ -24,6 +24,7 @@ from sanctum_bus.scripts import script
 from sanctum_bus.settings import Settings
 from sanctum_bus.snapshot import decode_fields
 from sanctum_bus.state import Fields, State
+from sanctum_bus.wrong_types import answered
 
 
 class Taken(NamedTuple):
@@ -107,9 +108,7 @@ class RunStore:
         if word == "newer":
             raise StartOver("schema", schema.newer(run.run_id, rest[0]))
         if word == "wrongtype":
-            raise StartOver(
-                "wrongtype", f"{rest[0]} is a {rest[1]}: move it away, it stands where the stream belongs"
-            )
+            raise StartOver("wrongtype", str(answered(run, reply[1:])[0]))
         generation, version, attempts, fresh, trimmed, entries, source = rest
         return Taken(generation, version, int(attempts), fresh == "1", trimmed, int(entries), source == "1")
 

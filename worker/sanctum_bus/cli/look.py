@@ -1,5 +1,6 @@
 """`runs`, `show` and `log`: what a reader sees."""
 
+import time
 from collections.abc import Iterator
 
 from rich.text import Text
@@ -7,11 +8,11 @@ from rich.text import Text
 from sanctum_bus.cli.output import Row, complain, console, print_json, show, table
 from sanctum_bus.cli.place import Place
 from sanctum_bus.cli.sections import chosen, picture_of, print_picture
-from sanctum_bus.errors import UnknownRun, UnknownSchema
+from sanctum_bus.errors import NotNow, UnknownRun, UnknownSchema
 from sanctum_bus.reader import LogLine, Reader, Snapshot
 from sanctum_bus.tui.panels import log_line
 from sanctum_bus.tui.style import DIM
-from sanctum_bus.tui.text import count, date, duration
+from sanctum_bus.tui.text import UNKNOWN, count, date, duration
 from sanctum_bus.tui.view import Line
 
 #: A version that no entry reaches: what changed since is nothing, so an answer carries the counters alone.
@@ -20,6 +21,9 @@ _NOTHING_SINCE = f"{2**63 - 1}-0"
 #: Stands for the schema of a snapshot that another version of Sanctum wrote: `show` says more.
 _UNKNOWN_SCHEMA = -1
 
+#: Likewise, of a run that cannot be read.
+_UNREADABLE = -2
+
 #: Log lines below a picture of a run.
 _TAIL = 12
 
@@ -27,30 +31,42 @@ _TAIL = 12
 def runs(place: Place, *, as_json: bool) -> None:
     """Print the runs on the server, the one that was active last first."""
     with place.reader() as reader:
-        found = [(run, _counters(reader, run.run_id)) for run in reader.runs()]
+        found = [(run, *_looked_at(reader, run.run_id)) for run in reader.runs()]
     if as_json:
-        for run, seen in found:
-            print_json({"run_id": run.run_id, "last_activity": run.last_activity, **_facts(seen)})
+        for run, seen, error in found:
+            facts = {"state": _state(seen), "error": error} if error else _facts(seen)
+            print_json({"run_id": run.run_id, "last_activity": run.last_activity, **facts})
         return
     if not found:
         complain(f"there is no run yet on this server (keys begin with {place.prefix})")
         return
     # The server's clock, which the times are of.
-    now = max(seen.server_time_s for _, seen in found)
+    now = max(seen.server_time_s for _, seen, _ in found) or time.time()
     rows: list[Row] = [
         (
             Text(run.run_id, style="bold"),
             UNREGISTERED if run.last_activity is None else f"{duration(now - run.last_activity)} ago",
             _state(seen),
-            *map(count, (seen.events, seen.parked, sum(seen.lost.values()))),
+            *((UNKNOWN,) * 3 if error else map(count, (seen.events, seen.parked, sum(seen.lost.values())))),
         )
-        for run, seen in found
+        for run, seen, error in found
     ]
     show(table(("run", "last activity", "state", ">events", ">parked", ">lost"), rows))
+    for _, _, error in found:
+        if error:
+            complain(error)
 
 
 #: Stands for the time of a run that is not in the index.
 UNREGISTERED = "never registered"
+
+
+def _looked_at(reader: Reader, run_id: str) -> tuple[Snapshot, str]:
+    """Return a run's counters, and why they cannot be read: one run in trouble hides no other."""
+    try:
+        return _counters(reader, run_id), ""
+    except NotNow as error:
+        return Snapshot(run_id, schema=_UNREADABLE), str(error)
 
 
 def _counters(reader: Reader, run_id: str) -> Snapshot:
@@ -80,6 +96,8 @@ def _facts(seen: Snapshot) -> dict[str, int | str]:
 def _state(seen: Snapshot) -> str:
     if seen.schema == _UNKNOWN_SCHEMA:
         return "unknown schema"
+    if seen.schema == _UNREADABLE:
+        return "unreadable"
     if seen.is_torn:
         return "torn"
     if not seen.generation:

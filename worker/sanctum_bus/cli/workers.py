@@ -5,13 +5,16 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
 import redis
+from redis.exceptions import ResponseError
 from rich.text import Text
 
 from sanctum_bus import keys
+from sanctum_bus.admin import wrong_shared
 from sanctum_bus.cli.output import Row, complain, print_json, show, table
 from sanctum_bus.cli.place import Place
 from sanctum_bus.connection import owner
 from sanctum_bus.tui.text import UNKNOWN, count, duration, number, safe
+from sanctum_bus.wrong_types import is_wrong_type, refusal
 
 #: Characters of an error that are shown.
 _ERROR_CHARS = 80
@@ -30,9 +33,18 @@ class _Seen(NamedTuple):
 
 
 def workers(place: Place, *, as_json: bool, verbose: bool) -> None:
-    """Print the workers that are alive, and with `verbose` which runs each of them folds."""
+    """Print the workers that are alive, and with `verbose` which runs each of them folds.
+
+    Raises:
+        NotNow: a key in which they stand has the wrong type.
+    """
     with place.client() as client:
-        seen = _look(client, place.prefix)
+        try:
+            seen = _look(client, place.prefix)
+        except ResponseError as error:
+            if not is_wrong_type(error):
+                raise
+            raise refusal("the list of workers", wrong_shared(client, place.prefix)) from error
     if as_json:
         for worker, said in seen.said.items():
             print_json({**said, "worker": worker})

@@ -15,7 +15,8 @@ from sanctum_bus.connection import primaries
 from sanctum_bus.doctor.asking_runs import Asker
 from sanctum_bus.doctor.checks import RUN_CHECKS, SERVER_CHECKS, RunCheck, ServerCheck
 from sanctum_bus.doctor.findings import Finding, Level, Verdict, fault, note
-from sanctum_bus.errors import UnknownSchema
+from sanctum_bus.errors import NotNow, UnknownSchema
+from sanctum_bus.wrong_types import WrongType, is_wrong_type
 
 __all__ = ["Finding", "Level", "examine"]
 
@@ -52,23 +53,31 @@ def _of_server(check: ServerCheck, server: redis.Redis, prefix: str) -> list[Fin
 
 def _of_runs(asker: Asker) -> list[Finding]:
     found: list[Finding] = []
-    owner, commit, group, *_ = RUN_CHECKS
+    typed, owner, commit, group, *_ = RUN_CHECKS
     try:
+        found += [_finding(typed, "every run", _mistyped(one)) for one in asker.wrong_shared()]
         for run_id, run in asker.runs():
             if isinstance(run, UnknownSchema):
                 found.append(_finding(commit, run_id, fault(str(run), "pip install --upgrade sanctum-bus")))
             elif isinstance(run, ResponseError):
-                unread = fault(
-                    f"cannot be read: {run}", "look at the types of its keys; sanctum rebuild, or sanctum rm"
+                found.append(
+                    _finding(commit, run_id, fault(f"cannot be read: {run}", "ask whoever runs the server"))
                 )
-                found.append(_finding(commit, run_id, unread))
+            elif isinstance(run, list):
+                found += [_finding(typed, run_id, _mistyped(one)) for one in run]
             else:
                 found += [_finding(check, run_id, one) for check in RUN_CHECKS for one in check.judge(run)]
-    except ResponseError as error:
-        found.append(_finding(owner, "every run", _not_looked(error)))
+    except (ResponseError, NotNow) as error:
+        # That an index has the wrong type was found before.
+        if isinstance(error, ResponseError) and not is_wrong_type(error):
+            found.append(_finding(owner, "every run", _not_looked(error)))
     if asker.refused is not None:
         found.append(_finding(group, "every run", _not_looked(asker.refused)))
     return found
+
+
+def _mistyped(one: WrongType) -> Verdict:
+    return fault(one.seen, one.remedy)
 
 
 def _finding(check: ServerCheck | RunCheck, where: str, verdict: Verdict) -> Finding:

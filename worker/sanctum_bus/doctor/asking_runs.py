@@ -2,18 +2,23 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import redis
 from redis.exceptions import NoPermissionError, ResponseError
 
 from sanctum_bus import keys
+from sanctum_bus.admin import wrong_keys, wrong_shared
 from sanctum_bus.connection import owner
 from sanctum_bus.doctor.runs import Group, Run
-from sanctum_bus.errors import UnknownRun, UnknownSchema
+from sanctum_bus.errors import NotNow, UnknownRun, UnknownSchema
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import GROUP, RunKeys
 from sanctum_bus.reader import Reader, RunInfo, Snapshot
+from sanctum_bus.wrong_types import WrongType
+
+#: What the server has of a run, or its keys of the wrong type, or why it does not say.
+Asked: TypeAlias = Run | list[WrongType] | ResponseError | UnknownSchema
 
 #: A version that no entry reaches: an answer carries the counters alone.
 _NOTHING_SINCE = (f"{2**63 - 1}-0", 0)
@@ -36,19 +41,27 @@ class Asker:
         self._reader = Reader(client=client, key_prefix=prefix)
         self.refused: NoPermissionError | None = None
 
-    def runs(self) -> Iterator[tuple[str, Run | ResponseError | UnknownSchema]]:
-        """Yield each run by its name, and what the server has of it, or why it does not say."""
+    def runs(self) -> Iterator[tuple[str, Asked]]:
+        """Yield each run by its name, and what the server has of it."""
         alive = self._alive()
         for info in self._reader.runs():
             # It may go while it is looked at.
             with suppress(UnknownRun):
                 yield info.run_id, self._run(info, alive)
 
-    def _run(self, info: RunInfo, alive: frozenset[str]) -> Run | ResponseError | UnknownSchema:
+    def wrong_shared(self) -> list[WrongType]:
+        """Return the keys of all runs that have the wrong type."""
+        return wrong_shared(self._client, self._prefix)
+
+    def _run(self, info: RunInfo, alive: frozenset[str]) -> Asked:
+        names = RunKeys(info.run_id, self._prefix)
         try:
-            return self._asked(info, alive)
+            return wrong_keys(self._client, names) or self._asked(info, alive)
         except NoPermissionError:
             raise
+        except NotNow:
+            # It has come to that just now.
+            return wrong_keys(self._client, names)
         except (ResponseError, UnknownSchema) as error:
             return error
 

@@ -106,6 +106,13 @@ SERVER_CHECKS = (
 
 RUN_CHECKS = (
     RunCheck(
+        "types",
+        "the types of the keys of each run, and of those of all runs",
+        "whoever needs the key is refused, again and again",
+        "`sanctum rebuild RUN`; where somebody else writes the key: rename it away, and it is made again",
+        runs.types,
+    ),
+    RunCheck(
         "owner",
         "whether a worker that is alive folds each run that has unread entries",
         "its snapshot stands still",
@@ -144,7 +151,7 @@ RUN_CHECKS = (
         "parked",
         "entries that could not be folded",
         "what they say is in no snapshot",
-        "`sanctum dead RUN`, then `--requeue` or `--drop`",
+        "`sanctum dead RUN`: `sanctum rebuild RUN` where it says so; else mend the cause, then `--requeue` or `--drop`",
         runs.parked,
     ),
     RunCheck(

@@ -50,6 +50,11 @@ class Run(NamedTuple):
         return self.view.owner in self.alive
 
 
+def types(_: Run) -> list[Verdict]:
+    """Judge the types of a run's keys: one that has a wrong one is not judged further."""
+    return ok("as they should be")
+
+
 def owner(run: Run) -> list[Verdict]:
     """Judge whether somebody folds a run that has something to fold."""
     if run.view.is_current or run.is_owned or (run.alive and (run.waited_s or 0.0) < MOST_WAIT_S):
@@ -110,7 +115,8 @@ def parked(run: Run) -> list[Verdict]:
     return [
         warning(
             f"entries that could not be folded: {run.letters:,} kept, {run.view.parked:,} ever",
-            f"sanctum dead {run.view.run_id}: it says why; then --requeue or --drop them",
+            f"sanctum dead {run.view.run_id} says why; where that is to rebuild the run: sanctum rebuild "
+            f"{run.view.run_id}; else mend the cause, then --requeue or --drop them",
         )
     ]
 

@@ -15,6 +15,7 @@ from sanctum_bus.coverage import TypeCoverage
 from sanctum_bus.errors import BadInput, UnknownRun
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
+from sanctum_bus.reader.asking import ask_of, index_of_runs
 from sanctum_bus.reader.program import Program, Scan, ask
 from sanctum_bus.reader.results import TORN, BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
 from sanctum_bus.reader.sections import Sections
@@ -49,7 +50,7 @@ class Page(NamedTuple):
 
 def runs(prefix: str, *, scan: bool) -> Program[list[RunInfo]]:
     """Return the runs that there are, the one that was active last first; with `scan` also unregistered streams."""
-    reply = yield from ask("ZRANGE", keys.runs(prefix), 0, -1, "WITHSCORES")
+    reply = yield from index_of_runs(prefix)
     # RESP2 has members and scores in turn, RESP3 has pairs.
     pairs = reply if reply and isinstance(reply[0], list | tuple) else _pairs(reply)
     active = {_text(name): float(score) / 1000 for name, score in pairs}
@@ -95,9 +96,9 @@ def view(run: RunKeys, since: Since | None) -> Program[Snapshot | None]:
     known = since.names if isinstance(since, Snapshot) else None
     rest = (len(names), *names, run.base, *_since_arguments(run, since), "", "" if known else "1")
     try:
-        reply = yield from ask("EVALSHA_RO", digest, *rest)
+        reply = yield from ask_of(run, "EVALSHA_RO", digest, *rest)
     except NoScriptError:
-        reply = yield from ask("EVAL_RO", text, *rest)
+        reply = yield from ask_of(run, "EVAL_RO", text, *rest)
     except ResponseError as error:
         if not str(error).lower().startswith("unknown command"):
             raise
@@ -170,9 +171,9 @@ def entries(run: RunKeys, key: str, page: Page) -> Program[Entries]:
     """
     after = f"({checked_id(page.after)}"
     if page.newest is None:
-        found = yield from ask("XRANGE", key, after, "+", "COUNT", _positive(page.limit))
+        found = yield from ask_of(run, "XRANGE", key, after, "+", "COUNT", _positive(page.limit))
     else:
-        found = yield from ask("XREVRANGE", key, "+", after, "COUNT", _positive(page.newest))
+        found = yield from ask_of(run, "XREVRANGE", key, "+", after, "COUNT", _positive(page.newest))
         found = found[::-1]
     if not found:
         yield from must_exist(run)
@@ -242,7 +243,7 @@ def seen(run: RunKeys) -> Program[list[TypeCoverage]]:
     Raises:
         UnknownRun: there is nothing, and no such run.
     """
-    counts = yield from ask("HGETALL", run.coverage)
+    counts = yield from ask_of(run, "HGETALL", run.coverage)
     if not counts:
         yield from must_exist(run)
     return coverage.report(_decoded(counts))

@@ -3,6 +3,7 @@
 from sanctum_bus import ids
 from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
+from sanctum_bus.reader.asking import ask_of
 from sanctum_bus.reader.core import (
     Entries,
     Page,
@@ -15,7 +16,7 @@ from sanctum_bus.reader.core import (
     unknown,
     view,
 )
-from sanctum_bus.reader.program import Program, ask
+from sanctum_bus.reader.program import Program
 from sanctum_bus.reader.results import LogLine, Snapshot
 from sanctum_bus.reader.watch import Patience, Watch
 
@@ -109,7 +110,7 @@ class _Lines:
         return log_lines(found)
 
     def _read(self) -> Program[Entries]:
-        found = yield from ask("XRANGE", self._run.log, self._after, "+", "COUNT", _LINES)
+        found = yield from ask_of(self._run, "XRANGE", self._run.log, self._after, "+", "COUNT", _LINES)
         return texts(found)
 
     def _is_another(self, found: Entries) -> Program[bool]:
@@ -127,8 +128,8 @@ class _Lines:
 
     def _reaches(self) -> Program[tuple[bool, bool]]:
         """Return whether the version has reached the id, and whether the stream has."""
-        version = yield from ask("HGET", self._run.checkpoint, "version")
-        last = yield from ask("XREVRANGE", self._run.events, "+", "-", "COUNT", 1)
+        version = yield from ask_of(self._run, "HGET", self._run.checkpoint, "version")
+        last = yield from ask_of(self._run, "XREVRANGE", self._run.events, "+", "-", "COUNT", 1)
         after = ids.parse(self._after)
         known = (version or b"", last[0][0] if last else b"")
         is_folded, is_there = (is_id(one) and ids.parse(one.decode()) >= after for one in known)

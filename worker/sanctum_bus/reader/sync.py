@@ -38,6 +38,7 @@ class Reader:
 
     Errors of redis-py come through as they are: `RedisError` means that the server could not be asked. Every method
     that takes a run raises `BadInput` for a name that cannot be one, and `UnknownRun` for a run that is not there.
+    Every method raises `NotNow` where a key that it reads has the wrong type: it names the key, and says what to do.
 
     Args:
         url: of the server; else $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
@@ -98,7 +99,7 @@ class Reader:
         """Yield the whole view of a run at once, and again whenever it is another one.
 
         Views that come faster than they are taken are left out, never the last one. A run that goes away is a view
-        without sections. After the first view, trouble with the server is waited for.
+        without sections. After the first view, trouble with the server is waited for, and so is a key of the wrong type.
 
         Args:
             run: the run.

@@ -22,7 +22,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.errors import BadInput
+from sanctum_bus.errors import BadInput, NotNow
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.reader.program import Forget, Heard, Program, T, Wait
 
@@ -109,7 +109,7 @@ class Watch(Generic[T]):
             hinted = (yield from self._rest()) if self._begun else None
             try:
                 found = yield from self._look()
-            except (RedisError, OSError) as error:
+            except (RedisError, OSError, NotNow) as error:
                 if not self._begun or not passes(error) or self._is_idle():
                     raise
                 self._failed(error)
@@ -193,10 +193,12 @@ def followers_of(hint: bytes | str) -> float:
 
 
 def passes(error: Exception) -> bool:
-    """Whether trouble goes away by itself: a server that is away, starting, or failing over."""
+    """Whether trouble goes away: a server that is away, starting, or failing over, a key that is made again."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return False
-    if isinstance(error, ConnectionLost | TooLate | OSError | AskError | ClusterDownError | TryAgainError):
+    if isinstance(
+        error, NotNow | ConnectionLost | TooLate | OSError | AskError | ClusterDownError | TryAgainError
+    ):
         return True
     return isinstance(error, ResponseError) and str(error).startswith(_LATER)
 

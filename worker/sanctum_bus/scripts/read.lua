@@ -20,7 +20,7 @@ if since ~= '' and (fields['generation'] ~= generation or not version:match('^%d
 end
 
 local last = ''
-if type_of(events) == 'stream' then last = stream_info(events)['last-generated-id'] end
+if type_of(events) ~= 'none' then last = stream_info(events)['last-generated-id'] end
 local now = redis.call('TIME')
 local reply = {known, false, {}, last, now[1], now[2], since == '' and '1' or '0'}
 if want_coverage == '1' then reply[3] = redis.call('HGETALL', coverage) end

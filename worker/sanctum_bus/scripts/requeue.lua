@@ -8,8 +8,6 @@
 --          or "refused", why, and what was seen. What is refused has changed nothing.
 local events, checkpoint, dead = unpack(KEYS)
 
-local kind = type_of(events)
-if kind ~= 'stream' and kind ~= 'none' then return {'refused', 'stream', kind} end
 local version = type_of(checkpoint) == 'hash' and redis.call('HGET', checkpoint, 'version') or ''
 if not version:match('^%d+-%d+$') then return {'refused', 'snapshot', version} end
 -- A history that begins anew meets again what was parked, and later the entry that stands for it. In between a letter is
@@ -24,6 +22,7 @@ while at <= #ARGV do
   local letter, length = ARGV[at], tonumber(ARGV[at + 1])
   local added = ''
   if type_of(dead) == 'stream' and #redis.call('XRANGE', dead, letter, letter) > 0 then
+    -- Where the stream is none this fails, at the first letter and before anything was changed.
     added = redis.call('XADD', events, '*', unpack(ARGV, at + 2, at + 1 + length))
     redis.call('XDEL', dead, letter)
   end

@@ -18,7 +18,7 @@ from redis.exceptions import RedisError
 from rich.console import Console
 from rich.live import Live
 
-from sanctum_bus.errors import UnknownRun
+from sanctum_bus.errors import NotNow, UnknownRun
 from sanctum_bus.reader import LogLine, Reader, Snapshot
 from sanctum_bus.tui.layout import pages, view
 from sanctum_bus.tui.model import Run, sort_out
@@ -71,10 +71,11 @@ class Looking:
 
         Raises:
             UnknownRun: there is no such run.
+            NotNow: a key of the run had the wrong type the first time.
             RedisError: the server could not be asked the first time.
         """
         try:
-            fresh = self.reader.snapshot(self.run_id, since=self.snapshot)
+            self._take(self.reader.snapshot(self.run_id, since=self.snapshot))
         except UnknownRun:
             if self.snapshot is None and not self.patient:
                 raise
@@ -83,18 +84,23 @@ class Looking:
             if self.snapshot is None:
                 raise
             self.trouble = f"the server does not answer: {safe(error, 80)}"
-        else:
-            self._take(fresh)
+        except NotNow as error:
+            if self.snapshot is None:
+                raise
+            self.trouble = safe(error)
 
     def _take(self, fresh: Snapshot) -> None:
         last = self.snapshot
+        is_another = last is None or (last.version, last.generation) != (fresh.version, fresh.generation)
+        # First what may fail: a view whose lines are not there is taken as a whole the next time.
+        if is_another:
+            self.lines = self.reader.log(self.run_id, newest=_LINES)
         self.snapshot = fresh if last is None else fresh.over(last)
         self.trouble = ""
         if fresh.is_current:
             self.current_at = time.monotonic()
-        if last is None or (last.version, last.generation) != (fresh.version, fresh.generation):
+        if is_another:
             self.run = sort_out(self.snapshot.sections)
-            self.lines = self.reader.log(self.run_id, newest=_LINES)
 
     def press(self, key: str) -> None:
         """Do what a key stands for."""
