@@ -90,7 +90,7 @@ def test_after_a_section_was_spoilt_by_hand(server: Server) -> None:
     drain(server)
     assert letters(side) == told
     reasons = {letter[b"reason"].decode() for letter in side.dead()}
-    assert all("env:3: TypeError(" in one for one in reasons)
+    assert all(one.startswith("the fold failed in env:3, run: TypeError(") for one in reasons)
     assert all(one.endswith("; if a section was changed by hand, rebuild the run") for one in reasons)
 
     rebuild(server, side)

@@ -29,7 +29,7 @@ def spoil(server: Server, name: str) -> str:
     return key
 
 
-@pytest.mark.parametrize("name", ["batch", "env:0", "run", "checkpoint", "sections", "events"])
+@pytest.mark.parametrize("name", ["checkpoint", "events"])
 def test_one_run_hides_no_other(spoilt: Run, valkey: Server, name: str) -> None:
     """The list of runs has a row for the run that cannot be read, with the reason, and all rows of the others."""
     key = spoil(valkey, name)
@@ -45,6 +45,18 @@ def test_one_run_hides_no_other(spoilt: Run, valkey: Server, name: str) -> None:
     assert "error" not in found["good"]
     assert {*found["spoilt"]} == {"run_id", "last_activity", "state", "error"}
     assert f"sanctum: {found['spoilt']['error']}\n" == shown.err
+
+
+@pytest.mark.parametrize("name", ["batch", "env:0", "run", "sections", "coverage", "log"])
+def test_what_the_list_does_not_need_does_not_keep_it_from_its_row(
+    spoilt: Run, valkey: Server, name: str
+) -> None:
+    """The list of runs looks at checkpoints alone."""
+    spoil(valkey, name)
+
+    found = {one["run_id"]: one for one in spoilt.good("runs", "--json").json_lines}
+
+    assert (found["spoilt"]["state"], found["good"]["state"]) == ("ended", "ended")
 
 
 @pytest.mark.parametrize(

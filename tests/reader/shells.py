@@ -22,6 +22,8 @@ class Shell(Protocol):
 
     def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot: ...  # noqa: D102
 
+    def head(self, run: str) -> Snapshot: ...  # noqa: D102
+
     def follow(self, run: str, **patience: Any) -> Generator[Snapshot, None, None]: ...  # noqa: D102
 
     def log(self, run: str, **page: Any) -> list[LogLine]: ...  # noqa: D102

@@ -29,6 +29,34 @@ def test_a_view_is_the_fold_of_the_stream(server: Server, shells: Shells) -> Non
     assert view.env_ids() == [0, 1]
 
 
+def test_a_head_is_the_view_without_sections(training: Training, reader: Shell) -> None:
+    """Who asks many runs how they are pays for no section, and is told everything else."""
+    for event in ("a", "b"):
+        training.tick(event)
+    training.fold()
+    training.tick()
+
+    head, view = reader.head(RUN), reader.snapshot(RUN)
+
+    assert (head.sections, head.names, head.changed) == ({}, frozenset(), frozenset())
+    kept = (
+        "version",
+        "generation",
+        "schema",
+        "last_id",
+        "owner",
+        "events",
+        "producers",
+        "closed",
+        "lost",
+        "is_current",
+    )
+    assert {name: getattr(head, name) for name in kept} == {name: getattr(view, name) for name in kept}
+    assert not head.is_current
+    with pytest.raises(UnknownRun):
+        reader.head("nobody")
+
+
 def test_a_stream_that_nobody_folded_is_an_empty_view(training: Training, reader: Shell) -> None:
     """A run without a checkpoint exists: its view is that of nothing."""
     entry_id = training.tick()

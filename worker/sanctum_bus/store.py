@@ -127,7 +127,7 @@ class RunStore:
         run = self._run
         self._written.clear()
         names = (run.events, run.checkpoint, run.sections, run.coverage, run.recent, run.none)
-        reply = await self._script("read", names, (run.base, "", "", "1", ""))
+        reply = await self._script("read", names, (run.base, "", "", "1", "sections"))
         checkpoint = decode_fields(reply[0])
         if (str(checkpoint.get("generation")), checkpoint.get("version")) != (
             taken.generation,

@@ -15,9 +15,6 @@ from sanctum_bus.tui.style import DIM
 from sanctum_bus.tui.text import UNKNOWN, count, date, duration
 from sanctum_bus.tui.view import Line
 
-#: A version that no entry reaches: what changed since is nothing, so an answer carries the counters alone.
-_NOTHING_SINCE = f"{2**63 - 1}-0"
-
 #: Stands for the schema of a snapshot that another version of Sanctum wrote: `show` says more.
 _UNKNOWN_SCHEMA = -1
 
@@ -72,13 +69,12 @@ def _looked_at(reader: Reader, run_id: str) -> tuple[Snapshot, str]:
 def _counters(reader: Reader, run_id: str) -> Snapshot:
     """Return a run's counters, without its sections."""
     try:
-        head = reader.snapshot(run_id, since=(_NOTHING_SINCE, 0))
+        return reader.head(run_id)
     except UnknownRun:
         # Its name is in the index, and nothing else of it is left.
         return Snapshot(run_id)
     except UnknownSchema:
         return Snapshot(run_id, schema=_UNKNOWN_SCHEMA)
-    return head
 
 
 def _facts(seen: Snapshot) -> dict[str, int | str]:

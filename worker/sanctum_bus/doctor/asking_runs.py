@@ -20,9 +20,6 @@ from sanctum_bus.wrong_types import WrongType
 #: What the server has of a run, or its keys of the wrong type, or why it does not say.
 Asked: TypeAlias = Run | list[WrongType] | ResponseError | UnknownSchema
 
-#: A version that no entry reaches: an answer carries the counters alone.
-_NOTHING_SINCE = (f"{2**63 - 1}-0", 0)
-
 
 class Asker:
     """Asks for runs.
@@ -75,7 +72,7 @@ class Asker:
     def _asked(self, info: RunInfo, alive: frozenset[str]) -> Run:
         names = RunKeys(info.run_id, self._prefix)
         group = self._group(names)
-        view = self._reader.snapshot(info.run_id, since=_NOTHING_SINCE)
+        view = self._reader.head(info.run_id)
         return Run(
             view=view,
             registered=info.last_activity is not None,

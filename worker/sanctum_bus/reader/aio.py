@@ -83,6 +83,10 @@ class AsyncReader:
         """Return one consistent view of a run, in one round trip."""
         return await self._do(core.snapshot(self._keys(run), since))
 
+    async def head(self, run: str) -> Snapshot:
+        """Return a run's counters: its view without sections."""
+        return await self._do(core.head(self._keys(run)))
+
     def follow(
         self, run: str, *, poll_s: float = 1.0, idle_s: float | None = None
     ) -> AsyncGenerator[Snapshot, None]:

@@ -89,12 +89,36 @@ def snapshot(run: RunKeys, since: Since | None) -> Program[Snapshot]:
     return found
 
 
-def view(run: RunKeys, since: Since | None) -> Program[Snapshot | None]:
-    """Return the view of a run, or None where there is no such run."""
+def head(run: RunKeys) -> Program[Snapshot]:
+    """Return the view of a run without its sections.
+
+    Raises: as `snapshot` does.
+    """
+    found = yield from view(run, None, want="head")
+    if found is None:
+        raise unknown(run)
+    return found
+
+
+def view(run: RunKeys, since: Since | None, *, want: str = "") -> Program[Snapshot | None]:
+    """Return the view of a run, or None where there is no such run.
+
+    Args:
+        run: the run.
+        since: as for `Reader.snapshot`.
+        want: what of it, as the script calls it; else sections, and the names of all of them where they are not known.
+    """
     text, digest = script("read")
     names = (run.events, run.checkpoint, run.sections, run.coverage, run.recent, run.none)
     known = since.names if isinstance(since, Snapshot) else None
-    rest = (len(names), *names, run.base, *_since_arguments(run, since), "", "" if known else "1")
+    rest = (
+        len(names),
+        *names,
+        run.base,
+        *_since_arguments(run, since),
+        "",
+        want or ("sections" if known else "names"),
+    )
     try:
         reply = yield from ask_of(run, "EVALSHA_RO", digest, *rest)
     except NoScriptError:

@@ -93,6 +93,15 @@ class Reader:
         """
         return self._do(core.snapshot(self._keys(run), since))
 
+    def head(self, run: str) -> Snapshot:
+        """Return a run's counters: its view without sections, in which no section has a name either.
+
+        It costs the same however much there is of the run.
+
+        Raises: as `snapshot` does.
+        """
+        return self._do(core.head(self._keys(run)))
+
     def follow(
         self, run: str, *, poll_s: float = 1.0, idle_s: float | None = None
     ) -> Generator[Snapshot, None, None]:

@@ -1,15 +1,15 @@
 #!lua flags=no-writes
--- One consistent view of a run: all of it, or what changed after a version.
+-- One consistent view of a run: all of it, what changed after a version, or its checkpoint alone.
 --
 -- KEYS: events, checkpoint, sections, coverage, recent, none
 -- ARGV: what keys of sections begin with, "" or the version that the caller has, the generation that the caller has,
---       "1" if the coverage is wanted, "1" if the names of all sections are
+--       "1" if the coverage is wanted, "sections", "names" (of all sections, too) or "head" (neither)
 -- Returns: checkpoint (flat), names of all sections or nothing, coverage (flat), last id of the stream or "", server
 --          time (s, us), "1" if the sections are all there are rather than those that changed, then section name and
 --          content (flat) in turn; a section that has gone since has no content.
 local SLICE = 4000
 local events, checkpoint, index, coverage, recent = unpack(KEYS)
-local base, since, generation, want_coverage, want_names = unpack(ARGV)
+local base, since, generation, want_coverage, want = unpack(ARGV)
 
 local known = redis.call('HGETALL', checkpoint)
 local fields = {}
@@ -24,6 +24,7 @@ if type_of(events) ~= 'none' then last = stream_info(events)['last-generated-id'
 local now = redis.call('TIME')
 local reply = {known, false, {}, last, now[1], now[2], since == '' and '1' or '0'}
 if want_coverage == '1' then reply[3] = redis.call('HGETALL', coverage) end
+if want == 'head' then return reply end
 
 local function add_if_changed(name, row)
   local has_gone = row:sub(1, 1) == '-'
@@ -34,7 +35,7 @@ local function add_if_changed(name, row)
 end
 
 -- What changed is found without the names of all sections, unless somebody has removed some: they are many.
-if since ~= '' and want_names == '' and redis.pcall('ZCARD', recent) == redis.call('HLEN', index) then
+if since ~= '' and want == 'sections' and redis.pcall('ZCARD', recent) == redis.call('HLEN', index) then
   local found = redis.call('ZRANGEBYSCORE', recent, score_of(since), '+inf')
   for i = 1, #found, SLICE do
     local rows = redis.call('HMGET', index, unpack(found, i, math.min(i + SLICE - 1, #found)))
