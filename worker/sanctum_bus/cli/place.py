@@ -90,7 +90,7 @@ def _is_mute(error: RedisError) -> bool:
 _SENTENCES: tuple[tuple[tuple[type[RedisError], ...], str], ...] = (
     (
         (AuthenticationError, AuthorizationError),
-        "the server at {url} refuses the credentials ({error}); correct --redis or SANCTUM_REDIS_URL",
+        "the server at {url} refuses the credentials ({error}); correct its URL, `sanctum config` says where it is from",
     ),
     (
         (NoPermissionError,),
