@@ -10,10 +10,10 @@ from sanctum_bus.publisher.buffer import MAX_SENT_BYTES, TRAINING_STARTED, Buffe
 
 
 def filled(*sizes: int, max_events: int = 100, max_bytes: int = 1000) -> Buffer:
-    """A buffer that took events of these sizes."""
+    """A buffer that took events of these sizes; the type is a part of them."""
     buffer = Buffer(max_events, max_bytes, lambda: None)
     for size in sizes:
-        buffer.put("T", b"x" * size)
+        buffer.put("T", b"x" * (size - 1))
     return buffer
 
 
@@ -50,9 +50,19 @@ def test_an_event_that_can_never_be_sent_pushes_nothing_else_out() -> None:
     assert buffer.counts.dropped == 1
 
     large = filled(max_bytes=1 << 40)
+    large.put("T", bytes(MAX_SENT_BYTES - 1))
     large.put("T", bytes(MAX_SENT_BYTES))
-    large.put("T", bytes(MAX_SENT_BYTES + 1))
     assert [entry.seq for entry in large.take(10, 1 << 40)] == [1]
+
+
+def test_types_are_a_part_of_what_is_held() -> None:
+    """However long they are, what waits is bounded in bytes."""
+    buffer = Buffer(100, 1000, lambda: None)
+    for _ in range(20):
+        buffer.put("T" * 300, b"x")
+
+    assert [entry.seq for entry in buffer.take(100, 1000)] == [18, 19, 20]
+    assert buffer.counts[:4] == (20, 0, 17, 3)
 
 
 def test_dropped_starts_are_kept_aside() -> None:
@@ -158,18 +168,18 @@ class Model:
             self.dropped += 1
 
 
-@given(st.lists(st.tuples(st.sampled_from("pppts"), st.integers(0, 120)), max_size=60), st.randoms())
+@given(st.lists(st.tuples(st.sampled_from("pppts"), st.integers(1, 120)), max_size=60), st.randoms())
 def test_the_buffer_does_what_its_model_does(steps: list[tuple[str, int]], chance: random.Random) -> None:
     """After any sequence of steps the numbers agree, and what was emitted is sent, dropped or buffered."""
     model, buffer = Model(), Buffer(5, 100, lambda: None)
     for step, size in steps:
         if step == "p":
             model.put(size)
-            buffer.put("T", b"x" * size)
+            buffer.put("T", b"x" * (size - 1))
         elif step == "t" and not model.under_way:
             taken = buffer.take(3, 50)
             model.under_way, model.waiting = model.waiting[: len(taken)], model.waiting[len(taken) :]
-            assert [(entry.seq, len(entry.event)) for entry in taken] == model.under_way
+            assert [(entry.seq, len(entry.event) + 1) for entry in taken] == model.under_way
         elif step == "s":
             settled = chance.randint(0, len(model.under_way))
             sent = chance.randint(0, settled)

@@ -4,14 +4,16 @@ An event has its number (`seq`) from the moment it enters. What is dropped after
 the worker sees and the counts here explain: `emitted == sent + dropped + buffered + spilled`, always.
 
 Signal handlers and finalisers may emit while the same thread is inside one of these methods. So the lock can be entered
-again, and what such an inner call brings waits in the inbox until the outer one is done: numbers stay in order.
+again, and what such an inner call brings waits in the inbox until the outer one is done: numbers stay in order. An
+exception that comes out of a handler, as Ctrl-C does, may leave at any place: so the lock is held by a `with` of the
+method itself, and what can be worked out is not counted.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import wraps
+from typing import Any, NamedTuple, TypeVar, cast
 
 from sanctum_bus.wire.fields import CLOSED
 
@@ -64,6 +66,33 @@ class Counts(NamedTuple):
     spilled: int = 0
 
 
+def size_of(entry: tuple[Any, ...]) -> int:
+    """Return the bytes that an event takes, those of its type among them."""
+    return len(entry[1]) + len(entry[2])
+
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+def alone(method: Method) -> Method:
+    """Let one thread at a time into a method of a buffer; what handlers brought meanwhile is taken in at its end."""
+
+    @wraps(method)
+    def held(self: "Buffer", *args: Any, **given: Any) -> Any:
+        lock = self._lock
+        inner = lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  # as in `entered`
+        with lock:
+            try:
+                if not inner:
+                    self._empty_inbox()
+                return method(self, *args, **given)
+            finally:
+                if not inner:
+                    self._empty_inbox()
+
+    return cast("Method", held)
+
+
 class Buffer:
     """Events in order, those that are under way to the server included.
 
@@ -81,7 +110,6 @@ class Buffer:
         self._wake = wake
         self._wake_at = _NEVER
         self._lock = threading.RLock()
-        self._busy = False
         self._inbox: deque[tuple[str, bytes, int, bool]] = deque()
         # Plain tuples: an Entry costs more to make than all the rest of `put`.
         self._entries: deque[tuple[int, str, bytes]] = deque()
@@ -89,7 +117,7 @@ class Buffer:
         self._lost_starts: deque[Entry] = deque(maxlen=_MAX_LOST_STARTS)
         self._closed = False
         self._bytes = self._last_seq = self._handed_out = 0
-        self._emitted = self._sent = self._dropped = self._unnumbered = 0
+        self._sent = self._dropped = self._unnumbered = 0
         self._unconvertible = self._rejected = self._spilled = 0
 
     def put(self, kind: str, event: bytes, unconvertible: int = 0) -> bool:
@@ -98,57 +126,53 @@ class Buffer:
         Returns:
             False: the buffer is closed and the event was dropped.
         """
-        with self._lock:
-            if self._busy:
-                self._inbox.append((kind, event, unconvertible, self._closed))
-                return not self._closed
-            self._busy = True
-            try:
-                self._unconvertible += unconvertible
-                self._emitted += 1
-                if self._closed:
-                    self._unnumbered += 1
-                    return False
-                self._add(kind, event)
-                if self._inbox:
-                    self._empty_inbox()
-            finally:
-                self._busy = False
+        lock = self._lock
+        if lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001  # as in `entered`
+            self._inbox.append((kind, event, unconvertible, self._closed))
+            return not self._closed
+        with lock:
+            self._unconvertible += unconvertible
+            if self._closed:
+                self._unnumbered += 1
+                return False
+            self._add(kind, event)
+            if self._inbox:
+                self._empty_inbox()
         return True
 
+    @alone
     def put_again(self, kind: str, event: bytes) -> None:
         """Take in an event of the publisher's own, also when the buffer is closed."""
-        with self._alone():
-            self._emitted += 1
-            self._add(kind, event)
+        self._add(kind, event)
 
+    @alone
     def reject(self) -> None:
         """Count an event that has no type."""
-        with self._lock:
-            self._rejected += 1
+        self._rejected += 1
 
+    @alone
     def arm(self, events: int) -> bool:
         """Whether there are so many events that were never sent; if not, `wake` is called when there are."""
-        with self._alone():
-            enough = len(self._entries) + len(self._under_way) >= events
-            self._wake_at = _NEVER if enough else events
-            return enough
+        enough = len(self._entries) + len(self._under_way) >= events
+        self._wake_at = _NEVER if enough else events
+        return enough
 
+    @alone
     def take(self, max_events: int, max_bytes: int) -> list[Entry]:
         """Hand out the oldest events, at least one if there is any. From now on they are under way, and stay.
 
         Nothing else may be under way.
         """
-        with self._alone():
-            self._wake_at = _NEVER
-            size = 0
-            while self._entries and len(self._under_way) < max_events:
-                size += len(self._entries[0][2])
-                if self._under_way and size > max_bytes:
-                    break
-                self._under_way.append(self._after_dropped(self._pop()))
-            return list(self._under_way)
+        self._wake_at = _NEVER
+        size = 0
+        while self._entries and len(self._under_way) < max_events:
+            size += size_of(self._entries[0])
+            if self._under_way and size > max_bytes:
+                break
+            self._under_way.append(self._after_dropped(self._pop()))
+        return list(self._under_way)
 
+    @alone
     def settle(self, sent: int, lost: int) -> None:
         """Say what became of what is under way.
 
@@ -156,32 +180,31 @@ class Buffer:
             sent: events that the server accepted.
             lost: events before them that it refused for good.
         """
-        with self._alone():
-            del self._under_way[: sent + lost]
-            self._sent += sent
-            self._dropped += lost
+        del self._under_way[: sent + lost]
+        self._sent += sent
+        self._dropped += lost
 
     def close(self) -> None:
         """Take nothing more in, except what the publisher itself sends."""
         self._closed = True
 
+    @alone
     def farewell(self) -> tuple[Entry, Counts] | None:
         """Return the goodbye, still empty, and the final counts; None if there is nothing to take leave of.
 
         Nothing may be left to be sent.
         """
-        with self._alone():
-            if not self._last_seq:
-                return None
-            self._last_seq += 1
-            return self._after_dropped(Entry(self._last_seq, CLOSED, b"")), self.counts
+        if not self._last_seq:
+            return None
+        self._last_seq += 1
+        return self._after_dropped(Entry(self._last_seq, CLOSED, b"")), self.counts
 
+    @alone
     def take_lost_starts(self) -> list[Entry]:
         """Hand out the TRAINING_STARTED that were dropped since the last call."""
-        with self._alone():
-            lost = list(self._lost_starts)
-            self._lost_starts.clear()
-            return lost
+        lost = list(self._lost_starts)
+        self._lost_starts.clear()
+        return lost
 
     @property
     def entered(self) -> bool:
@@ -190,20 +213,20 @@ class Buffer:
         Nobody else can get in before the handler returns, so it must not wait for anybody.
         """
         # What `threading.Condition` asks too; there is no public way.
-        return self._busy and self._lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001
+        return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
 
     @property
+    @alone
     def last_seq(self) -> int:
         """The number given last."""
-        with self._alone():
-            return self._last_seq
+        return self._last_seq
 
     @property
+    @alone
     def settled_seq(self) -> int:
         """Everything up to this number was accepted by the server, or dropped."""
-        with self._alone():
-            oldest = self._under_way or self._entries
-            return oldest[0][0] - 1 if oldest else self._last_seq
+        oldest = self._under_way or self._entries
+        return oldest[0][0] - 1 if oldest else self._last_seq
 
     @property
     def holds_any(self) -> bool:
@@ -212,41 +235,28 @@ class Buffer:
         return bool(counts.buffered or counts.spilled)
 
     @property
+    @alone
     def counts(self) -> Counts:
         """All counts of one moment."""
-        with self._lock:
-            return Counts(
-                self._emitted,
-                self._sent,
-                self._dropped + self._unnumbered,
-                self._in_memory(),
-                self._unnumbered,
-                self._unconvertible,
-                self._rejected,
-                self._spilled,
-            )
+        dropped, buffered = self._dropped + self._unnumbered, self._in_memory()
+        return Counts(
+            self._sent + dropped + buffered + self._spilled,
+            self._sent,
+            dropped,
+            buffered,
+            self._unnumbered,
+            self._unconvertible,
+            self._rejected,
+            self._spilled,
+        )
 
     def _in_memory(self) -> int:
         return len(self._entries) + len(self._under_way)
-
-    @contextmanager
-    def _alone(self) -> Iterator[None]:
-        with self._lock:
-            outer, self._busy = self._busy, True
-            try:
-                if not outer:
-                    self._empty_inbox()
-                yield
-            finally:
-                if not outer:
-                    self._empty_inbox()
-                self._busy = outer
 
     def _empty_inbox(self) -> None:
         while self._inbox:
             kind, event, unconvertible, late = self._inbox.popleft()
             self._unconvertible += unconvertible
-            self._emitted += 1
             if late:
                 self._unnumbered += 1
             else:
@@ -254,7 +264,7 @@ class Buffer:
 
     def _add(self, kind: str, event: bytes) -> None:
         self._last_seq = seq = self._last_seq + 1
-        size = len(event)
+        size = len(kind) + len(event)
         if size > self._max_entry:
             # It takes a number, so that the worker sees what is missing, but it must not push everything else out.
             self._dropped += 1
@@ -286,5 +296,5 @@ class Buffer:
 
     def _pop(self) -> Entry:
         entry = Entry(*self._entries.popleft())
-        self._bytes -= len(entry.event)
+        self._bytes -= size_of(entry)
         return entry

@@ -3,6 +3,7 @@
 import atexit
 import os
 import sys
+import threading
 import time
 import weakref
 from collections.abc import Callable, Mapping
@@ -16,6 +17,9 @@ from sanctum_bus.publisher.plan import Plan, factory_of, folder_of, labels_of
 from sanctum_bus.publisher.producer import Producer, PublisherStats
 from sanctum_bus.wire.encode import encode_event
 from sanctum_bus.wire.printing import clean
+
+#: Seconds that nobody waits longer than; a clock cannot count all that a float can say.
+_LONGEST_S = threading.TIMEOUT_MAX / 2
 
 #: Seconds that all publishers together have at the end of the process, if nobody closed them.
 AT_EXIT_S = 2.0
@@ -109,7 +113,9 @@ class Publisher:
         producer = self._producer
         try:
             kind, packed, unconvertible = encode_event(event)
-        except Exception:  # noqa: BLE001  # telemetry must not end a training: what cannot be read is counted
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException:  # noqa: BLE001  # telemetry must not end a training: what cannot be read is counted
             producer.buffer.reject()
             return
         taken = producer.buffer.put(kind, packed, unconvertible)
@@ -166,7 +172,8 @@ class Publisher:
         self.close()
 
     def _patience(self, timeout_s: float | None) -> float:
-        return max(0.0, self._plan.close_timeout_s if timeout_s is None else timeout_s)
+        wanted = self._plan.close_timeout_s if timeout_s is None else timeout_s
+        return max(0.0, min(wanted, _LONGEST_S))
 
     def _begin_anew(self) -> None:
         closed = self._producer.closed
@@ -185,9 +192,12 @@ def _after_fork_in_child() -> None:
 
 def _at_exit() -> None:
     deadline = time.monotonic() + AT_EXIT_S
-    for publisher in list(_publishers):
-        if publisher.producer is not None:
-            publisher.close(deadline - time.monotonic())
+    started = [publisher for publisher in list(_publishers) if publisher.producer is not None]
+    # All at once: one whose server is away must not take the others' time.
+    for publisher in started:
+        publisher._producer.finish()  # noqa: SLF001  # as above
+    for publisher in started:
+        publisher.close(deadline - time.monotonic())
 
 
 def _close_with_multiprocessing() -> None:

@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 from redis import Redis
@@ -38,7 +39,7 @@ class Wake:
 
     def wait(self, timeout_s: float) -> None:
         """Wait for a call."""
-        self._asleep.acquire(timeout=timeout_s)
+        self._asleep.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX))
 
 
 class Link:
@@ -52,7 +53,7 @@ class Link:
 
     Attributes:
         failures: what went wrong so far.
-        given_up: set from outside, with a call of `wake`: nothing more is to be tried.
+        given_up: nothing more is to be tried.
     """
 
     def __init__(self, plan: Plan, who: str, client_factory: Callable[[], Redis], wake: Wake) -> None:
@@ -70,6 +71,17 @@ class Link:
         # Its own: training may have seeded the module's, and must find it as it left it.
         self._random = Random(os.urandom(16))  # noqa: S311  # jitter is no secret
         self.given_up = False
+
+    def give_up(self) -> None:
+        """Try nothing more, and cut the connection, so that a server that does not answer holds nobody up.
+
+        From another thread, which calls `wake` then.
+        """
+        self.given_up = True
+        pool = getattr(self._client, "connection_pool", None)
+        if pool is not None:
+            with suppress(Exception):
+                pool.disconnect(inuse_connections=True)
 
     def insist(self, batch: list[Command]) -> Verdict | None:
         """Send the same batch until at least a part of it is taken; None if the link was given up before."""

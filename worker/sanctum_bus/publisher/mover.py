@@ -2,6 +2,7 @@
 
 import threading
 import time
+from contextlib import suppress
 
 from sanctum_bus.publisher.buffer import Entry
 from sanctum_bus.publisher.link import Wake
@@ -42,7 +43,9 @@ class Mover:
         self._writing = Streak(
             f"spill events to {where}", failures, "what does not fit into the buffer is dropped"
         )
-        self._reading = Streak(f"read spilled events back from {where}", failures, "they are dropped")
+        self._reading = Streak(
+            f"read spilled events back from {where}", failures, "what is gone of them is dropped"
+        )
         self._thread: threading.Thread | None = None
         self._retry_at = 0.0
         self._ending = False
@@ -52,29 +55,42 @@ class Mover:
         self._thread = threading.Thread(target=self._run, name="sanctum-publisher-spill", daemon=True)
         self._thread.start()
 
-    def bring_back(self) -> None:
-        """Remove the file that was sent, and read the next one, if nothing is in memory that is older."""
+    def bring_back(self) -> bool:
+        """Remove the file that was sent, and read the next one, if nothing is in memory that is older.
+
+        Returns:
+            False: it cannot be read just now, and stays the next one.
+        """
         done, chunk = self._buffer.next_chunk()
         if done is not None:
             self._folder.remove(done.path)
         if chunk is None:
-            return
+            return True
         entries: list[Entry] = []
         error: Exception | None = None
         try:
             _, entries, _ = unpack(chunk.path.read_bytes())
-        except (OSError, Unreadable) as problem:
+        except (FileNotFoundError, Unreadable) as problem:
             error = problem
+        except OSError as problem:
+            # The file is there: it is the disk, or this process, that has trouble.
+            self._reading.failed(problem)
+            self._buffer.not_loaded()
+            return False
         if missing := self._buffer.loaded(entries):
             self._reading.failed(error or Unreadable(f"{chunk.path.name}: {missing} events are gone"))
+            with suppress(OSError):
+                # Somebody may still make something of it.
+                self._folder.set_aside(chunk.path)
         else:
             self._reading.over()
+        return True
 
     def end(self, *, given_up: bool) -> None:
         """End the thread; where sending was given up, leave in files what it could still hold."""
         self._ending = True
         self._wake.call()
-        if self._thread is not None:
+        if self._thread is not None and self._thread.is_alive():
             self._thread.join(_IDLE_S)
         if given_up and (self._thread is None or not self._thread.is_alive()):
             kept = self._write(self._buffer.hand_back())

@@ -98,9 +98,9 @@ class Producer:
         with self._lock:
             if self.id is not None or self.closed or self._starting:
                 return
-            # A signal handler may come in while this goes on; one thread is enough.
-            self._starting = True
             try:
+                # A signal handler may come in while this goes on; one thread is enough.
+                self._starting = True
                 self._launch(keep)
             except (RuntimeError, OSError, MemoryError) as error:
                 # No more threads, or the interpreter is on its way out; the next event asks again.
@@ -111,11 +111,24 @@ class Producer:
     def _launch(self, keep: object) -> None:
         new_id = _new_id(self._label)
         sender = Sender(self._plan, new_id, self.buffer, self._wake, self._client_factory, self._mover_wake)
-        thread = threading.Thread(target=_run, args=(sender, keep), name="sanctum-publisher", daemon=True)
-        thread.start()
-        self.id, self._sender, self._thread = new_id, sender, thread
+        thread = threading.Thread(
+            target=self._run, args=(sender, keep), name="sanctum-publisher", daemon=True
+        )
+        try:
+            self.id, self._sender, self._thread = new_id, sender, thread
+            thread.start()
+        except BaseException:
+            # Ctrl-C may come out of `start` when the thread runs already; it finds that it is not wanted.
+            self.id = self._sender = self._thread = None
+            raise
         if self.closed:
             sender.finish()
+
+    def _run(self, sender: Sender, _keep: object) -> None:
+        with self._lock:
+            is_wanted = self._sender is sender
+        if is_wanted:
+            sender.run()
 
     def wait_for(self, seq: int, timeout_s: float) -> bool:
         """Wait until everything up to a number is settled; False if it takes longer, or nothing sends."""
@@ -126,15 +139,13 @@ class Producer:
     def close(self, timeout_s: float) -> None:
         """Take no more events, send what is there, and give up what takes longer than told.
 
-        In a signal handler that interrupted `emit` there is no waiting: the thread goes on when the handler returns.
+        In a signal handler that interrupted `emit` or the start there is no waiting: the thread goes on when the handler
+        returns.
         """
-        with self._lock:
-            self.closed = True
-            self.buffer.close()
+        self.finish()
         if self._sender is None or self._thread is None or self._thread is threading.current_thread():
             return
-        self._sender.finish()
-        if self.buffer.entered:
+        if self.buffer.entered or self._starting:
             return
         # What cannot be sent takes a moment to be written down.
         spare_s = 0.0 if self._sender.mover is None else timeout_s / 5
@@ -142,6 +153,14 @@ class Producer:
         if self._thread.is_alive():
             self._sender.give_up()
             self._thread.join(spare_s)
+
+    def finish(self) -> None:
+        """Take no more events, and send what is there; nothing is waited for."""
+        with self._lock:
+            self.closed = True
+            self.buffer.close()
+        if self._sender is not None:
+            self._sender.finish()
 
     def forget_files(self) -> None:
         """Let the files be the parent's; in a forked child."""
@@ -170,10 +189,6 @@ class Producer:
             errors=failures.count,
             last_error=failures.last,
         )
-
-
-def _run(sender: Sender, _keep: object) -> None:
-    sender.run()
 
 
 def _new_id(label: str | None) -> str:

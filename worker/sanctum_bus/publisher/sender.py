@@ -1,6 +1,5 @@
 """The thread that empties the buffer: one batch under way, in order, and a goodbye at the end."""
 
-import threading
 import time
 from collections.abc import Callable
 
@@ -21,6 +20,12 @@ from sanctum_bus.wire.fields import AGAIN, LABELS
 
 #: Seconds after which an idle thread looks around without being called.
 _IDLE_S = 1.0
+
+#: Seconds between two looks of who waits for events to be sent.
+_LOOK_S = 0.002
+
+#: Seconds after which a file that could not be read is tried again.
+_RETRY_S = 0.2
 
 #: Groups whose TRAINING_STARTED is kept.
 _MAX_STARTS = 64
@@ -61,7 +66,6 @@ class Sender:
         self.mover: Mover | None = None
         if mover_wake is not None and isinstance(buffer, SpillingBuffer):
             self.mover = Mover(plan, producer, buffer, mover_wake, self.failures)
-        self._progress = threading.Condition()
         self._hurry_to = 0
         self._closing = self._done = False
         # The server has this producer's line in its hash; if it then calls the line new, it was emptied.
@@ -71,12 +75,12 @@ class Sender:
 
     def run(self) -> None:
         """Send until the publisher is closed and everything is sent, or it was given up."""
-        begun = False
+        is_first = True
         while not (self._done or self._link.given_up):
             try:
-                if self.mover is not None and not begun:
-                    begun = True
+                if self.mover is not None and is_first:
                     self.mover.start()
+                    is_first = False
                     Adopter(self._plan, self._route, self._link).send_what_is_left()
                 self._turn()
             except Exception as error:  # noqa: BLE001  # nothing may end this thread but its order
@@ -85,7 +89,6 @@ class Sender:
         if self.mover is not None:
             self.mover.end(given_up=not self._done)
         self._losses.sum_up(self._buffer.counts)
-        self._tell()
 
     def finish(self) -> None:
         """Send what is there without lingering, say goodbye, and end."""
@@ -93,29 +96,28 @@ class Sender:
         self._wake.call()
 
     def give_up(self) -> None:
-        """End as soon as the call that is going on returns."""
-        self._link.given_up = True
+        """End at once: the call that is going on is cut off."""
+        self._link.give_up()
         self._wake.call()
 
     def wait_for(self, seq: int, timeout_s: float) -> bool:
         """Hurry until everything up to a number is settled; False if it takes longer, or sending was given up."""
-        with self._progress:
-            self._hurry_to = max(self._hurry_to, seq)
-            self._wake.call()
-            self._progress.wait_for(lambda: self._settled(seq) or self._link.given_up, timeout_s)
+        deadline = time.monotonic() + timeout_s
+        self._hurry_to = max(self._hurry_to, seq)
+        self._wake.call()
+        # Without a lock: a handler that interrupts this thread may close, and wait for the one that would want it.
+        while not (self._settled(seq) or self._link.given_up) and time.monotonic() < deadline:
+            time.sleep(_LOOK_S)
         return self._settled(seq)
 
     def _settled(self, seq: int) -> bool:
         return self._buffer.settled_seq >= seq
 
-    def _tell(self) -> None:
-        with self._progress:
-            self._progress.notify_all()
-
     def _turn(self) -> None:
         self._losses.look_at(self._buffer.counts)
-        if self.mover is not None:
-            self.mover.bring_back()
+        if self.mover is not None and not self.mover.bring_back():
+            self._wake.wait(_RETRY_S)
+            return
         if not self._buffer.arm(1):
             if self._closing and not self._buffer.holds_any:
                 self._say_goodbye()
@@ -160,7 +162,6 @@ class Sender:
         self._starts |= current
         while len(self._starts) > _MAX_STARTS:
             del self._starts[next(iter(self._starts))]
-        self._tell()
 
     def _is_last(self, group: str | None, entry: Entry) -> bool:
         known = self._starts.get(group)

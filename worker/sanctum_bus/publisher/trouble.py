@@ -2,10 +2,23 @@
 
 import logging
 import time
+from contextlib import suppress
 
 from sanctum_bus.publisher.buffer import Counts
 
-log = logging.getLogger("sanctum_bus.publisher")
+_logger = logging.getLogger("sanctum_bus.publisher")
+
+
+class _Log:
+    """The log, which ends nothing: a handler of the training's that raises is its own trouble."""
+
+    def warning(self, words: str, *details: object) -> None:
+        """Say something, if anybody can hear it."""
+        with suppress(Exception):
+            _logger.warning(words, *details, stacklevel=2)
+
+
+log = _Log()
 
 #: Characters of a foreign error's text that are shown.
 _MAX_TEXT_CHARS = 300

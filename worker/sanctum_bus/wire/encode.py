@@ -222,7 +222,7 @@ def _set_optional(body: dict[str, Any], name: str, value: object, converter: Con
         body[name] = converter.name(value)
         return
     plain = converter.value(value)
-    if name == "epoch" and type(plain) not in (int, float):
+    if name == "epoch" and not (type(plain) is float or (type(plain) is int and -FAR <= plain <= FAR)):
         name = converter.another_name(name, body, {})
     body[name] = plain
 
@@ -239,12 +239,12 @@ def _set_timestamp(body: dict[str, Any], timestamp: Any, converter: Converter) -
 def _unix_seconds(moment: Any) -> float | None:
     try:
         if isinstance(moment, datetime):
-            return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+            moment = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
         if type(moment) is str:
             return _unix_seconds(datetime.fromisoformat(moment))
         if type(moment) in (int, float) and -FAR <= moment <= FAR:
             return float(moment)
-    except (ValueError, OverflowError):
+    except Exception:  # noqa: BLE001  # a time zone is anybody's code
         # Not a time, or one that no clock of ours can show.
         return None
     return None
