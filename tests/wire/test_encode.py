@@ -3,7 +3,7 @@
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
 from typing import ClassVar, NamedTuple
 from uuid import UUID
@@ -172,7 +172,42 @@ def test_a_time_becomes_unix_seconds(timestamp: object, seconds: float) -> None:
     assert result.unconvertible == 0
 
 
-@pytest.mark.parametrize("timestamp", [math.nan, math.inf, "yesterday", True, 2**70, 2.0**64, [1]])
+class NotATime(datetime):
+    """What table libraries have for a missing time: a datetime that is none."""
+
+    def timestamp(self) -> float:
+        """No number."""
+        return math.nan
+
+
+class Nowhere(tzinfo):
+    """A time zone that fails."""
+
+    def utcoffset(self, _: datetime | None) -> timedelta:
+        """Fail."""
+        raise LookupError
+
+    dst = utcoffset
+
+    def tzname(self, _: datetime | None) -> str:
+        """Return no name."""
+        return ""
+
+
+@pytest.mark.parametrize(
+    "timestamp",
+    [
+        math.nan,
+        math.inf,
+        "yesterday",
+        True,
+        2**70,
+        2.0**64,
+        [1],
+        NotATime(2026, 1, 1, tzinfo=UTC),
+        datetime(2026, 1, 1, tzinfo=Nowhere()),
+    ],
+)
 def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -> None:
     """The worker would park an event with such a time; nothing is lost if it stands elsewhere."""
     before = datetime.now(UTC).timestamp()
@@ -183,6 +218,14 @@ def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -
     assert before <= body["timestamp"] <= datetime.now(UTC).timestamp()
     assert "timestamp#2" in body
     assert result.unconvertible >= 1
+
+
+def test_an_epoch_that_no_worker_takes_is_kept_beside() -> None:
+    """The worker would park an event with an epoch beyond 64 bits."""
+    body = on_wire({"type": "T", "epoch": 2**64 - 1})
+
+    assert "epoch" not in body
+    assert body["epoch#2"] == 2**64 - 1
 
 
 def test_what_is_absent_is_made() -> None:
