@@ -209,7 +209,7 @@ def _envelope(held: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
     for name, usual in _OPTIONAL:
         value = held.get(name)
         if value is not None:
-            if type(value) is usual and not careful and (usual is not int or -FAR <= value <= FAR):
+            if type(value) is usual and not careful and (isinstance(value, str) or -FAR <= value <= FAR):
                 body[name] = value
             else:
                 _set_optional(body, name, value, converter)
