@@ -7,14 +7,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+import msgpack
 import pytest
 
-from sanctum_bus.publisher import Publisher
+from sanctum_bus.publisher import Publisher, adopt, sender
 from sanctum_bus.publisher.buffer import Entry
 from sanctum_bus.publisher.spill import Folder, Owner, Unreadable, folder_for, pack, unpack
 from tests.publisher.reading import RUN, entries, folded
 from tests.publisher.test_publisher_processes import by_producer, run
-from tests.servers import Server, StartServer
+from tests.servers import VALKEY_9, Server, StartServer
+from tests.waiting import wait_until
 
 OWNER = Owner("nissa", RUN, "p-1")
 SOME = [Entry(4, "A", b"a"), Entry(6, "Ä", b"\x00" * 300), Entry(1 << 40, "C", b"")]
@@ -192,3 +194,30 @@ def test_after_a_fork_each_has_its_own_files(server: Server, tmp_path: Path) -> 
     assert [one.seq for one in parent] == list(range(1, 602))
     assert [one.seq for one in child] == list(range(1, 302))
     assert list(tmp_path.rglob("*")) == []
+
+
+def test_what_the_server_does_not_take_keeps_nobody_else_waiting(
+    start_server: StartServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A leftover that is refused stays where it is, and is tried again; the publisher's own events go on."""
+    monkeypatch.setattr(adopt, "_ATTEMPTS", 2)
+    monkeypatch.setattr(sender, "_ADOPT_EVERY_S", 0.05)
+    server = start_server(VALKEY_9, "--proto-max-bulk-len", "1mb")
+    folder = leave(tmp_path, OWNER, [Entry(1, "LARGE", msgpack.packb({"data": {"x": "x" * (3 << 20)}}))])
+    leave(tmp_path, OWNER._replace(producer="p-2"), [Entry(1, "SMALL", msgpack.packb({"data": {}}))])
+
+    publisher = Publisher(RUN, url=server.url, spill_path=tmp_path)
+    with caplog.at_level(logging.WARNING, "sanctum_bus.publisher"):
+        publisher.emit({"type": "OWN"})
+        assert publisher.flush(20)
+    sent = [one.type for one in entries(server.client())]
+    server.client().config_set("proto-max-bulk-len", "100mb")
+    wait_until(lambda: len(entries(server.client())) == 3, "what was refused is sent as well")
+    publisher.close(10)
+
+    assert sorted(sent) == ["OWN", "SMALL"]
+    assert f"does not take the events of {folder.path}" in caplog.text
+    assert not folder.path.exists()

@@ -16,6 +16,10 @@ from sanctum_bus.publisher.plan import Plan
 from sanctum_bus.publisher.spill import Folder, Owner, Unreadable, folders_of, unpack
 from sanctum_bus.publisher.trouble import log
 
+#: Attempts to send a batch of another producer, some seconds long: what the server refuses for ever must not keep this
+#: one's own events waiting for ever.
+_ATTEMPTS = 8
+
 
 class Adopter:
     """Sends what was left behind.
@@ -31,29 +35,35 @@ class Adopter:
         self._route = route
         self._link = link
 
-    def send_what_is_left(self) -> None:
-        """Send the files of all producers of this run that are gone; what cannot be read stays, and is said."""
+    def send_what_is_left(self) -> bool:
+        """Send the files of all producers of this run that are gone; what cannot be read stays, and is said.
+
+        Returns:
+            False: the server does not take something of it, for now or for ever; that stays, too.
+        """
         if self._plan.spill_path is None:
-            return
+            return True
         try:
             folders = folders_of(self._plan.spill_path, self._plan.run_id)
         except OSError as error:
             log.warning("cannot look for spilled events (run %s): %s", self._plan.run_id, error)
-            return
+            return True
+        taken = True
         for folder in folders:
             try:
-                self._send_folder(folder)
+                taken = self._send_folder(folder) and taken
             except OSError as error:
                 log.warning("cannot send the spilled events in %s: %s", folder.path, error)
                 folder.release()
+        return taken
 
-    def _send_folder(self, folder: Folder) -> None:
+    def _send_folder(self, folder: Folder) -> bool:
         try:
             if not folder.files():
-                return
+                return True
             folder.acquire()
         except BlockingIOError:
-            return
+            return True
         sent = last = 0
         for path in folder.files():
             if not path.stat().st_size:
@@ -66,7 +76,8 @@ class Adopter:
             owner, entries, torn = found
             if not self._deliver(owner, entries, last):
                 folder.release()
-                return
+                log.warning("the server does not take the events of %s for now, which stay there", path)
+                return False
             last = entries[-1].seq if entries else last
             sent += len(entries)
             if torn:
@@ -76,6 +87,7 @@ class Adopter:
                 folder.remove(path)
         left = folder.close()
         log.warning("sent %d events that were left in %s; %d files stay there", sent, folder.path, left)
+        return True
 
     def _read(self, path: Path) -> tuple[Owner, list[Entry], int] | None:
         try:
@@ -89,12 +101,12 @@ class Adopter:
         return owner, entries, torn
 
     def _deliver(self, owner: Owner, entries: Sequence[Entry], last: int) -> bool:
-        """Send events; False if sending was given up before."""
+        """Send events; False if that was given up before."""
         route = replace(self._route, producer=owner.producer)
         for batch in _batches(_with_holes(entries, last), self._plan):
             remaining = batch
             while remaining:
-                result = self._link.insist(_commands(route, remaining))
+                result = self._link.insist(_commands(route, remaining), _ATTEMPTS)
                 if result is None:
                     return False
                 remaining = remaining[result.sent + result.lost :]

@@ -4,6 +4,7 @@ The client makes no retries of its own. After a time-out nobody knows whether th
 as a whole, and the worker leaves out the numbers that it has.
 """
 
+import math
 import os
 import threading
 import time
@@ -83,9 +84,15 @@ class Link:
             with suppress(Exception):
                 pool.disconnect(inuse_connections=True)
 
-    def insist(self, batch: list[Command]) -> Verdict | None:
-        """Send the same batch until at least a part of it is taken; None if the link was given up before."""
-        while not self.given_up:
+    def insist(self, batch: list[Command], attempts: float = math.inf) -> Verdict | None:
+        """Send the same batch until at least a part of it is taken; None if the link, or it, was given up before.
+
+        Args:
+            batch: the commands.
+            attempts: after which the batch is given up.
+        """
+        while not self.given_up and attempts > 0:
+            attempts -= 1
             try:
                 result = verdict(self._execute(batch))
             except Exception as error:  # noqa: BLE001  # whatever it was, the batch may not have arrived

@@ -50,10 +50,16 @@ class Mover:
         self._retry_at = 0.0
         self._ending = False
 
+    @property
+    def is_started(self) -> bool:
+        """Whether the thread that moves events out was started."""
+        return self._thread is not None
+
     def start(self) -> None:
         """Start the thread that moves events out."""
-        self._thread = threading.Thread(target=self._run, name="sanctum-publisher-spill", daemon=True)
-        self._thread.start()
+        thread = threading.Thread(target=self._run, name="sanctum-publisher-spill", daemon=True)
+        thread.start()
+        self._thread = thread
 
     def bring_back(self) -> bool:
         """Remove the file that was sent, and read the next one, if nothing is in memory that is older.

@@ -27,6 +27,9 @@ _LOOK_S = 0.002
 #: Seconds after which a file that could not be read is tried again.
 _RETRY_S = 0.2
 
+#: How often a publisher tries to send what others have left, and seconds between two times.
+_ADOPTIONS, _ADOPT_EVERY_S = 10, 60.0
+
 #: Groups whose TRAINING_STARTED is kept.
 _MAX_STARTS = 64
 
@@ -67,6 +70,7 @@ class Sender:
         if mover_wake is not None and isinstance(buffer, SpillingBuffer):
             self.mover = Mover(plan, producer, buffer, mover_wake, self.failures)
         self._hurry_to = 0
+        self._adoptions, self._adopt_at = _ADOPTIONS, 0.0
         self._closing = self._done = False
         # The server has this producer's line in its hash; if it then calls the line new, it was emptied.
         self._known = False
@@ -75,13 +79,10 @@ class Sender:
 
     def run(self) -> None:
         """Send until the publisher is closed and everything is sent, or it was given up."""
-        is_first = True
         while not (self._done or self._link.given_up):
             try:
-                if self.mover is not None and is_first:
-                    self.mover.start()
-                    is_first = False
-                    Adopter(self._plan, self._route, self._link).send_what_is_left()
+                if self.mover is not None:
+                    self._look_after_files(self.mover)
                 self._turn()
             except Exception as error:  # noqa: BLE001  # nothing may end this thread but its order
                 self._link.pause(error)
@@ -89,6 +90,17 @@ class Sender:
         if self.mover is not None:
             self.mover.end(given_up=not self._done)
         self._losses.sum_up(self._buffer.counts)
+
+    def _look_after_files(self, mover: Mover) -> None:
+        """Let files be written from the start on, and send what was left in others: again, where that did not do."""
+        if not mover.is_started:
+            mover.start()
+        is_due = self._adoptions == _ADOPTIONS or not self._closing
+        if is_due and self._adoptions and time.monotonic() >= self._adopt_at:
+            self._adoptions -= 1
+            if Adopter(self._plan, self._route, self._link).send_what_is_left():
+                self._adoptions = 0
+            self._adopt_at = time.monotonic() + _ADOPT_EVERY_S
 
     def finish(self) -> None:
         """Send what is there without lingering, say goodbye, and end."""
