@@ -240,9 +240,12 @@ class Worker:
     async def _retire(self, known: set[str]) -> None:
         if not self.settings.retention_s or not self._members:
             return
-        old = known - await self._directory.active(self._now_ms - int(self.settings.retention_s * 1000))
-        for run_id in share_of(self.id, old - self._folding.keys(), self._members):
-            if is_run_id(run_id) and await self._directory.retire(run_id):
+        since_ms = self._now_ms - int(self.settings.retention_s * 1000)
+        old = known - await self._directory.active(since_ms) - self._folding.keys()
+        resting = await self._directory.at_rest(share_of(self.id, old, self._members), self._members)
+        # Who woke up before it was seen at rest is in the index by now; who does later rests there no more.
+        for run_id in resting.keys() - await self._directory.active(since_ms):
+            if await self._directory.retire(run_id, resting[run_id]):
                 _log.info("retired", run=run_id)
 
     def _loop_of(self, run_id: str) -> RunLoop:
