@@ -149,7 +149,7 @@ class Directory:
 
     async def unread(self, runs: Iterable[str]) -> set[str]:
         """Return those of the runs whose stream holds something that is not in their snapshot."""
-        found = set()
+        found = {}
         async for run_id, (last, version) in self._asked(
             runs,
             lambda run: (
@@ -159,8 +159,12 @@ class Directory:
         ):
             # A run of which a key has the wrong type answers with an error: its owner has to see to it.
             if isinstance(last, Exception) or version == b"torn" or (last and last[0][0] != version):
-                found.add(run_id)
-        return found
+                found[run_id] = version
+        # The last entry may have been deleted since it was folded: few streams are asked for the last id they gave.
+        async for run_id, (info,) in self._asked(found, lambda run: (("XINFO STREAM", run.events),)):
+            if not isinstance(info, Exception) and info["last-generated-id"] == found[run_id]:
+                del found[run_id]
+        return set(found)
 
     async def at_rest(self, runs: Iterable[str], alive: Collection[str]) -> dict[str, Rest]:
         """Return those of the runs that none of the living workers owns, each with where it rests."""

@@ -232,10 +232,11 @@ class RunLoop:
         if taken is None:
             return None
         aggregate = await self.store.load(taken, self._lessons)
-        self.owned, self._innocent = Owned(taken, aggregate), False
+        again, self._innocent = self._innocent, False
+        self.owned = Owned(taken, aggregate)
         self.meter.taken_over(taken, aggregate.counters)
         bind_contextvars(generation=taken.generation)
-        if not self._failures:
+        if not again:
             _log.info("taken over", **taken._asdict())
         return self.owned
 
