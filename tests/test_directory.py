@@ -40,14 +40,18 @@ def test_a_scan_finds_streams_with_the_name_of_a_run_and_nothing_else() -> None:
 
 
 def test_a_run_is_unread_when_its_stream_goes_beyond_its_version() -> None:
-    """No checkpoint, or one behind the last entry: unread; one at the last entry, or no stream: not."""
+    """No checkpoint, or one behind the last entry: unread; one at the last entry, deleted or not, or no stream: not."""
 
     async def question(client: Any, directory: Directory) -> set[str]:
         for run, version in (("new", None), ("behind", "1-1"), ("level", "5-0")):
             await client.xadd(RunKeys(run).events, {"type": "X"}, id="5-0")
             if version:
                 await client.hset(RunKeys(run).checkpoint, "version", version)
-        return await directory.unread({"new", "behind", "level", "gone", "no run id"})
+        await client.xadd(RunKeys("deleted").events, {"type": "X"}, id="4-0")
+        await client.xadd(RunKeys("deleted").events, {"type": "X"}, id="5-0")
+        await client.xdel(RunKeys("deleted").events, "5-0")
+        await client.hset(RunKeys("deleted").checkpoint, "version", "5-0")
+        return await directory.unread({"new", "behind", "level", "deleted", "gone", "no run id"})
 
     assert ask(question) == {"new", "behind"}
 

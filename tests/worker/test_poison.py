@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 import pytest
+import structlog
 
 from sanctum_bus import aggregate as aggregate_module
 from sanctum_bus.aggregate import Aggregate
@@ -193,3 +194,16 @@ def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
 
     assert_is_fold(side)
     assert side.checkpoint("parked") == "0"
+
+
+def test_a_run_is_said_to_be_taken_over_once(server: Server) -> None:
+    """What a start-over has taught is no news of its own: a hole in the numbers is believed, and nothing is said."""
+    side = side_of(server)
+    side.add([entry("X", {}, producer="p", seq=seq) for seq in (1, 3, 7)])
+
+    with structlog.testing.capture_logs() as lines:
+        rigged(server, lambda rig: rig.drain())
+
+    assert side.checkpoint("attempts") == "0"
+    assert side.checkpoint("entries") == "3"
+    assert [line["event"] for line in lines] == ["taken over"]

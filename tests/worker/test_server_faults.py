@@ -178,7 +178,7 @@ def test_a_stream_of_another_type_under_a_worker_at_work(server: Server) -> None
 
 @pytest.mark.parametrize("key", ["nissa:runs", "nissa:workers"])
 def test_an_index_of_another_type(valkey: Server, key: str) -> None:
-    """P22: where the index of runs or of workers is no sorted set nothing new is begun; moved away, all is well."""
+    """P22: without an index of workers nothing new is begun, without that of runs what a scan finds; then all is well."""
     side = side_of(valkey)
     side.redis.set(key, "x")
     side.add(plain(3))

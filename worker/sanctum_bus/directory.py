@@ -1,6 +1,6 @@
 """What there is on a server besides one run: the runs, the workers that are alive, the declared fields."""
 
-from collections.abc import AsyncIterator, Awaitable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from redis.asyncio import Redis
@@ -43,6 +43,13 @@ class Standing(NamedTuple):
     behind_s: float | None = None
     sent: int | None = None
     dropped: int | None = None
+
+
+class Rest(NamedTuple):
+    """Where a run that nobody folds came to rest; "" where it has no checkpoint."""
+
+    generation: str
+    version: str
 
 
 class Directory:
@@ -142,29 +149,60 @@ class Directory:
 
     async def unread(self, runs: Iterable[str]) -> set[str]:
         """Return those of the runs whose stream holds something that is not in their snapshot."""
-        asked, found = sorted(run_id for run_id in runs if keys.is_run_id(run_id)), set()
+        found = {}
+        async for run_id, (last, version) in self._asked(
+            runs,
+            lambda run: (
+                ("XREVRANGE", run.events, "+", "-", "COUNT", 1),
+                ("HGET", run.checkpoint, "version"),
+            ),
+        ):
+            # A run of which a key has the wrong type answers with an error: its owner has to see to it.
+            if isinstance(last, Exception) or version == b"torn" or (last and last[0][0] != version):
+                found[run_id] = version
+        # The last entry may have been deleted since it was folded: few streams are asked for the last id they gave.
+        async for run_id, (info,) in self._asked(found, lambda run: (("XINFO STREAM", run.events),)):
+            if not isinstance(info, Exception) and info["last-generated-id"] == found[run_id]:
+                del found[run_id]
+        return set(found)
+
+    async def at_rest(self, runs: Iterable[str], alive: Collection[str]) -> dict[str, Rest]:
+        """Return those of the runs that none of the living workers owns, each with where it rests."""
+        found = {}
+        async for run_id, (reply,) in self._asked(
+            runs, lambda run: (("HMGET", run.checkpoint, "owner", "generation", "version"),)
+        ):
+            # Whoever finds a checkpoint of the wrong type has to see to it first.
+            if not isinstance(reply, Exception):
+                owner, generation, version = _names(value or b"" for value in reply)
+                if owner not in alive:
+                    found[run_id] = Rest(generation, version)
+        return found
+
+    async def _asked(
+        self, runs: Iterable[str], questions: Callable[[RunKeys], Sequence[Sequence[str | int]]]
+    ) -> AsyncIterator[tuple[str, list[Any]]]:
+        """Ask the same of many runs; yield each with the replies, of which some may be errors."""
+        asked = sorted(run_id for run_id in runs if keys.is_run_id(run_id))
         for start in range(0, len(asked), _SLICE):
             some = asked[start : start + _SLICE]
             pipeline = self._client.pipeline(transaction=False)
             for run_id in some:
-                run = RunKeys(run_id, self._prefix)
-                pipeline.execute_command("XREVRANGE", run.events, "+", "-", "COUNT", 1)
-                pipeline.execute_command("HGET", run.checkpoint, "version")
-            # A run of which a key has the wrong type answers with an error: its owner has to see to it.
+                for question in questions(RunKeys(run_id, self._prefix)):
+                    pipeline.execute_command(*question)
             replies = await pipeline.execute(raise_on_error=False)
-            for run_id, last, version in zip(some, replies[::2], replies[1::2], strict=True):
-                if isinstance(last, Exception) or version == b"torn" or (last and last[0][0] != version):
-                    found.add(run_id)
-        return found
+            each = len(replies) // len(some)
+            for number, run_id in enumerate(some):
+                yield run_id, replies[number * each : (number + 1) * each]
 
     async def touch(self, run_id: str) -> None:
         """Keep in the index that a run had an event just now."""
         await run_script(self._client, "touch", (keys.runs(self._prefix),), (run_id,))
 
-    async def retire(self, run_id: str) -> bool:
-        """Remove all keys of a run at once, only if nothing is unread; return whether it was done."""
+    async def retire(self, run_id: str, rest: Rest) -> bool:
+        """Remove all keys of a run at once, only if it still rests and nothing is unread; return whether it was done."""
         run = RunKeys(run_id, self._prefix)
-        removed = await run_script(self._client, "remove", run.fixed, (run.base, "1"))
+        removed = await run_script(self._client, "remove", run.fixed, (run.base, *rest))
         if removed >= 0:
             await self._client.zrem(keys.runs(self._prefix), run_id)
         return int(removed) >= 0

@@ -88,6 +88,8 @@ class RunLoop:
     Args:
         owner: the worker's id.
         may_own: asks whether the run is still this worker's; before it is taken over again, and not only once.
+        is_mine: what it answered last.
+        is_gone: the last take-over found neither a stream nor a snapshot.
         touch: keeps in the index when the run had its last event.
         queue: where runs wait that have much to catch up with; shared by the runs of a worker.
         meter: counts what this loop does.
@@ -102,6 +104,8 @@ class RunLoop:
     queue: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(BUSY_RUNS))
     meter: RunMeter = field(default_factory=RunMeter)
     owned: Owned | None = None
+    is_mine: bool = True
+    is_gone: bool = False
     commits: int = 0
     _lessons: Lessons = field(default_factory=Lessons)
     _innocent: bool = False
@@ -114,12 +118,14 @@ class RunLoop:
         self._batches = Batches(self.store, self.settings, self.meter, self.queue)
 
     async def follow(self, stop: asyncio.Event) -> None:
-        """Fold the run until told to stop, or until it has gone to sleep; trouble is never fatal."""
+        """Fold the run until told to stop, until it is another's or has gone to sleep; trouble is never fatal."""
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
                 self.meter.turned()
                 done = await self._try(self._turn, stop)
+                if not self.is_mine:
+                    return
                 if done == 0 and await self._try(self._falls_asleep, stop):
                     return
                 if done is not None and not (self.owned and self.owned.is_behind):
@@ -158,7 +164,7 @@ class RunLoop:
                 raise
             await self._start_over(error, trouble, stop)
             return None
-        if self._failures:
+        if self._failures and self.owned is not None:
             _log.info("recovered", failures=self._failures)
             self._failures, self._kind = 0, ""
         return done
@@ -218,16 +224,19 @@ class RunLoop:
                 await self.store.give_up(self.owned.taken, asleep=False)
 
     async def _take_over(self) -> Owned | None:
-        if not await self.may_own(self.run_id):
+        self.is_mine = await self.may_own(self.run_id)
+        if not self.is_mine:
             return None
         taken = await self.store.take_over(self.owner, innocent=self._innocent)
+        self.is_gone = taken is None
         if taken is None:
             return None
         aggregate = await self.store.load(taken, self._lessons)
-        self.owned, self._innocent = Owned(taken, aggregate), False
+        again, self._innocent = self._innocent, False
+        self.owned = Owned(taken, aggregate)
         self.meter.taken_over(taken, aggregate.counters)
         bind_contextvars(generation=taken.generation)
-        if not self._failures:
+        if not again:
             _log.info("taken over", **taken._asdict())
         return self.owned
 

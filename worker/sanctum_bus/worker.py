@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import NamedTuple
 
 import structlog
-from redis.exceptions import NoPermissionError, RedisError
+from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
 from sanctum_bus import catalog, notify
@@ -178,11 +178,20 @@ class Worker:
     async def _look_around(self) -> None:
         """Beat, see who is alive and which runs there are, and fold exactly this worker's share."""
         now_ms = await self._beat()
-        active = await self._directory.active(now_ms - int(self.settings.idle_s * 1000))
+        try:
+            active = await self._directory.active(now_ms - int(self.settings.idle_s * 1000))
+        except ResponseError:
+            # What is known without the index is shared out all the same.
+            self._share_out(set())
+            raise
+        self._share_out(active)
+
+    def _share_out(self, active: set[str]) -> None:
         runs = {run_id for run_id in active | self._woken | self._folding.keys() if is_run_id(run_id)}
         mine = share_of(self.id, runs, self._members)
-        for run_id, folding in list(self._folding.items()):
-            if run_id not in mine:
+        for run_id, folding in self._folding.items():
+            # Of a run in the index the first event may be on its way.
+            if run_id not in mine or (self.loops[run_id].is_gone and run_id not in active):
                 folding.stop.set()
         waiting = sorted(mine - self._folding.keys())
         room = max(0, self.settings.max_runs - len(self._folding))
@@ -190,11 +199,12 @@ class Worker:
         for run_id in waiting[:room]:
             self._woken.discard(run_id)
             stop = asyncio.Event()
-            self._folding[run_id] = _Folding(asyncio.create_task(self._fold(run_id, stop)), stop)
+            task = asyncio.create_task(self._fold(self._loop_of(run_id), stop))
+            self._folding[run_id] = _Folding(task, stop)
 
-    async def _fold(self, run_id: str, stop: asyncio.Event) -> None:
-        bind_contextvars(run=run_id)
-        await self._loop_of(run_id).follow(stop)
+    async def _fold(self, loop: RunLoop, stop: asyncio.Event) -> None:
+        bind_contextvars(run=loop.run_id)
+        await loop.follow(stop)
 
     async def _beat(self) -> int:
         asked_at = time.monotonic()
@@ -227,10 +237,20 @@ class Worker:
 
     async def _scan(self) -> None:
         """Find what the index does not tell: streams that nobody registered, sleepers that moved, runs to remove."""
-        known = await self._directory.known()
         streams = await self._directory.scanned() if self.settings.scan_s else set()
-        self._woken |= await self._directory.unread((known | streams) - self._folding.keys())
+        try:
+            known = await self._directory.known()
+        except ResponseError:
+            # Streams are found without the index; how old a run is only the index knows.
+            await self._wake(streams)
+            raise
+        await self._wake(known | streams)
         await self._retire(known)
+
+    async def _wake(self, runs: set[str]) -> None:
+        unread = await self._directory.unread(runs - self._folding.keys())
+        # Whatever still waits is found again, and what its owner has folded meanwhile is not.
+        self._woken = unread - self._folding.keys()
 
     async def _watch(self) -> None:
         """Ask how far the runs are behind, and say on the server what this worker does."""
@@ -240,9 +260,12 @@ class Worker:
     async def _retire(self, known: set[str]) -> None:
         if not self.settings.retention_s or not self._members:
             return
-        old = known - await self._directory.active(self._now_ms - int(self.settings.retention_s * 1000))
-        for run_id in share_of(self.id, old - self._folding.keys(), self._members):
-            if is_run_id(run_id) and await self._directory.retire(run_id):
+        since_ms = self._now_ms - int(self.settings.retention_s * 1000)
+        old = known - await self._directory.active(since_ms) - self._folding.keys()
+        resting = await self._directory.at_rest(share_of(self.id, old, self._members), self._members)
+        # Who woke up before it was seen at rest is in the index by now; who does later rests there no more.
+        for run_id in resting.keys() - await self._directory.active(since_ms):
+            if await self._directory.retire(run_id, resting[run_id]):
                 _log.info("retired", run=run_id)
 
     def _loop_of(self, run_id: str) -> RunLoop:

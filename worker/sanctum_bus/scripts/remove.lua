@@ -2,13 +2,14 @@
 -- Removes a run: every key of it at once. An owner that is at work is fenced, for its checkpoint is gone.
 --
 -- KEYS: sections, none, then the other keys of the run
--- ARGV: what keys of sections begin with; where it is given, the version that the stream's last id must be
--- Returns: how many keys were removed; -1 if there is something unread.
+-- ARGV: what keys of sections begin with; where they are given, the generation and the version that the run must still
+--       have, "" where it had none
+-- Returns: how many keys were removed; -1 if somebody took the run over or folded on, or if there is something unread.
 if ARGV[2] then
   local events, checkpoint = ARGV[1] .. 'events', ARGV[1] .. 'checkpoint'
-  if type_of(events) == 'stream' and stream_info(events)['last-generated-id'] ~= redis.call('HGET', checkpoint, 'version') then
-    return -1
-  end
+  local known = redis.call('HMGET', checkpoint, 'generation', 'version')
+  if (known[1] or '') ~= ARGV[2] or (known[2] or '') ~= ARGV[3] then return -1 end
+  if type_of(events) == 'stream' and stream_info(events)['last-generated-id'] ~= ARGV[3] then return -1 end
 end
 local removed = 0
 if type_of(KEYS[1]) == 'hash' then
