@@ -85,15 +85,15 @@ class Batches:
 
     async def _commit(self, owned: Owned, *, reads_on: bool) -> int:
         aggregate, taken = owned.aggregate, owned.taken
-        entries, version = aggregate.counters.entries, aggregate.version
-        trim_before = owned.trim_before(entries, self._settings.keep_events)
+        version = aggregate.version
+        trim_before = owned.trim_before(self._settings.keep_events)
         held, ahead = owned.let_go()
         count = owned.next_read(self._settings.batch_entries) if reads_on else 0
         committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
         found = await self._meanwhile(self._meter.commits(aggregate, held, committing), owned, ahead)
         if reads_on:
             owned.receive(found, count)
-        owned.mark(entries, version, self._settings.keep_events)
+        owned.version = version
         owned.settle(len(held.ids), self._settings.batch_entries)
         return len(held.ids)
 
