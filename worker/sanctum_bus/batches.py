@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from sanctum_bus.accounts import Entries, entry_of
-from sanctum_bus.lessons import Poison
+from sanctum_bus.lessons import GapSuspected, Poison
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.settings import Settings
@@ -120,7 +120,12 @@ class Batches:
             began = time.monotonic()
             some = entries[start : start + _FOLDED_AT_ONCE]
             ids += [raw_id.decode() for raw_id, _ in some]
-            aggregate.feed_all(some)
+            try:
+                aggregate.feed_all(some)
+            except GapSuspected as error:
+                # Else each hole would cost a start-over of its own.
+                error.behind = aggregate.holes_behind(entries)
+                raise
             self._meter.folded(time.monotonic() - began)
 
     def _commit_is_due(self, owned: Owned, began: float) -> bool:
