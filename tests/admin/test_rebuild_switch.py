@@ -147,7 +147,9 @@ def test_rolled_back_before_the_switch(server: Server) -> None:
     ids = side.add(story())
     drain(server)
     client = Hooked(side)
-    client.before["hold"] = lambda: side.redis.hset(side.keys.checkpoint, "version", ids[3])
+    client.before["hold"] = lambda: side.redis.hset(
+        side.keys.checkpoint, mapping={"version": ids[3], "entries": 4}
+    )
 
     built = rebuild_run(client, side.keys, settings_of(server))
 

@@ -48,6 +48,7 @@ class Counters:
             trimmed before it was read.
         producers: last `seq` by producer, the producer seen last at the end.
         closed: producers that said goodbye.
+        marks: some versions of the stream, each with how many entries had been taken in by then, to trim at.
     """
 
     entries: int = 0
@@ -58,6 +59,7 @@ class Counters:
     lost_ranges: list[Fields] = field(default_factory=list)
     producers: dict[str, int] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
+    marks: list[tuple[int, str]] = field(default_factory=list)
 
     def keep_range(self, hole: Fields) -> None:
         """Keep where something is missing."""

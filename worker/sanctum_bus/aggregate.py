@@ -17,7 +17,7 @@ from sanctum_bus.fold.line import loss, plain
 from sanctum_bus.fold.run import edit_run
 from sanctum_bus.fold.scope import Scope
 from sanctum_bus.ids import ZERO
-from sanctum_bus.lessons import Lessons, Spoiled
+from sanctum_bus.lessons import Gap, Lessons, Spoiled
 from sanctum_bus.sequence import GREATEST_SEQ, LAYOUT, PRODUCER_AT, Sequences
 from sanctum_bus.state import Fields, State
 from sanctum_bus.wire import fields as wire
@@ -102,6 +102,11 @@ class Aggregate:
                 taken += 1
             place = taken
         self._settle_some(len(entries))
+
+    def holes_behind(self, entries: Entries) -> list[Gap]:
+        """Return the holes in those of the entries that come after the version; the aggregate is of no more use."""
+        ids = [raw_id for raw_id, _ in entries]
+        return self._sequences.holes(entries[ids.index(self.version.encode()) + 1 :])
 
     def _feed_usual(self, entries: Entries, first: int) -> int:
         """Take usual entries of one producer in, from a place on; return the place of the first that is not one."""
@@ -283,9 +288,10 @@ class Aggregate:
 def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
     """Fold entries from the first to the last without a server.
 
-    A spoiled fold starts over with the entry that spoiled it parked, as a worker does.
+    A spoiled fold starts over with the entry that spoiled it parked, as a worker does. Nothing is skipped, so each hole
+    is believed.
     """
-    held, lessons = list(entries), Lessons()
+    held, lessons = list(entries), Lessons(believes_all=True)
     while True:
         aggregate = Aggregate(lessons=lessons)
         try:

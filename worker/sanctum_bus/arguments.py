@@ -141,6 +141,7 @@ def checkpoint(counters: Counters) -> Fields:
         "lost_ranges": counters.lost_ranges,
         "producers": counters.producers,
         "closed": counters.closed,
+        "marks": counters.marks,
     }
 
 

@@ -9,7 +9,7 @@ from collections.abc import Awaitable
 from typing import TypeVar
 
 from sanctum_bus.accounts import Entries, entry_of
-from sanctum_bus.lessons import Poison
+from sanctum_bus.lessons import GapSuspected, Poison
 from sanctum_bus.metrics.tally import RunMeter
 from sanctum_bus.owned import Owned
 from sanctum_bus.settings import Settings
@@ -85,15 +85,15 @@ class Batches:
 
     async def _commit(self, owned: Owned, *, reads_on: bool) -> int:
         aggregate, taken = owned.aggregate, owned.taken
-        entries, version = aggregate.counters.entries, aggregate.version
-        trim_before = owned.trim_before(entries, self._settings.keep_events)
+        version = aggregate.version
+        trim_before = owned.trim_before(self._settings.keep_events)
         held, ahead = owned.let_go()
         count = owned.next_read(self._settings.batch_entries) if reads_on else 0
         committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
         found = await self._meanwhile(self._meter.commits(aggregate, held, committing), owned, ahead)
         if reads_on:
             owned.receive(found, count)
-        owned.mark(entries, version, self._settings.keep_events)
+        owned.version = version
         owned.settle(len(held.ids), self._settings.batch_entries)
         return len(held.ids)
 
@@ -120,7 +120,12 @@ class Batches:
             began = time.monotonic()
             some = entries[start : start + _FOLDED_AT_ONCE]
             ids += [raw_id.decode() for raw_id, _ in some]
-            aggregate.feed_all(some)
+            try:
+                aggregate.feed_all(some)
+            except GapSuspected as error:
+                # Else each hole would cost a start-over of its own.
+                error.behind = aggregate.holes_behind(entries)
+                raise
             self._meter.folded(time.monotonic() - began)
 
     def _commit_is_due(self, owned: Owned, began: float) -> bool:

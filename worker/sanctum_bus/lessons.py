@@ -21,11 +21,16 @@ class Gap(NamedTuple):
 
 
 class GapSuspected(StartOver):
-    """A producer's numbers have a hole. The caller starts over; a hole that is still there is believed."""
+    """A producer's numbers have a hole. The caller starts over; a hole that is still there is believed.
+
+    Attributes:
+        behind: further holes, in what had been delivered behind it.
+    """
 
     def __init__(self, gap: Gap) -> None:
         super().__init__("gap", f"producer {gap.producer}: {gap.seq} after {gap.last}")
         self.gap = gap
+        self.behind: list[Gap] = []
 
 
 class Poison(NamedTuple):
@@ -83,7 +88,7 @@ class Lessons:
             case Spoiled():
                 self.poison[error.entry_id] = error.poison
             case GapSuspected():
-                self.believed.add(error.gap)
+                self.believed.update([error.gap, *error.behind])
             case Unsettled() if not self.at_once:
                 self.at_once = True
             case _:

@@ -1,11 +1,11 @@
 """A run that was taken over: what was found, the aggregate rebuilt from it, and what its owner has to remember."""
 
-from collections import deque
 from dataclasses import dataclass, field
 from itertools import chain
 
 from sanctum_bus.accounts import Entries
 from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.ids import parse
 from sanctum_bus.store import Held, Taken
 
 #: Take-overs without a commit after which entries are read one by one: something may be killing its readers.
@@ -20,8 +20,8 @@ _FIRST_READ = 128
 #: Bytes of entries that one read should bring at most; the number that it asks for follows.
 _READ_BYTES = 8 << 20
 
-#: Commits that are remembered for trimming: places to trim at, evenly apart.
-_MARKS = 4096
+#: Commits that are remembered for trimming at most: every commit writes them.
+_MARKS = 32
 
 
 @dataclass
@@ -49,10 +49,11 @@ class Owned:
     reach: int = _FIRST_READ
     calm: int = 0
     version: str = ""
-    _marks: deque[tuple[int, str]] = field(default_factory=lambda: deque(maxlen=_MARKS))
 
     def __post_init__(self) -> None:
-        self.version = self.taken.version
+        self.version, counters = self.taken.version, self.aggregate.counters
+        # Marks of a stream that was replaced may be ahead of the version, among what nobody has read.
+        counters.marks = [mark for mark in counters.marks if parse(mark[1]) <= parse(self.version)]
 
     def next_read(self, most: int) -> int:
         """Return how many entries the next read asks for."""
@@ -103,22 +104,19 @@ class Owned:
         """Whether the first entry is parked unread."""
         return self.taken.attempts >= _GUILTY_ATTEMPTS
 
-    def mark(self, entries: int, version: str, keep_events: int) -> None:
-        """Remember a commit, and now and then as a place to trim at.
+    def trim_before(self, keep_events: int) -> str:
+        """Return an id that leaves `keep_events` folded entries up to the next commit, or "" where there is none yet.
+
+        That commit is remembered now and then, as a place to trim at, and writes down what is remembered: whoever owns
+        the run next goes on with it.
 
         Args:
-            entries: how many had been taken in by then.
-            version: what was committed.
             keep_events: folded entries that the stream keeps.
         """
-        self.version = version
-        apart = max(1, keep_events // (_MARKS // 4))
-        if not self._marks or entries - self._marks[-1][0] >= apart:
-            self._marks.append((entries, version))
-
-    def trim_before(self, entries: int, keep_events: int) -> str:
-        """Return an id behind the version that leaves `keep_events` folded entries, or "" where there is none yet."""
-        limit, found = entries - keep_events, ""
-        while self._marks and self._marks[0][0] <= limit:
-            found = self._marks.popleft()[1]
+        counters = self.aggregate.counters
+        marks, entries, found = counters.marks, counters.entries, ""
+        if not marks or entries - marks[-1][0] >= max(1, keep_events // (_MARKS // 4)):
+            marks.append((entries, self.aggregate.version))
+        while marks and marks[0][0] <= entries - keep_events:
+            _, found = marks.pop(0)
         return found

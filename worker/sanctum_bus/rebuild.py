@@ -53,7 +53,15 @@ class Rebuilt(NamedTuple):
 
 
 class _Again(Exception):
-    """The ground moved. The caller begins anew."""
+    """The ground moved. The caller begins anew.
+
+    Args:
+        gone: entries of the snapshot that have been found to be in no history of the stream.
+    """
+
+    def __init__(self, gone: int = 0) -> None:
+        super().__init__(gone)
+        self.gone = gone
 
 
 @naming_keys
@@ -64,24 +72,24 @@ def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partia
         client: of the server.
         run: the run.
         settings: those of the workers: the limits have a part in what is folded.
-        partial: do so even where the stream was trimmed; what it no longer has is counted as lost.
+        partial: do so even where the stream was trimmed, or is another one; what it no longer has is counted as lost.
 
     Raises:
         UnknownRun: there is no such run.
-        NotNow: there is no stream or no whole snapshot, the stream was trimmed, the run does not hold still, or the
-            stream or the checkpoint has the wrong type.
+        NotNow: there is no stream or no whole snapshot, the stream was trimmed or is another one, the run does not hold
+            still, or the stream or the checkpoint has the wrong type.
         RedisError: the server could not be asked; the snapshot is either the old one or the new one.
     """
     must_exist(client, run)
-    lessons, tries = Lessons(believes_all=True), 0
+    lessons, tries, gone = Lessons(believes_all=True), 0, 0
     while tries < _TRIES:
         try:
-            return _Rebuild(client, run, settings, lessons).work(partial=partial)
+            return _Rebuild(client, run, settings, lessons, gone if partial else None).work()
         except StartOver as error:
             if not lessons.learn(error):
                 raise
-        except _Again:
-            tries += 1
+        except _Again as again:
+            tries, gone = tries + 1, max(gone, again.gone)
     raise NotNow(f"run {run.run_id} did not hold still in {_TRIES} attempts: try again, or stop its workers")
 
 
@@ -140,12 +148,24 @@ class _Source:
 
 
 class _Rebuild:
-    """One attempt."""
+    """One attempt.
 
-    def __init__(self, client: redis.Redis, run: RunKeys, settings: Settings, lessons: Lessons) -> None:
+    Args:
+        client: of the server.
+        run: the run.
+        settings: those of the workers.
+        lessons: of earlier attempts.
+        gone: entries of the snapshot that are known to be none of the stream's; None: whatever is missing is refused.
+    """
+
+    def __init__(
+        self, client: redis.Redis, run: RunKeys, settings: Settings, lessons: Lessons, gone: int | None
+    ) -> None:
         self._client = client
         self._run = run
         self._settings = settings
+        self._gone = gone
+        self._told: list[int] = []
         self._source = _Source(client, run)
         self._aggregate = Aggregate(State(max_envs=settings.max_envs), lessons=lessons)
         self._index: dict[str, str] = {}
@@ -154,11 +174,11 @@ class _Rebuild:
         self._parked: dict[str, Parked] = {}
         self._parked_bytes = 0
 
-    def work(self, *, partial: bool) -> Rebuilt:
+    def work(self) -> Rebuilt:
         """Fold all there is, and switch."""
         version = self._version()
         self._source.begin()
-        self._check_whole(version, partial=partial)
+        self._check_whole(version)
         while not self._advance(version):
             pass
         # While that was folded the owner went on; the run is held still for what is left after this.
@@ -171,10 +191,11 @@ class _Rebuild:
                 return self._switch(generation, version)
 
     def _version(self) -> str:
-        names = ("version", "schema")
-        version, written_in = cast("list[bytes | None]", self._client.hmget(self._run.checkpoint, *names))
-        if (written_in or b"").isdigit() and int(written_in or 0) > SCHEMA_VERSION:
-            raise NotNow(schema.newer(self._run.run_id, int(written_in or 0)))
+        names = ("version", "schema", "entries", "duplicates")
+        version, *told = cast("list[bytes | None]", self._client.hmget(self._run.checkpoint, *names))
+        written_in, *self._told = [int(text) if text and text.isdigit() else 0 for text in told]
+        if written_in > SCHEMA_VERSION:
+            raise NotNow(schema.newer(self._run.run_id, written_in))
         return self._whole((version or b"").decode())
 
     def _whole(self, version: str) -> str:
@@ -188,19 +209,36 @@ class _Rebuild:
         held = run_script(self._client, "hold", (self._run.checkpoint, self._run.none), _HOLD_MS)
         return held[0].decode() if held else "", self._version()
 
-    def _check_whole(self, version: str, *, partial: bool) -> None:
+    def _check_whole(self, version: str) -> None:
         source, run_id = self._source, self._run.run_id
         if not source.first or _less(version, source.first):
             raise NotNow(f"the stream of run {run_id} holds nothing any more of what was folded")
-        if not source.missing:
-            return
-        if not partial:
+        if source.missing and self._gone is None:
             raise NotNow(
                 f"the stream of run {run_id} was trimmed: {source.missing:,} entries are gone, the first that is left is "
                 f"{source.first}; with --partial it is folded from there, and what is missing is counted as lost"
             )
-        lost_until = source.first if source.deleted == ZERO else source.deleted
-        self._aggregate.note_trimmed(lost_until, source.missing)
+        if source.missing or self._gone:
+            lost_until = source.first if source.deleted == ZERO else source.deleted
+            self._aggregate.note_trimmed(lost_until, source.missing + (self._gone or 0))
+
+    def _check_history(self) -> None:
+        """See whether the stream can account for all of the snapshot: somebody may have deleted it and begun another.
+
+        What the snapshot has passed over and this fold has not is there only once more: it stands for what is gone.
+        """
+        (entries, duplicates), counters = self._told, self._aggregate.counters
+        again = max(0, duplicates - counters.duplicates)
+        gone = entries - again - counters.entries - self._source.missing
+        if gone <= (self._gone or 0):
+            return
+        if self._gone is not None:
+            raise _Again(gone)
+        raise NotNow(
+            f"the snapshot of run {self._run.run_id} was folded from {entries:,} entries, and its stream, which is "
+            f"another one by now, accounts for {entries - gone:,} of them; with --partial what is left is folded, and "
+            "the rest is counted as lost"
+        )
 
     def _advance(self, version: str) -> bool:
         """Fold one page; return whether that was all up to the version."""
@@ -210,7 +248,10 @@ class _Rebuild:
         for entry_id, entry in page:
             self._aggregate.feed(entry_id, entry)
         self._collect(self._aggregate.take_changes())
-        return len(page) < _PAGE
+        if len(page) == _PAGE:
+            return False
+        self._check_history()
+        return True
 
     def _collect(self, changes: Changes) -> None:
         self._index |= changes.index
@@ -247,7 +288,7 @@ class _Rebuild:
             counters.events,
             counters.parked,
             counters.lost,
-            source.missing,
+            source.missing + (self._gone or 0),
         )
 
     def _contents(self) -> list[Any]:

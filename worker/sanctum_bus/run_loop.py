@@ -232,12 +232,12 @@ class RunLoop:
         if taken is None:
             return None
         aggregate = await self.store.load(taken, self._lessons)
-        again, self._innocent = self._innocent, False
         self.owned = Owned(taken, aggregate)
         self.meter.taken_over(taken, aggregate.counters)
         bind_contextvars(generation=taken.generation)
-        if not again:
+        if not self._innocent:
             _log.info("taken over", **taken._asdict())
+        self._innocent = False
         return self.owned
 
     async def _wait(self, _: asyncio.Event) -> int:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sanctum_bus.accounts import MAX_PRODUCERS, Counters, Entry
+from sanctum_bus.accounts import MAX_PRODUCERS, Counters, Entries, Entry, entry_of
 from sanctum_bus.errors import Unfit
 from sanctum_bus.keys import MAX_NAME_BYTES
 from sanctum_bus.lessons import Gap, GapSuspected, Lessons
@@ -64,6 +64,18 @@ class Sequences:
             return False
         self._look_before(entry_id, entry, Gap(producer, last or 0, seq))
         return True
+
+    def holes(self, entries: Entries) -> list[Gap]:
+        """Return the holes in entries, which are not taken in otherwise: those of no more use are looked through."""
+        found = []
+        for raw_id, flat in entries:
+            try:
+                self.take(raw_id.decode(), entry_of(flat))
+            except GapSuspected as error:
+                found.append(error.gap)
+            except Unfit:
+                continue
+        return found
 
     def note_trimmed(self, after: str, until: str, entries: int) -> None:
         """Keep that the stream lost entries between two ids before they could be read."""

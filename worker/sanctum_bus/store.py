@@ -300,4 +300,5 @@ def _counters(checkpoint: Fields) -> Counters:
         checkpoint.get("lost_ranges", []),
         checkpoint.get("producers", {}),
         checkpoint.get("closed", []),
+        checkpoint.get("marks", []),
     )

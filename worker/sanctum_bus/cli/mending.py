@@ -62,7 +62,8 @@ def rebuild(
     partial: Annotated[
         bool,
         typer.Option(
-            "--partial", help="Even where the stream was trimmed: what is missing is counted as lost."
+            "--partial",
+            help="Even where the stream was trimmed or begun anew: what is missing is counted as lost.",
         ),
     ] = False,
     yes: YesOption = False,
