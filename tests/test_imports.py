@@ -36,6 +36,7 @@ ROOMS = (
     "arguments",
     "store",
     "admin",
+    "history",
     "rebuild",
     "directory",
     "assignment",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from sanctum_bus import aggregate as aggregate_module
-from sanctum_bus import rebuild as module
+from sanctum_bus import history
 from sanctum_bus.admin import requeue
 from sanctum_bus.errors import NotNow, UnknownRun
 from sanctum_bus.fold import Line
@@ -24,7 +24,7 @@ from tests.worker.harness import assert_is_fold, drain, plain, settings_of, side
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_it_is_what_it_was(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """A snapshot that was right is the same afterwards, duplicates, gaps and letters included; only younger."""
-    monkeypatch.setattr(module, "_PAGE", page)
+    monkeypatch.setattr(history, "_PAGE", page)
     side = folded(server)
     before, generation = view(side), int(side.checkpoint("generation"))
     assert side.checkpoint("lost") == '{"gap":4}'
@@ -107,7 +107,7 @@ def test_after_a_section_was_spoilt_by_hand(server: Server) -> None:
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_what_was_put_back_stays_put_back(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """A9: a rebuild parks the original and meets its stand-in: no letter comes back, whatever pages it reads."""
-    monkeypatch.setattr(module, "_PAGE", page)
+    monkeypatch.setattr(history, "_PAGE", page)
     side = folded(server, misnumbered(1), HOPELESS)
     requeue(side.redis, side.keys, None)
     drain(server)

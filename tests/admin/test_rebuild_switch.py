@@ -5,6 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
+from sanctum_bus import history
 from sanctum_bus import rebuild as module
 from sanctum_bus.errors import Refused, StartOver
 from sanctum_bus.rebuild import rebuild_run
@@ -22,7 +23,7 @@ from tests.worker.harness import Rig, assert_is_fold, drain, rigged, settings_of
 
 def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the moment of the switch every byte of the old snapshot is readable, at the same version."""
-    monkeypatch.setattr(module, "_PAGE", 1)
+    monkeypatch.setattr(history, "_PAGE", 1)
     side = folded(server)
     before, seen, client = view(side), [], Hooked(side)
     for name in ("hold", "replace"):

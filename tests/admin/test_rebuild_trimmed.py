@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import rebuild as module
+from sanctum_bus import history
 from sanctum_bus.errors import NotNow
 from sanctum_bus.rebuild import rebuild_run
 from tests.admin.mending import Hook, Hooked, assert_is_right
@@ -80,7 +80,7 @@ def test_trimmed_while_it_is_read(
     server: Server, monkeypatch: pytest.MonkeyPatch, hand: Any, gone: int
 ) -> None:
     """What goes before it was read is noticed: the whole is refused."""
-    monkeypatch.setattr(module, "_PAGE", 2)
+    monkeypatch.setattr(history, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)
@@ -93,7 +93,7 @@ def test_trimmed_while_it_is_read(
 
 def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `--partial` it begins anew with what is left, and counts all that is missing."""
-    monkeypatch.setattr(module, "_PAGE", 2)
+    monkeypatch.setattr(history, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)
@@ -112,7 +112,7 @@ def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.Monkey
 
 def test_trimmed_behind_the_reader(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes after it was read is no loss: the snapshot is the fold of all that was there."""
-    monkeypatch.setattr(module, "_PAGE", 4)
+    monkeypatch.setattr(history, "_PAGE", 4)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)

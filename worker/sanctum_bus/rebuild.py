@@ -6,28 +6,24 @@ the old one, with the version unchanged. Then the owner takes the run over again
 """
 
 from collections import deque
-from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 import redis
-from redis.exceptions import ResponseError
 
 from sanctum_bus import arguments as args
 from sanctum_bus import schema
 from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.accounts import Changes, Entry, Parked
+from sanctum_bus.accounts import Changes, Parked
 from sanctum_bus.admin import must_exist, naming_keys, run_script
 from sanctum_bus.aggregate import Aggregate
 from sanctum_bus.errors import NotNow, StartOver
 from sanctum_bus.hashes import encode_fields
-from sanctum_bus.ids import ZERO, parse
+from sanctum_bus.history import Again, History, less
+from sanctum_bus.ids import ZERO
 from sanctum_bus.keys import RunKeys
 from sanctum_bus.lessons import Lessons
 from sanctum_bus.settings import Settings
 from sanctum_bus.state import Fields, State
-
-#: Entries that are read at once.
-_PAGE = 1000
 
 #: How long the run is held still, in ms, each time that it is said.
 _HOLD_MS = 5000
@@ -50,18 +46,6 @@ class Rebuilt(NamedTuple):
     parked: int
     lost: dict[str, int]
     missing: int
-
-
-class _Again(Exception):
-    """The ground moved. The caller begins anew.
-
-    Args:
-        gone: entries of the snapshot that have been found to be in no history of the stream.
-    """
-
-    def __init__(self, gone: int = 0) -> None:
-        super().__init__(gone)
-        self.gone = gone
 
 
 @naming_keys
@@ -88,63 +72,9 @@ def rebuild_run(client: redis.Redis, run: RunKeys, settings: Settings, *, partia
         except StartOver as error:
             if not lessons.learn(error):
                 raise
-        except _Again as again:
+        except Again as again:
             tries, gone = tries + 1, max(gone, again.gone)
     raise NotNow(f"run {run.run_id} did not hold still in {_TRIES} attempts: try again, or stop its workers")
-
-
-@dataclass(slots=True)
-class _Source:
-    """The stream, read page by page. Whoever folds it trims it, too: what goes before it was read is noticed.
-
-    Args:
-        missing: entries that it had lost when it was first looked at.
-        deleted: the greatest id that had been deleted by then.
-        first: id of the first entry that was there.
-        cursor: id of the last entry that was read.
-        entries: how many were read.
-    """
-
-    client: redis.Redis
-    run: RunKeys
-    missing: int = 0
-    deleted: str = ZERO
-    first: str = ""
-    cursor: str = ZERO
-    entries: int = 0
-
-    def begin(self) -> None:
-        """Look at what there is."""
-        info = self._checked(self.client.pipeline().xinfo_stream(self.run.events))[0]
-        self.missing = info["entries-added"] - info["length"]
-        self.deleted = info["max-deleted-entry-id"].decode()
-        self.first = info["first-entry"][0].decode() if info["first-entry"] else ""
-
-    def page(self, until: str) -> list[tuple[str, Entry]]:
-        """Return the next entries up to an id."""
-        pipeline = self.client.pipeline(transaction=True)
-        pipeline.xinfo_stream(self.run.events)
-        pipeline.xrange(self.run.events, min=f"({self.cursor}", max=until, count=_PAGE)
-        info, rows = self._checked(pipeline)
-        first, deleted = info["first-entry"], info["max-deleted-entry-id"].decode()
-        trimmed = info["entries-added"] - info["length"] > self.missing + self.entries
-        if trimmed and (not first or _less(self.cursor, first[0].decode())):
-            raise _Again
-        if deleted != self.deleted and _less(self.cursor, deleted):
-            raise _Again
-        if rows:
-            self.cursor, self.entries = rows[-1][0].decode(), self.entries + len(rows)
-        return [(entry_id.decode(), entry) for entry_id, entry in rows]
-
-    def _checked(self, pipeline: Any) -> list[Any]:
-        try:
-            return cast("list[Any]", pipeline.execute())
-        except ResponseError as error:
-            if "no such key" not in str(error):
-                raise
-            raise NotNow(
-                f"the stream of run {self.run.run_id} is gone: its snapshot is all that is left of it"
-            ) from None
 
 
 class _Rebuild:
@@ -166,7 +96,7 @@ class _Rebuild:
         self._settings = settings
         self._gone = gone
         self._told: list[int] = []
-        self._source = _Source(client, run)
+        self._source = History(client, run)
         self._aggregate = Aggregate(State(max_envs=settings.max_envs), lessons=lessons)
         self._index: dict[str, str] = {}
         self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_lines)
@@ -211,7 +141,7 @@ class _Rebuild:
 
     def _check_whole(self, version: str) -> None:
         source, run_id = self._source, self._run.run_id
-        if not source.first or _less(version, source.first):
+        if not source.first or less(version, source.first):
             raise NotNow(f"the stream of run {run_id} holds nothing any more of what was folded")
         if source.missing and self._gone is None:
             raise NotNow(
@@ -233,7 +163,7 @@ class _Rebuild:
         if gone <= (self._gone or 0):
             return
         if self._gone is not None:
-            raise _Again(gone)
+            raise Again(gone)
         raise NotNow(
             f"the snapshot of run {self._run.run_id} was folded from {entries:,} entries, and its stream, which is "
             f"another one by now, accounts for {entries - gone:,} of them; with --partial what is left is folded, and "
@@ -242,13 +172,12 @@ class _Rebuild:
 
     def _advance(self, version: str) -> bool:
         """Fold one page; return whether that was all up to the version."""
-        if _less(version, self._source.cursor):
-            raise _Again
-        page = self._source.page(version)
-        for entry_id, entry in page:
+        if less(version, self._source.cursor):
+            raise Again
+        for entry_id, entry in self._source.page(version):
             self._aggregate.feed(entry_id, entry)
         self._collect(self._aggregate.take_changes())
-        if len(page) == _PAGE:
+        if not self._source.at_end:
             return False
         self._check_history()
         return True
@@ -280,7 +209,7 @@ class _Rebuild:
         section_keys = [run.section(name) for name in sections]
         reply = run_script(self._client, "replace", (*run.written, *section_keys), *arguments)
         if reply[0] != b"ok":
-            raise _Again
+            raise Again
         return Rebuilt(
             int(generation),
             version,
@@ -316,7 +245,3 @@ class _Rebuild:
 
 def _size(parked: Parked) -> int:
     return sum(map(len, parked.entry.values()))
-
-
-def _less(one: str, other: str) -> bool:
-    return parse(one) < parse(other)

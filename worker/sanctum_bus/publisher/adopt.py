@@ -76,7 +76,10 @@ class Adopter:
             owner, entries, torn = found
             if not self._deliver(owner, entries, last):
                 folder.release()
-                log.warning("the server does not take the events of %s for now, which stay there", path)
+                log.warning(
+                    "the server does not take the events of %s for now; they stay there, and are tried again",
+                    path,
+                )
                 return False
             last = entries[-1].seq if entries else last
             sent += len(entries)

@@ -44,7 +44,9 @@ class Mover:
             f"spill events to {where}", failures, "what does not fit into the buffer is dropped"
         )
         self._reading = Streak(
-            f"read spilled events back from {where}", failures, "what is gone of them is dropped"
+            f"read spilled events back from {where}",
+            failures,
+            "it is tried again, and what is gone of them is dropped",
         )
         self._thread: threading.Thread | None = None
         self._retry_at = 0.0
