@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.publisher import sender as sender_module
 from sanctum_bus.publisher.buffer import Buffer
 from tests.publisher.reading import RUN, Gate, entries, numbered
 from tests.publisher.test_publisher_processes import run
@@ -77,28 +76,24 @@ def test_a_handler_that_closes_during_a_flush_loses_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The thread that flushes holds nothing that the sending thread needs."""
-    publisher = Publisher(RUN, url=server.url, linger_s=0.0)
-    closed: list[float] = []
-
-    def interrupted(seconds: float) -> None:
-        if not closed:
-            began = time.monotonic()
-            publisher.close(10)
-            closed.append(time.monotonic() - began)
-        time.sleep(seconds)
-
-    clock = type("Clock", (), {"sleep": staticmethod(interrupted), "monotonic": staticmethod(time.monotonic)})
-    clock.time = staticmethod(time.time)  # type: ignore[attr-defined]
-    monkeypatch.setattr(sender_module, "time", clock)
-    publisher.start()
-    wait_until(lambda: publisher.producer is not None, "it has started")
+    gate = Gate(server.url, closed=True)
+    publisher = Publisher(RUN, client_factory=gate)
     for event in numbered(600):
         publisher.emit(event)
-    flushed = publisher.flush(10)
+    interrupts = iter([True])
 
-    assert flushed
+    def interrupted(seconds: float) -> None:
+        if next(interrupts, False):
+            gate.closed = False
+            publisher.close(10)
+        sleep(seconds)
+
+    sleep = time.sleep
+    monkeypatch.setattr(time, "sleep", interrupted)
+
+    assert publisher.flush(10)
+    assert next(interrupts, None) is None
     assert (publisher.stats.sent, publisher.stats.buffered) == (600, 0)
-    assert closed == [] or closed[0] < 9
 
 
 class Raising(logging.Handler):
