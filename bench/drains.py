@@ -9,7 +9,7 @@ from bench.load import standard_entries
 from bench.plan import Bench
 from bench.processes import Failed, result_of
 from bench.server import Server
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 
 #: The run that is drained, and the stream that it gets anew each time.
 RUN = "bench"

@@ -10,7 +10,7 @@ from bench.drains import TEMPLATE, forget_the_rest
 from bench.load import standard_entries
 from bench.processes import wait_until, worker_process
 from bench.server import Server, cpu_seconds
-from sanctum_bus import keys
+from sanctum_bus.protocol import keys
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from sanctum_bus import recordings
-from sanctum_bus.wire.encode import Encoded, encode_event
+from sanctum_bus.events import recordings
+from sanctum_bus.events.encode import Encoded, encode_event
 
 ROOT = Path(__file__).resolve().parents[1]
 

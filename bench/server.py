@@ -10,9 +10,9 @@ from typing import cast
 
 from redis import Redis
 
-from sanctum_bus import keys
-from sanctum_bus.embedded import EmbeddedServer
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.ops.embedded import EmbeddedServer
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
 
 #: Without files on the disk: how fast a disk is says nothing of those who are compared.
 _OPTIONS = ("--appendonly", "no", "--save", "")

@@ -12,7 +12,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from sanctum_bus.embedded.process import end, launch, wait_for_server
+from sanctum_bus.ops.embedded.process import end, launch, wait_for_server
 from tests.certificates import Certificates
 from tests.servers import START_DEADLINE_S, ServerKind, free_port, require
 

@@ -6,7 +6,7 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import ResponseError
 
-from sanctum_bus.embedded.process import launch
+from sanctum_bus.ops.embedded.process import launch
 from tests.nodes import ADMIN, OPEN, PATIENCE_S, Node, Security, Together, follows, text_of
 from tests.servers import VALKEY_9, ServerKind
 from tests.waiting import wait_until

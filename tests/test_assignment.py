@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.assignment import owner_of, share_of
+from sanctum_bus.worker.assignment import owner_of, share_of
 
 names = st.sets(st.text(min_size=1), max_size=12)
 

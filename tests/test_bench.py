@@ -9,7 +9,7 @@ import pytest
 from bench import document, recorded, table
 from bench.load import entries, standard, standard_entries, synthetic
 from bench.results import Better, Figure, Results, Series, load
-from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.fold.offline import fold_entries
 
 
 def _figure(median: float, better: Better = "higher", *, unit: str = "x", name: str = "drain") -> Figure:

@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from sanctum_bus.connection import redacted
-from sanctum_bus.connection.urls import Address, Kind, parse
+from sanctum_bus.connection.url import Address, Kind, parse
 from sanctum_bus.errors import ConfigurationError
 
 

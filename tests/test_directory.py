@@ -7,20 +7,21 @@ from typing import Any, TypeVar
 
 from fakeredis import FakeAsyncRedis
 
-from sanctum_bus import catalog, keys
-from sanctum_bus.directory import Directory
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.events import catalog
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.worker.registry import Registry
 
 T = TypeVar("T")
 
 
-def ask(question: Callable[[Any, Directory], Awaitable[T]]) -> T:
+def ask(question: Callable[[Any, Registry], Awaitable[T]]) -> T:
     """Ask a directory on a fake server of its own."""
 
     async def asked() -> T:
         client = FakeAsyncRedis()
         try:
-            return await question(client, Directory(client, "nissa"))
+            return await question(client, Registry(client, "nissa"))
         finally:
             await client.aclose()
 
@@ -30,7 +31,7 @@ def ask(question: Callable[[Any, Directory], Awaitable[T]]) -> T:
 def test_a_scan_finds_streams_with_the_name_of_a_run_and_nothing_else() -> None:
     """Keys of other types, other prefixes, and names that are no run ids are nobody's run."""
 
-    async def question(client: Any, directory: Directory) -> set[str]:
+    async def question(client: Any, directory: Registry) -> set[str]:
         for key in ("nissa:{a}:events", "nissa:{b-1}:events", "other:{c}:events", "nissa:{bad id}:events"):
             await client.xadd(key, {"type": "X"})
         await client.set("nissa:{d}:events", "no stream")
@@ -42,7 +43,7 @@ def test_a_scan_finds_streams_with_the_name_of_a_run_and_nothing_else() -> None:
 def test_a_run_is_unread_when_its_stream_goes_beyond_its_version() -> None:
     """No checkpoint, or one behind the last entry: unread; one at the last entry, deleted or not, or no stream: not."""
 
-    async def question(client: Any, directory: Directory) -> set[str]:
+    async def question(client: Any, directory: Registry) -> set[str]:
         for run, version in (("new", None), ("behind", "1-1"), ("level", "5-0")):
             await client.xadd(RunKeys(run).events, {"type": "X"}, id="5-0")
             if version:
@@ -59,7 +60,7 @@ def test_a_run_is_unread_when_its_stream_goes_beyond_its_version() -> None:
 def test_the_index_knows_all_runs_and_the_active_ones() -> None:
     """A run is active since a time when its last event is not older."""
 
-    async def question(client: Any, directory: Directory) -> tuple[set[str], set[str]]:
+    async def question(client: Any, directory: Registry) -> tuple[set[str], set[str]]:
         await client.zadd(keys.runs(), {"old": 1_000, "young": 9_000})
         return await directory.known(), await directory.active(5_000)
 
@@ -69,7 +70,7 @@ def test_the_index_knows_all_runs_and_the_active_ones() -> None:
 def test_units_and_meanings_can_be_read_from_the_server() -> None:
     """Any tool finds what a declared field means, without Sanctum."""
 
-    async def question(client: Any, directory: Directory) -> Any:
+    async def question(client: Any, directory: Registry) -> Any:
         await directory.publish_catalog(catalog.declared())
         return await client.hget(keys.catalog(), "EPOCH_COMPLETED.val_accuracy")
 

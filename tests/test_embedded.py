@@ -17,9 +17,9 @@ from urllib.parse import urlsplit
 import pytest
 from redis import Redis
 
-from sanctum_bus.embedded import EmbeddedServer, process, running_server
-from sanctum_bus.embedded.home import locked
-from sanctum_bus.errors import NoServer
+from sanctum_bus.errors import ServerNotFound
+from sanctum_bus.ops.embedded import EmbeddedServer, process, running_server
+from sanctum_bus.ops.embedded.state_dir import locked
 from tests.servers import (
     SUPPORTED,
     ServerKind,
@@ -146,7 +146,7 @@ class TestAlone:
     def test_a_second_start_is_refused(self, tmp_path: Path) -> None:
         """Two servers never write the same data; the message says where the first one is."""
         with EmbeddedServer.start(tmp_path) as server:
-            with pytest.raises(NoServer, match="already runs") as refused:
+            with pytest.raises(ServerNotFound, match="already runs") as refused:
                 EmbeddedServer.start(tmp_path)
             assert server.url in str(refused.value)
             assert running_server(tmp_path) == server.url
@@ -155,13 +155,13 @@ class TestAlone:
         """The directory stays locked for as long as the server lives, whatever became of its announcement."""
         with EmbeddedServer.start(tmp_path):
             (tmp_path / "server.json").unlink()
-            with pytest.raises(NoServer, match=r"another process"), locked(tmp_path, deadline_s=0.0):
+            with pytest.raises(ServerNotFound, match=r"another process"), locked(tmp_path, deadline_s=0.0):
                 pass
 
     def test_a_port_in_use_is_not_taken_for_ours(self) -> None:
         """Another server's answer does not count; the message has the server's own reason."""
         port = free_port()
-        with EmbeddedServer.start(port=port), pytest.raises(NoServer, match=r"(?s)ended with .*in use"):
+        with EmbeddedServer.start(port=port), pytest.raises(ServerNotFound, match=r"(?s)ended with .*in use"):
             EmbeddedServer.start(port=port)
 
 
@@ -199,14 +199,14 @@ class TestNothingIsLeft:
         short.rmdir()
 
         monkeypatch.setattr(tempfile, "tempdir", str(home))
-        with pytest.raises(NoServer, match="too long for a Unix socket"):
+        with pytest.raises(ServerNotFound, match="too long for a Unix socket"):
             EmbeddedServer.start(home)
 
     def test_a_failed_start_says_why_and_leaves_nothing(self, tmp_path: Path) -> None:
         """The message has the server's last words, or that it said nothing in time; its process is gone."""
-        with pytest.raises(NoServer, match=r"(?s)ended with status 1.*Bad directive"):
+        with pytest.raises(ServerNotFound, match=r"(?s)ended with status 1.*Bad directive"):
             EmbeddedServer.start(tmp_path, options=["--nonsense", "1"])
-        with pytest.raises(NoServer, match="did not answer within 0 s"):
+        with pytest.raises(ServerNotFound, match="did not answer within 0 s"):
             EmbeddedServer.start(tmp_path, deadline_s=0.0)
         with locked(tmp_path, deadline_s=0.0):
             assert not (tmp_path / "server.json").exists()
@@ -216,7 +216,9 @@ class TestNothingIsLeft:
         (tmp_path / "appendonlydir").mkdir()
         (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("rubbish\n")
 
-        with pytest.raises(NoServer, match=r"Its last words: Invalid AOF manifest file format$") as refused:
+        with pytest.raises(
+            ServerNotFound, match=r"Its last words: Invalid AOF manifest file format$"
+        ) as refused:
             EmbeddedServer.start(tmp_path)
         assert "\n" not in str(refused.value)
 
@@ -224,7 +226,7 @@ class TestNothingIsLeft:
         """Of a port that somebody else listens on it is said that it is taken, and what to do."""
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
-            with pytest.raises(NoServer) as refused:
+            with pytest.raises(ServerNotFound) as refused:
                 EmbeddedServer.start(tmp_path, port=port)
 
         assert str(refused.value).endswith(
@@ -235,13 +237,13 @@ class TestNothingIsLeft:
     def test_a_directory_that_cannot_be_used_is_named(self, tmp_path: Path) -> None:
         """Trouble with the file system is a NoServer with the path in it."""
         (tmp_path / "file").touch()
-        with pytest.raises(NoServer, match=r"/file'.*SANCTUM_STATE_DIR"):
+        with pytest.raises(ServerNotFound, match=r"/file'.*SANCTUM_STATE_DIR"):
             EmbeddedServer.start(tmp_path / "file")
 
     @linux_only
     def test_only_the_main_thread_may_start_it(self) -> None:
         """Linux ends a server with the thread that started it, so a short-lived thread is refused."""
-        with ThreadPoolExecutor(1) as pool, pytest.raises(NoServer, match="main thread"):
+        with ThreadPoolExecutor(1) as pool, pytest.raises(ServerNotFound, match="main thread"):
             pool.submit(EmbeddedServer.start).result()
 
     def test_a_terminal_and_a_freeze_do_not_decide_its_end(self) -> None:

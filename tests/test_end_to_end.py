@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import recordings
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.events import recordings
+from sanctum_bus.fold import offline
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.text import dump_json
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.settings import load
-from sanctum_bus.snapshot import dump_json
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 from tests.recordings import Recording
 from tests.recordings import recordings as all_recordings
 from tests.servers import Server
@@ -47,7 +48,7 @@ def shown(text: str) -> dict[str, Any]:
 
 def folded(recording: Recording) -> dict[str, Any]:
     """The sections that a plain fold of the file has."""
-    sections = recordings.fold(recordings.read(recording.path)).state.sections
+    sections = offline.fold_records(recordings.read(recording.path)).state.sections
     return shown(dump_json({"sections": sections}))
 
 

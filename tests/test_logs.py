@@ -12,8 +12,8 @@ from typing import Any, NamedTuple, cast
 
 import pytest
 
-from sanctum_bus import logs
-from sanctum_bus.store import Taken
+from sanctum_bus.worker import logs
+from sanctum_bus.worker.store import Lease
 from tests.faults import DEADLINE_S, FAULTS
 from tests.servers import VALKEY_9, Server, StartServer
 from tests.test_imports import PACKAGE, modules
@@ -48,7 +48,7 @@ def _line(path: Path, call: ast.Call) -> Said:
     names: list[str] = []
     for one in call.keywords:
         # A record is taken apart; there is one kind.
-        names += [one.arg] if one.arg else Taken._fields
+        names += [one.arg] if one.arg else Lease._fields
         assert one.arg or ast.unparse(one.value) == "taken._asdict()"
     level = ast.unparse(call.func).removeprefix("_log.").replace("exception", "error")
     return Said(str(words.value), level, frozenset(names))
@@ -63,7 +63,7 @@ def test_every_line_is_documented() -> None:
 
 
 def test_the_page_is_generated() -> None:
-    """The page is the table; write it anew with: python -m sanctum_bus.logs > docs/logs.md."""
+    """The page is the table; write it anew with: python -m sanctum_bus.worker.logs > docs/logs.md."""
     assert (PACKAGE.parents[1] / "docs/logs.md").read_text() == logs.as_markdown()
 
 

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from sanctum_bus import memory
+from sanctum_bus.worker import malloc
 
 #: Leaves 40 MB of holes between small objects that stay, and prints how many of them the system has back.
 HOLES = """
@@ -24,7 +24,7 @@ print((before - pages()) * os.sysconf("SC_PAGE_SIZE"))
 """
 
 
-@pytest.mark.skipif(memory._trim() is int, reason="the C library keeps what is free")
+@pytest.mark.skipif(malloc._trim() is int, reason="the C library keeps what is free")
 def test_holes_are_given_back() -> None:
     """Memory that is free between objects that stay is the system's again."""
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
@@ -35,8 +35,8 @@ def test_holes_are_given_back() -> None:
 def test_it_does_nothing_where_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the C library has no such function, nothing happens."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
-    memory._trim.cache_clear()
+    malloc._trim.cache_clear()
     try:
-        memory.give_back()
+        malloc.trim()
     finally:
-        memory._trim.cache_clear()
+        malloc._trim.cache_clear()

@@ -4,7 +4,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.state import Fields, Put, State, Unsettled
+from sanctum_bus.errors import DeferredWriteFailed
+from sanctum_bus.fold.state import Put, State
+from sanctum_bus.protocol.entry import Fields
 
 names = st.sampled_from(["a:1", "a:2", "b"])
 puts = st.sampled_from("xyz")
@@ -42,7 +44,7 @@ def test_what_is_left_for_later_is_as_if_done_at_once(
 ) -> None:
     """Whenever a section is looked at, it is what it would be had everything been put there at once, in order."""
     state = State()
-    state.at_once = at_once
+    state.eager = at_once
     model: dict[str, Fields] = {}
     for number, (what, name, put) in enumerate(story):
         state.at = str(number)
@@ -98,5 +100,5 @@ def test_a_section_that_does_not_take_what_was_left_is_named() -> None:
 
     state.leave("a", put, None, None, 1)
 
-    with pytest.raises(Unsettled, match="section a "):
+    with pytest.raises(DeferredWriteFailed, match="section a "):
         state.get("a")

@@ -11,7 +11,7 @@ from bench.plan import Bench
 from bench.processes import subject_process, worker_process
 from bench.results import Figure, Series
 from bench.server import cpu_seconds
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 
 GOAL = 1.15
 

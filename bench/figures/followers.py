@@ -9,7 +9,7 @@ from bench.pairs import Pairs
 from bench.plan import Bench
 from bench.processes import Failed, report_of, subject_process
 from bench.results import Figure
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 
 FOLLOWERS = 200
 

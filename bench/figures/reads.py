@@ -6,7 +6,7 @@ from bench.load import entries, synthetic
 from bench.plan import Bench
 from bench.processes import report_of, subject_process, worker_process
 from bench.results import Figure, Series
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 
 ENVS, SLOTS = 64, 3
 

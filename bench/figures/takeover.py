@@ -10,8 +10,8 @@ from bench.plan import Bench
 from bench.processes import wait_until, worker_process
 from bench.results import Figure
 from bench.server import Server
-from sanctum_bus import keys
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
 
 ENVS, SLOTS = 64, 3
 

@@ -7,8 +7,8 @@ from bench.following import await_folded, await_workers
 from bench.plan import Bench
 from bench.processes import Failed, report_of, subject_process, worker_process
 from bench.results import Figure, Series
-from sanctum_bus import ids
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol import stream_id
+from sanctum_bus.protocol.keys import RunKeys
 
 RUNS, PER_SECOND = 20, 2_000
 
@@ -91,8 +91,8 @@ def _latencies(moments: list[list[float]], entry_ids: list[list[str]], heard: He
     """
     found, upto = [], [1] * len(moments)
     for number, version, moment in heard:
-        known, reached = entry_ids[number], ids.parse(version)
-        while upto[number] < len(moments[number]) and ids.parse(known[upto[number]]) <= reached:
+        known, reached = entry_ids[number], stream_id.parse(version)
+        while upto[number] < len(moments[number]) and stream_id.parse(known[upto[number]]) <= reached:
             found.append((moment - moments[number][upto[number]]) * 1000)
             upto[number] += 1
     return found

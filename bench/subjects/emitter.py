@@ -8,9 +8,9 @@ from redis import Redis
 
 from bench.load import Event, standard
 from bench.subjects.telling import ready, report, told, word
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.events.encode import encode_event
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.wire.encode import encode_event
 
 Emit = Callable[[int, Event], object]
 

@@ -5,7 +5,7 @@ from redis import Redis
 from bench.load import standard_entries
 from bench.server import Server
 from bench.subjects.telling import ready, report, told
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 
 #: Entries that may be published and not yet folded.
 _AHEAD = 20_000

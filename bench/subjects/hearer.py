@@ -13,7 +13,7 @@ from typing import Any, cast
 from redis import Redis
 
 from bench.subjects.telling import ready, report, told, word
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 
 #: Seconds and milliseconds after which it looks whether it is to end.
 _LOOK_S, _LOOK_MS = 0.1, 100

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import FrameType
 
 from bench.subjects.telling import report, told
-from sanctum_bus import settings, worker  # noqa: F401  # loaded before the clock starts
-from sanctum_bus.cli.place import Place
 from sanctum_bus.cli.serve import work
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.worker import settings, supervisor  # noqa: F401  # loaded before the clock starts
 
 #: Seconds between two looks.
 _EVERY_S = 0.001
@@ -21,19 +21,12 @@ _STAGES = (
     ("/hiredis/", "parse"),
     ("/redis/", "wire"),
     ("/asyncio/", "wire"),
-    ("/sanctum_bus/wire/", "decode"),
-    ("/sanctum_bus/catalog/", "decode"),
+    ("/sanctum_bus/events/", "decode"),
     ("/sanctum_bus/fold/", "fold"),
-    ("/sanctum_bus/state.py", "fold"),
-    ("/sanctum_bus/aggregate.py", "fold"),
-    ("/sanctum_bus/accounts.py", "fold"),
-    ("/sanctum_bus/coverage.py", "fold"),
-    ("/sanctum_bus/sequence.py", "fold"),
     ("/sanctum_bus/connection/", "parse"),
-    ("/sanctum_bus/snapshot.py", "encode"),
-    ("/sanctum_bus/hashes.py", "encode"),
-    ("/sanctum_bus/arguments.py", "encode"),
-    ("/sanctum_bus/store.py", "commit"),
+    ("/sanctum_bus/protocol/text", "encode"),
+    ("/sanctum_bus/worker/commit_arguments.py", "encode"),
+    ("/sanctum_bus/worker/store.py", "commit"),
     ("/sanctum_bus/", "loop"),
 )
 
@@ -68,7 +61,7 @@ def main() -> None:
     signal.signal(signal.SIGALRM, sampler.look)
     signal.setitimer(signal.ITIMER_REAL, _EVERY_S, _EVERY_S)
     began = time.perf_counter()
-    work(Place(task["url"]), task["runs"], drain=True)
+    work(ServerTarget(task["url"]), task["runs"], drain=True)
     seconds = time.perf_counter() - began
     signal.setitimer(signal.ITIMER_REAL, 0)
     report(seconds=seconds, counts=sampler.counts)

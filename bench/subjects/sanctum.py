@@ -3,16 +3,16 @@
 import time
 
 from bench.subjects.telling import report, told
-from sanctum_bus import settings, worker  # noqa: F401  # loaded before the clock starts
-from sanctum_bus.cli.place import Place
 from sanctum_bus.cli.serve import work
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.worker import settings, supervisor  # noqa: F401  # loaded before the clock starts
 
 
 def main() -> None:
     """Drain runs, and report how long it took."""
     task = told()
     began = time.perf_counter()
-    work(Place(task["url"]), task["runs"], drain=True)
+    work(ServerTarget(task["url"]), task["runs"], drain=True)
     report(seconds=time.perf_counter() - began)
 
 

@@ -6,9 +6,9 @@ from typing import Any, cast
 from redis import Redis
 from redis.exceptions import ConnectionError as NoConnection
 
-from sanctum_bus.aggregate import fold_entries
-from sanctum_bus.rebuild import Rebuilt, rebuild_run
-from sanctum_bus.scripts import script
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.ops.rebuild import RebuildResult, rebuild_run
+from sanctum_bus.protocol.scripts import script
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
 from tests.worker.harness import Side, assert_is_fold, drain, settings_of, side_of, story
@@ -30,7 +30,7 @@ def letters(side: Side) -> list[str]:
 def assert_is_right(side: Side) -> None:
     """The snapshot is the fold of the stream, and the letters are what that fold has parked and not met again."""
     assert_is_fold(side)
-    expected = fold_entries(side.stream()).take_changes().parked
+    expected = fold_entries(side.stream()).drain_changes().parked
     assert letters(side) == [parked.entry_id for parked in expected]
 
 
@@ -67,7 +67,7 @@ def view(side: Side) -> dict[str, Any]:
     }
 
 
-def rebuild(server: Server, side: Side, *, partial: bool = False, **given: object) -> Rebuilt:
+def rebuild(server: Server, side: Side, *, partial: bool = False, **given: object) -> RebuildResult:
     """Rebuild the run, with the settings of its workers."""
     return rebuild_run(side.redis, side.keys, settings_of(server, **given), partial=partial)
 

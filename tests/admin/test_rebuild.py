@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import aggregate as aggregate_module
-from sanctum_bus import history
-from sanctum_bus.admin import requeue
-from sanctum_bus.errors import NotNow, UnknownRun
-from sanctum_bus.fold import Line
+from sanctum_bus.errors import Unavailable, UnknownRun
+from sanctum_bus.events.decode import Event
+from sanctum_bus.fold import aggregate as aggregate_module
 from sanctum_bus.fold import fold as real_fold
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.rebuild import rebuild_run
-from sanctum_bus.state import State
-from sanctum_bus.wire.decode import Event
+from sanctum_bus.fold.log_line import LogFields
+from sanctum_bus.fold.state import State
+from sanctum_bus.ops import stream_pages
+from sanctum_bus.ops.dead_letters import requeue
+from sanctum_bus.ops.rebuild import rebuild_run
+from sanctum_bus.protocol.keys import RunKeys
 from tests.admin.mending import HOPELESS, assert_is_right, counts, folded, letters, misnumbered, rebuild, view
 from tests.fold.feeding import entry
 from tests.servers import Server
@@ -24,7 +24,7 @@ from tests.worker.harness import assert_is_fold, drain, plain, settings_of, side
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_it_is_what_it_was(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """A snapshot that was right is the same afterwards, duplicates, gaps and letters included; only younger."""
-    monkeypatch.setattr(history, "_PAGE", page)
+    monkeypatch.setattr(stream_pages, "_PAGE", page)
     side = folded(server)
     before, generation = view(side), int(side.checkpoint("generation"))
     assert side.checkpoint("lost") == '{"gap":4}'
@@ -107,7 +107,7 @@ def test_after_a_section_was_spoilt_by_hand(server: Server) -> None:
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_what_was_put_back_stays_put_back(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
     """A9: a rebuild parks the original and meets its stand-in: no letter comes back, whatever pages it reads."""
-    monkeypatch.setattr(history, "_PAGE", page)
+    monkeypatch.setattr(stream_pages, "_PAGE", page)
     side = folded(server, misnumbered(1), HOPELESS)
     requeue(side.redis, side.keys, None)
     drain(server)
@@ -127,7 +127,7 @@ def test_a_stand_in_that_is_unread(server: Server) -> None:
     requeue(side.redis, side.keys, letters(side)[-1:])
 
     rebuild(server, side)
-    with pytest.raises(NotNow, match="folded anew"):
+    with pytest.raises(Unavailable, match="folded anew"):
         requeue(side.redis, side.keys, None)
     drain(server)
 
@@ -141,7 +141,7 @@ def test_a_stand_in_that_is_unread(server: Server) -> None:
 def test_a_fold_that_fails_half_way(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that spoils a fold is parked, as a worker parks it; whatever follows is folded."""
 
-    def fold(state: State, event: Event) -> Line | None:
+    def fold(state: State, event: Event) -> LogFields | None:
         line = real_fold(state, event)
         if event.data.get("n") in {1, 3}:
             raise ZeroDivisionError
@@ -161,7 +161,7 @@ def test_a_fold_that_fails_half_way(server: Server, monkeypatch: pytest.MonkeyPa
 
 def test_what_has_no_place_in_its_section(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that was left for later, and has no place in its section then, is parked by both; all others are folded."""
-    module = importlib.import_module("sanctum_bus.fold.other")
+    module = importlib.import_module("sanctum_bus.fold.handlers.default")
     real = module._put_others
 
     def put(fields: Any, lasts: list[Event], items: list[None]) -> None:
@@ -220,7 +220,7 @@ def test_nothing_to_fold(server: Server, hand: Any, message: str, *, partial: bo
     hand(side)
     before = side.dump()
 
-    with pytest.raises(NotNow, match=message):
+    with pytest.raises(Unavailable, match=message):
         rebuild(server, side, partial=partial)
 
     assert side.dump() == before

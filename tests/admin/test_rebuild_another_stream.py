@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from sanctum_bus.errors import NotNow
+from sanctum_bus.errors import Unavailable
 from tests.admin.mending import HOPELESS, assert_is_right, counts, folded, rebuild, view
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
@@ -29,7 +29,7 @@ def test_it_is_refused(server: Server) -> None:
     _begun_anew(server, side, _numbered(3, first=1001))
     before = side.dump()
 
-    with pytest.raises(NotNow, match=r"folded from 1,003 entries.*accounts for 3 of them.*--partial"):
+    with pytest.raises(Unavailable, match=r"folded from 1,003 entries.*accounts for 3 of them.*--partial"):
         rebuild(server, side)
     held = side.dump()
     held[side.keys.checkpoint.encode()].pop(b"held_until", None)
@@ -79,7 +79,7 @@ def test_a_history_that_began_anew(server: Server) -> None:
     side.add(_numbered(5, first=21), ids=[f"5-{seq}" for seq in range(1, 6)])
     drain(server)
 
-    with pytest.raises(NotNow, match=r"folded from 25 entries.*accounts for 5 "):
+    with pytest.raises(Unavailable, match=r"folded from 25 entries.*accounts for 5 "):
         rebuild(server, side)
     assert rebuild(server, side, partial=True).missing == 20
     side.add(plain(2), ids=["5-8", "5-9"])

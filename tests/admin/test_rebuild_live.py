@@ -6,10 +6,10 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
-from sanctum_bus.admin import requeue
-from sanctum_bus.errors import NotNow
+from sanctum_bus.errors import Unavailable
+from sanctum_bus.ops.dead_letters import requeue
+from sanctum_bus.ops.rebuild import rebuild_run
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.rebuild import rebuild_run
 from tests.admin.mending import HOPELESS, assert_is_right, misnumbered
 from tests.servers import Server
 from tests.waiting import wait_until
@@ -78,7 +78,7 @@ def _is_put_back(side: Side) -> bool:
     """Put every letter back; not while the owner is behind what the rebuild has met."""
     try:
         return bool(requeue(side.redis, side.keys, None).done)
-    except NotNow:
+    except Unavailable:
         return False
 
 

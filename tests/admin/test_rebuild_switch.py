@@ -5,10 +5,10 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
-from sanctum_bus import history
-from sanctum_bus import rebuild as module
-from sanctum_bus.errors import Refused, StartOver
-from sanctum_bus.rebuild import rebuild_run
+from sanctum_bus.errors import CommitRefused, RestartRun
+from sanctum_bus.ops import rebuild as module
+from sanctum_bus.ops import stream_pages
+from sanctum_bus.ops.rebuild import rebuild_run
 from tests.admin.mending import (
     Hooked,
     assert_is_right,
@@ -23,7 +23,7 @@ from tests.worker.harness import Rig, assert_is_fold, drain, rigged, settings_of
 
 def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """Up to the moment of the switch every byte of the old snapshot is readable, at the same version."""
-    monkeypatch.setattr(history, "_PAGE", 1)
+    monkeypatch.setattr(stream_pages, "_PAGE", 1)
     side = folded(server)
     before, seen, client = view(side), [], Hooked(side)
     for name in ("hold", "replace"):
@@ -65,7 +65,7 @@ def test_the_owner_goes_on_meanwhile(server: Server) -> None:
         client.before["hold"] = lambda: _drain_in_thread(server)
         rebuild_run(client, side.keys, settings_of(server))
         assert_is_right(side)
-        with pytest.raises(Refused, match="generation"):
+        with pytest.raises(CommitRefused, match="generation"):
             await rig.store.commit(aggregate, taken, taken.version, held, "")
         side.add(story(first=28))
         await rig.drain()
@@ -98,7 +98,7 @@ def _take(server: Server) -> str:
     async def use(rig: Rig) -> str:
         try:
             await rig.store.take_over("other", innocent=True)
-        except StartOver as error:
+        except RestartRun as error:
             return error.reason
         return "taken"
 

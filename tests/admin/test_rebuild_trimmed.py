@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import history
-from sanctum_bus.errors import NotNow
-from sanctum_bus.rebuild import rebuild_run
+from sanctum_bus.errors import Unavailable
+from sanctum_bus.ops import stream_pages
+from sanctum_bus.ops.rebuild import rebuild_run
 from tests.admin.mending import Hook, Hooked, assert_is_right
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
@@ -40,7 +40,7 @@ def test_a_trimmed_stream(server: Server, hand: Any, gone: int) -> None:
     hand(side, ids)
     before = side.dump()
 
-    with pytest.raises(NotNow, match=f"was trimmed: {gone} entries are gone.*--partial"):
+    with pytest.raises(Unavailable, match=f"was trimmed: {gone} entries are gone.*--partial"):
         rebuild_run(side.redis, side.keys, settings_of(server))
     assert side.dump() == before
     built = rebuild_run(side.redis, side.keys, settings_of(server), partial=True)
@@ -80,12 +80,12 @@ def test_trimmed_while_it_is_read(
     server: Server, monkeypatch: pytest.MonkeyPatch, hand: Any, gone: int
 ) -> None:
     """What goes before it was read is noticed: the whole is refused."""
-    monkeypatch.setattr(history, "_PAGE", 2)
+    monkeypatch.setattr(stream_pages, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)
 
-    with pytest.raises(NotNow, match=f"{gone} entries are gone"):
+    with pytest.raises(Unavailable, match=f"{gone} entries are gone"):
         rebuild_run(_Trimming(side, lambda: hand(side, ids)), side.keys, settings_of(server))
 
     assert side.checkpoint("entries") == "10"
@@ -93,7 +93,7 @@ def test_trimmed_while_it_is_read(
 
 def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """With `--partial` it begins anew with what is left, and counts all that is missing."""
-    monkeypatch.setattr(history, "_PAGE", 2)
+    monkeypatch.setattr(stream_pages, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)
@@ -112,7 +112,7 @@ def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.Monkey
 
 def test_trimmed_behind_the_reader(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """What goes after it was read is no loss: the snapshot is the fold of all that was there."""
-    monkeypatch.setattr(history, "_PAGE", 4)
+    monkeypatch.setattr(stream_pages, "_PAGE", 4)
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)

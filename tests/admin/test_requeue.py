@@ -5,9 +5,9 @@ from typing import cast
 import pytest
 from redis.exceptions import ConnectionError as NoConnection
 
-from sanctum_bus import admin
-from sanctum_bus.errors import NotNow, UnknownRun
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.errors import Unavailable, UnknownRun
+from sanctum_bus.ops import dead_letters
+from sanctum_bus.protocol.keys import RunKeys
 from tests.admin.mending import HOPELESS, Hooked, assert_is_right, counts, cut, letters, misnumbered
 from tests.fold.feeding import Entry
 from tests.servers import Server
@@ -34,8 +34,8 @@ def test_a_letter_is_folded_once(server: Server) -> None:
     """A9: what is put back is folded, without number, under the name of the parked entry; a second call finds nothing."""
     side, (source,) = _parked(server, misnumbered(1))
 
-    first = admin.requeue(side.redis, side.keys, [source])
-    second = admin.requeue(side.redis, side.keys, [source])
+    first = dead_letters.requeue(side.redis, side.keys, [source])
+    second = dead_letters.requeue(side.redis, side.keys, [source])
     drain(server)
 
     assert (list(first.done), first.missing) == ([source], [])
@@ -60,8 +60,8 @@ def test_cut_at_any_moment(server: Server, name: str, when: str) -> None:
     getattr(client, when)[name] = cut
 
     with pytest.raises(NoConnection):
-        admin.requeue(client, side.keys, None)
-    again = admin.requeue(client, side.keys, ids)
+        dead_letters.requeue(client, side.keys, None)
+    again = dead_letters.requeue(client, side.keys, ids)
     drain(server)
 
     assert sorted([*again.done, *again.missing]) == ids
@@ -74,9 +74,9 @@ def test_two_at_once(server: Server) -> None:
     """A9: of two who put the same letter back at the same moment one finds it gone; it is folded once."""
     side, (source,) = _parked(server, misnumbered(1))
     client = Hooked(side)
-    client.before["requeue"] = lambda: admin.requeue(side.redis, side.keys, [source])
+    client.before["requeue"] = lambda: dead_letters.requeue(side.redis, side.keys, [source])
 
-    late = admin.requeue(client, side.keys, [source])
+    late = dead_letters.requeue(client, side.keys, [source])
     drain(server)
 
     assert (late.done, late.missing) == ({}, [source])
@@ -88,7 +88,7 @@ def test_parked_again(server: Server) -> None:
     """What cannot be folded is parked each time anew with the fields that it had at first; nothing nests."""
     side, (source,) = _parked(server, HOPELESS)
     for _ in range(3):
-        moved = admin.requeue(side.redis, side.keys, None)
+        moved = dead_letters.requeue(side.redis, side.keys, None)
         drain(server)
 
         (letter,) = side.dead()
@@ -107,7 +107,7 @@ def test_parked_again(server: Server) -> None:
 def test_a_new_history_meets_both(server: Server, size: int) -> None:
     """A9: a history that begins anew parks the original and drops it again; counts and letters are as they were."""
     side, (good, bad) = _parked(server, misnumbered(1), HOPELESS)
-    moved = admin.requeue(side.redis, side.keys, None)
+    moved = dead_letters.requeue(side.redis, side.keys, None)
     drain(server)
     before = counts(side), letters(side)
     assert before == ([6, 3, 3], [moved.done[bad]])
@@ -123,7 +123,7 @@ def test_a_new_history_meets_both(server: Server, size: int) -> None:
 def test_a_letter_that_was_put_back_before(server: Server) -> None:
     """A9: between original and stand-in a new history has the letter once more; it is not put back twice."""
     side, (source,) = _parked(server, misnumbered(1))
-    admin.requeue(side.redis, side.keys, None)
+    dead_letters.requeue(side.redis, side.keys, None)
     drain(server)
     side.redis.delete(side.keys.checkpoint)
 
@@ -131,14 +131,14 @@ def test_a_letter_that_was_put_back_before(server: Server) -> None:
         aggregate, taken, held = await rig.begin(3)
         await rig.store.commit(aggregate, taken, taken.version, held, "")
         assert letters(side) == [source]
-        with pytest.raises(NotNow, match="folded anew"):
-            admin.requeue(side.redis, side.keys, [source])
+        with pytest.raises(Unavailable, match="folded anew"):
+            dead_letters.requeue(side.redis, side.keys, [source])
 
     rigged(server, use)
     drain(server)
 
     assert len(_stand_ins(side, source)) == 1
-    assert admin.requeue(side.redis, side.keys, None).done == {}
+    assert dead_letters.requeue(side.redis, side.keys, None).done == {}
     assert_is_right(side)
 
 
@@ -147,8 +147,8 @@ def test_a_run_without_a_whole_snapshot(server: Server) -> None:
     side, _ = _parked(server, misnumbered(1))
     side.redis.hset(side.keys.checkpoint, "version", "torn")
 
-    with pytest.raises(NotNow, match="let a worker fold it first"):
-        admin.requeue(side.redis, side.keys, None)
+    with pytest.raises(Unavailable, match="let a worker fold it first"):
+        dead_letters.requeue(side.redis, side.keys, None)
 
     assert side.redis.xlen(side.keys.events) == 3
 
@@ -162,8 +162,8 @@ def test_where_a_key_has_the_wrong_type(server: Server, name: str) -> None:
     side.redis.set(key, "x")
     before = side.dump()
 
-    with pytest.raises(NotNow, match=f"{name} is a string and no stream"):
-        admin.requeue(side.redis, side.keys, None)
+    with pytest.raises(Unavailable, match=f"{name} is a string and no stream"):
+        dead_letters.requeue(side.redis, side.keys, None)
 
     assert side.dump() == before
 
@@ -174,7 +174,7 @@ def test_many_fields(server: Server) -> None:
     more = {f"f{number}".encode(): b"v" for number in range(3600)}
     side, (source, too_large) = _parked(server, misnumbered(1) | many, misnumbered(2) | more)
 
-    handled = admin.requeue(side.redis, side.keys, None)
+    handled = dead_letters.requeue(side.redis, side.keys, None)
     drain(server)
 
     assert list(handled.done) == [source]
@@ -191,7 +191,7 @@ def test_many_letters(server: Server) -> None:
     client = Hooked(side)
     client.before["requeue"] = lambda: side.redis.xadd(side.keys.dead, {"source_id": "9-9", "raw.type": "X"})
 
-    handled = admin.requeue(client, side.keys, None)
+    handled = dead_letters.requeue(client, side.keys, None)
 
     assert list(handled.done) == ids
     assert letters(side) == ["9-9"]
@@ -201,7 +201,7 @@ def test_only_what_was_asked_for(server: Server) -> None:
     """Letters that nobody named stay, and names that nothing has are told."""
     side, (first, second) = _parked(server, misnumbered(1), misnumbered(2))
 
-    handled = admin.requeue(side.redis, side.keys, ["1-1", second])
+    handled = dead_letters.requeue(side.redis, side.keys, ["1-1", second])
     drain(server)
 
     assert (list(handled.done), handled.missing) == ([second], ["1-1"])
@@ -217,7 +217,7 @@ def test_numbers_go_on(server: Server) -> None:
     drain(server)
     (source,) = letters(side)
 
-    admin.requeue(side.redis, side.keys, [source])
+    dead_letters.requeue(side.redis, side.keys, [source])
     side.add(numbered[6:])
     drain(server)
 
@@ -230,7 +230,7 @@ def test_a_stream_that_is_gone(server: Server) -> None:
     side, _ = _parked(server, misnumbered(1))
     side.redis.delete(side.keys.events)
 
-    admin.requeue(side.redis, side.keys, None)
+    dead_letters.requeue(side.redis, side.keys, None)
     drain(server)
 
     assert counts(side) == [4, 3, 1]
@@ -242,7 +242,7 @@ def test_a_run_that_sleeps_is_woken(server: Server) -> None:
     side, _ = _parked(server, misnumbered(1))
     side.redis.zadd("nissa:runs", {"r": 1.0})
 
-    admin.requeue(side.redis, side.keys, None)
+    dead_letters.requeue(side.redis, side.keys, None)
 
     assert cast("float", side.redis.zscore("nissa:runs", "r")) > 1e12
 
@@ -254,7 +254,7 @@ def test_under_a_worker_at_work(server: Server) -> None:
     with worker_process(server):
         wait_until(lambda: len(letters(side)) == 2, "both are parked")
         for round_ in range(1, 4):
-            handled = admin.requeue(side.redis, side.keys, None)
+            handled = dead_letters.requeue(side.redis, side.keys, None)
             side.add(plain(20, first=100 * round_))
             last = handled.done[max(handled.done)]
             wait_until(lambda last=last: letters(side) == [last], "what is hopeless is back")  # type: ignore[misc]
@@ -267,7 +267,7 @@ def test_under_a_worker_at_work(server: Server) -> None:
 def test_an_unknown_run(server: Server) -> None:
     """There is nothing to put back or to drop in a run that is not there; nothing is made."""
     side = side_of(server)
-    for call in (admin.requeue, admin.drop):
+    for call in (dead_letters.requeue, dead_letters.drop):
         with pytest.raises(UnknownRun, match="no run 'ghost'"):
             call(side.redis, RunKeys("ghost"), None)
     assert side.redis.keys() == []
@@ -280,7 +280,7 @@ def test_no_letters(server: Server) -> None:
     drain(server)
     before = side.dump()
 
-    for call in (admin.requeue, admin.drop):
+    for call in (dead_letters.requeue, dead_letters.drop):
         handled = call(side.redis, side.keys, None)
         assert (handled.done, handled.missing, handled.refused) == ({}, [], {})
     assert side.dump() == before
@@ -290,13 +290,13 @@ def test_dropping(server: Server) -> None:
     """A dropped letter is gone, once; how many entries were parked stays counted, and the others stay."""
     side, (first, second) = _parked(server, misnumbered(1), HOPELESS)
 
-    one = admin.drop(side.redis, side.keys, [first, "1-1"])
-    again = admin.drop(side.redis, side.keys, [first])
+    one = dead_letters.drop(side.redis, side.keys, [first, "1-1"])
+    again = dead_letters.drop(side.redis, side.keys, [first])
     drain(server)
 
     assert (one.done, one.missing) == ({first: ""}, ["1-1"])
     assert (again.done, again.missing) == ({}, [first])
     assert letters(side) == [second]
     assert counts(side) == [4, 2, 2]
-    assert list(admin.drop(side.redis, side.keys, None).done) == [second]
+    assert list(dead_letters.drop(side.redis, side.keys, None).done) == [second]
     assert letters(side) == []

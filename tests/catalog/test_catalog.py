@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import catalog
-from sanctum_bus.catalog.names import FIELD_ALIASES, SEEDS_FIELD_ALIASES, canonical_type
+from sanctum_bus.events import catalog
+from sanctum_bus.events.names import FIELD_ALIASES, SEEDS_FIELD_ALIASES, canonical_type
 
 ROOT = Path(__file__).resolve().parents[2]
 SHARED = ROOT.parent / "shared"
@@ -273,7 +273,7 @@ def test_the_undeclared_fields_of_the_recordings_are_known() -> None:
 @needs_shared
 def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
     """The data in the package is what the script makes of the two sources, byte for byte, with the bare interpreter."""
-    package = Path("worker", "sanctum_bus", "catalog")
+    package = Path("worker", "sanctum_bus", "events")
     (tmp_path / "scripts").mkdir()
     (tmp_path / package).mkdir(parents=True)
     script = shutil.copy2(ROOT / "scripts" / "build-catalog", tmp_path / "scripts")
@@ -290,7 +290,7 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 def test_importing_reads_no_data() -> None:
     """The fold imports the names at start: the data is read by who asks for it, once."""
-    code = "from sanctum_bus import catalog; print(catalog.declared.cache_info().currsize)"
+    code = "from sanctum_bus.events import catalog; print(catalog.declared.cache_info().currsize)"
     env = os.environ | {"PYTHONPATH": str(ROOT / "worker")}
 
     done = subprocess.run([sys.executable, "-c", code], env=env, check=True, capture_output=True, text=True)

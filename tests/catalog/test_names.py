@@ -2,7 +2,7 @@
 
 import pytest
 
-from sanctum_bus.catalog import names
+from sanctum_bus.events import names
 
 
 def test_type_aliases_are_those_of_the_semantics() -> None:

@@ -13,9 +13,9 @@ from typing import Any, Protocol, cast
 
 from redis import Redis
 
-from sanctum_bus import keys
 from sanctum_bus.connection import connect
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
 from tests.chaos.proxy import Proxy
 from tests.chaos.schedule import Kind
 from tests.servers import VALKEY_9, Server, free_port

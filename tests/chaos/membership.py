@@ -11,9 +11,9 @@ from typing import NamedTuple, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from sanctum_bus import keys
-from sanctum_bus.assignment import owner_of
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.worker.assignment import owner_of
 from tests.chaos.fleet import Fleet
 from tests.chaos.watch import Seen, look
 from tests.waiting import wait_until

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from redis import Redis
 
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 from tests.chaos.battle import Plan, fight
 from tests.chaos.figures import figures, percentile
 from tests.chaos.schedule import Kind, Mishap, schedule

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from sanctum_bus.accounts import Entry
-from sanctum_bus.aggregate import fold_entries
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.snapshot import decode_fields
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.protocol.entry import Entry
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.text import decode_fields
 from tests.chaos.training import Report
 from tests.worker.harness import Side, Texts, differences
 

@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, cast
 from redis import Redis
 from redis.exceptions import RedisError
 
-from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.stream_id import ZERO
 
 #: Seconds between two looks, and so how exact the figures are.
 LOOK_S = 0.05

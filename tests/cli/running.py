@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sanctum_bus.events.recordings import read
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.recordings import read
-from sanctum_bus.settings import load
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 from tests.recordings import recordings
 
 #: One small recording of each dialect.

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from sanctum_bus.cli.coverage import RawCount, compared
-from sanctum_bus.coverage import FieldCoverage, TypeCoverage
-from sanctum_bus.recordings import Record
+from sanctum_bus.events.recordings import Record
+from sanctum_bus.protocol.coverage import FieldCoverage, TypeCoverage
 from tests.cli.running import SMALL, Run, lines_of, sanctum
 from tests.recordings import Recording
 

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from sanctum_bus.cli.summary import Summary
-from sanctum_bus.coverage import FieldCoverage, TypeCoverage
+from sanctum_bus.cli.demo.summary import Summary
+from sanctum_bus.protocol.coverage import FieldCoverage, TypeCoverage
 from sanctum_bus.publisher import PublisherStats
 from sanctum_bus.reader import Snapshot
 from tests.cli.running import DEADLINE_S, SMALL, Run, environment, sanctum

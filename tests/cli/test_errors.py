@@ -11,7 +11,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.cli.place import sentence
+from sanctum_bus.cli.target import sentence
 from tests.cli.running import Run, lines_of, sanctum
 from tests.servers import VALKEY_9, StartServer, free_port
 

@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from sanctum_bus import __version__
-from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION
 from sanctum_bus.cli.commands import COMMANDS
+from sanctum_bus.protocol.entry import WIRE_VERSION
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
 from tests.cli.running import environment, sanctum
 
 #: Modules that take longer to load than help may take.

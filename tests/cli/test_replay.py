@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 
 from sanctum_bus.cli import replay as module
-from sanctum_bus.cli.place import Failed
 from sanctum_bus.cli.replay import paced, replay, settle, timestamp_of
+from sanctum_bus.errors import CommandFailed
+from sanctum_bus.events.recordings import Record
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.recordings import Record
 from tests.servers import Server, free_port
 
 
@@ -88,5 +88,5 @@ def test_a_server_that_takes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     publisher = Publisher("r", url=f"redis://127.0.0.1:{free_port()}/0")
     publisher.emit({"event_type": "T"})
 
-    with pytest.raises(Failed, match="0 events are published, 1 are not"):
+    with pytest.raises(CommandFailed, match="0 events are published, 1 are not"):
         settle(publisher, 0.05)

@@ -6,9 +6,9 @@ import subprocess
 
 import pytest
 
-from sanctum_bus import admin
 from sanctum_bus.errors import UnknownRun
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.ops import runs
+from sanctum_bus.protocol.keys import RunKeys
 from tests.cli.running import DEADLINE_S, SMALL, Run, command, environment
 from tests.servers import Server
 
@@ -62,6 +62,6 @@ def test_a_name_without_keys(valkey: Server) -> None:
     with valkey.client() as client:
         client.zadd("nissa:runs", {"ghost": 1.0})
 
-        assert admin.remove_run(client, run) == 0
+        assert runs.remove_run(client, run) == 0
         with pytest.raises(UnknownRun, match="no run 'ghost'"):
-            admin.remove_run(client, run)
+            runs.remove_run(client, run)

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from sanctum_bus.cli import serve
-from sanctum_bus.embedded import running_server
-from sanctum_bus.embedded.home import announced
-from sanctum_bus.settings import load
+from sanctum_bus.ops.embedded import running_server
+from sanctum_bus.ops.embedded.state_dir import registered
+from sanctum_bus.worker.settings import load
 from tests.cli.running import DEADLINE_S, Ran, Run, command, environment, lines_of, sanctum, start
 from tests.servers import VALKEY_9, free_port, require
 from tests.waiting import wait_until
@@ -135,7 +135,7 @@ def test_a_full_disk(home: Path) -> None:
 
 
 def _server_pid(home: Path) -> int:
-    said = announced(home)
+    said = registered(home)
     return said.pid if said else 0
 
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from sanctum_bus import recordings
+from sanctum_bus.cli.demo.data import demo_recording
 from sanctum_bus.cli.sections import behind_s, notices_of
-from sanctum_bus.demo_data import demo_recording
+from sanctum_bus.events import recordings
+from sanctum_bus.fold import offline
 from sanctum_bus.reader import Snapshot
-from sanctum_bus.tui.layout import pages, view
-from sanctum_bus.tui.model import sort_out
-from sanctum_bus.tui.view import Line, View
+from sanctum_bus.views.model import sort_out
+from sanctum_bus.views.tui.layout import pages, view
+from sanctum_bus.views.tui.view import Line, View
 
 Sections = dict[str, dict[str, Any]]
 
@@ -26,7 +27,7 @@ SIZES = [(120, 40), (80, 24), (80, 40), (200, 60), (100, 30), (60, 20), (40, 12)
 @cache
 def demo_sections() -> Sections:
     """The sections of the recording that is shipped."""
-    return recordings.fold(recordings.read(demo_recording())).state.sections
+    return offline.fold_records(recordings.read(demo_recording())).state.sections
 
 
 def with_envs(amount: int, prefix: str = "") -> Sections:

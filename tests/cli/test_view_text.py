@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanctum_bus.cli.sections import value_text
-from sanctum_bus.tui.spark import chart, sparkline
-from sanctum_bus.tui.text import clock, count, date, decimals, duration, safe
+from sanctum_bus.views.format import clock, count, date, decimals, duration, printable
+from sanctum_bus.views.tui.spark import chart, sparkline
 
 
 @given(st.lists(st.floats()), st.integers(0, 60), st.integers(1, 8))
@@ -76,7 +76,7 @@ def test_times() -> None:
 @given(st.text())
 def test_safe_text(text: str) -> None:
     """Text for a terminal is one line without control characters, and no longer than it may be."""
-    made = safe(text, 20)
+    made = printable(text, 20)
 
     assert len(made) <= 20
     assert not any(ord(char) < 32 or 0x7F <= ord(char) < 0xA0 for char in made)

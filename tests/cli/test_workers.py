@@ -6,7 +6,7 @@ from typing import cast
 
 from redis import Redis
 
-from sanctum_bus import keys
+from sanctum_bus.protocol import keys
 from tests.cli.running import Run
 from tests.servers import Server
 from tests.waiting import wait_until

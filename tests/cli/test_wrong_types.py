@@ -3,10 +3,10 @@
 import pytest
 
 from sanctum_bus.cli.watch import picture
-from sanctum_bus.errors import NotNow
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.errors import Unavailable
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.reader import Reader
-from sanctum_bus.tui.live import Looking
+from sanctum_bus.views.tui.app import Looking
 from tests.cli.running import SMALL, Run
 from tests.servers import Server
 
@@ -147,7 +147,7 @@ def test_a_live_view_does_not_begin(spoilt: Run, valkey: Server, name: str) -> N
     """Where it cannot be read from the start there is no picture, and the error says why."""
     key = spoil(valkey, name)
 
-    with Reader(spoilt.url) as reader, pytest.raises(NotNow, match="is a string") as raised:
+    with Reader(spoilt.url) as reader, pytest.raises(Unavailable, match="is a string") as raised:
         Looking(reader, RUN.run_id, picture).look()
 
     assert key in str(raised.value)

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from sanctum_bus.settings import Settings
+from sanctum_bus.worker.settings import Settings
 from tests.cli.running import sanctum
 
 

@@ -6,14 +6,14 @@ from pathlib import Path
 import pytest
 
 from sanctum_bus.errors import ConfigurationError
-from sanctum_bus.settings import as_toml, load, load_traced
-from sanctum_bus.sources import OTHER_VARIABLES
+from sanctum_bus.worker.settings import as_toml, load, load_traced
+from sanctum_bus.worker.settings_origin import OTHER_VARIABLES
 
 CONFIG = Path(__file__).parent.parent.parent / "config" / "sanctum.toml"
 
 
 def test_the_shipped_file_lists_every_setting_with_its_default() -> None:
-    """The file is what the class says; write it anew with: python -m sanctum_bus.settings > config/sanctum.toml."""
+    """The file is what the class says; write it anew with: python -m sanctum_bus.worker.settings > config/sanctum.toml."""
     assert CONFIG.read_text() == as_toml()
 
 

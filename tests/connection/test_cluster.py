@@ -4,7 +4,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.reader import Reader
 from tests.cli.running import sanctum
 from tests.connection.whole import (

@@ -7,15 +7,15 @@ from redis.crc import key_slot
 from redis.exceptions import AuthenticationError, ClusterDownError
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from sanctum_bus.connection.routes import Ask, Routes, key_of, search
-from sanctum_bus.connection.urls import Address, parse
+from sanctum_bus.connection.topology import Query, Topology, discover, key_of
+from sanctum_bus.connection.url import Address, parse
 
 A, B, C = (Address(name, 1) for name in "abc")
 SENTINELS = parse("redis+sentinel://a:1,b:1,c:1/m")
 CLUSTER = parse("redis+cluster://a:1,b:1")
 
 
-def answered(program: Any, *replies: list[Any]) -> tuple[list[Ask], Routes]:
+def answered(program: Any, *replies: list[Any]) -> tuple[list[Query], Topology]:
     """What a program asked, and what it found."""
     asked = [next(program), *map(program.send, replies[:-1])]
     with pytest.raises(StopIteration) as end:
@@ -31,7 +31,7 @@ def says(host: bytes, epoch: int) -> list[Any]:
 def test_the_sentinel_with_the_newest_view_counts() -> None:
     """One that was away still names the old master, and may be the first in the URL."""
     replies = [says(b"old", 3), ConnectionLost("away"), says(b"new", 4)]
-    (asked,), routes = answered(search(SENTINELS, ()), replies)
+    (asked,), routes = answered(discover(SENTINELS, ()), replies)
 
     assert asked.addresses == (A, B, C)
     assert routes.primaries == (Address("new", 5),)
@@ -49,19 +49,19 @@ def test_the_sentinel_with_the_newest_view_counts() -> None:
 def test_sentinels_that_do_not_say_are_quoted(reply: Any, kind: type[Exception], said: str) -> None:
     """The error has what each of them said, and is of the kind that says whether it may pass."""
     with pytest.raises(kind, match=said):
-        answered(search(SENTINELS, ()), [reply] * 3)
+        answered(discover(SENTINELS, ()), [reply] * 3)
 
 
 def test_nodes_are_asked_one_after_the_other() -> None:
     """Those that were known last come before those in the URL; a node that leaves its own address out is meant itself."""
     slots = [[0, 9000, [b"", 7, b"id"]], [9001, 16382, [b"d", 8, b"id"], [b"replica", 9, b"id"]]]
-    asked, routes = answered(search(CLUSTER, [C, A]), [ConnectionLost("away")], [[slots]])
+    asked, routes = answered(discover(CLUSTER, [C, A]), [ConnectionLost("away")], [[slots]])
 
     assert [one.addresses for one in asked] == [(C,), (A,)]
     assert routes.primaries == (Address("a", 7), Address("d", 8))
     assert routes.owner("nissa:{123456789}:run") == Address("d", 8)  # slot 12739
     with pytest.raises(ClusterDownError, match="16383"):
-        Routes(routes.spans).owner(_key_on(16383))
+        Topology(routes.spans).owner(_key_on(16383))
 
 
 def _key_on(slot: int) -> str:

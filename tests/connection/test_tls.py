@@ -6,9 +6,9 @@ import pytest
 
 from sanctum_bus import Publisher
 from sanctum_bus.connection import connect
-from sanctum_bus.errors import BadInput, ConfigurationError
-from sanctum_bus.settings import load
-from sanctum_bus.worker import Worker
+from sanctum_bus.errors import ConfigurationError, InvalidArgument
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 from tests.certificates import Certificates, make_certificates
 from tests.cli.running import sanctum
 from tests.connection.whole import (
@@ -124,7 +124,7 @@ def test_a_file_that_is_missing_is_said_before_anything_is_asked() -> None:
     url = "rediss://localhost/0?ssl_ca_certs=/no/such/file"
 
     assert "/no/such/file, which is no file" in _refused(url)
-    with pytest.raises(BadInput, match="which is no file"):
+    with pytest.raises(InvalidArgument, match="which is no file"):
         Publisher("r", url=url)
 
 

@@ -6,7 +6,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import NoPermissionError
 
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.reader import Reader
 from tests.cli.running import sanctum
 from tests.connection.whole import (

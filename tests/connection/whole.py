@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, Protocol, cast
 
 from sanctum_bus import Publisher
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.reader import AsyncReader, Reader
-from sanctum_bus.settings import load
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 from tests.waiting import wait_until
 from tests.worker.harness import Side, assert_is_fold
 

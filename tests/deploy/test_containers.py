@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from sanctum_bus._version import __version__
-from sanctum_bus.settings import Settings, load
+from sanctum_bus.worker.settings import Settings, load
 from tests.cli.running import environment, start
 from tests.deploy.artefacts import DEPLOY, OVERLAYS, ROOT, compose, pods
 from tests.servers import Server, free_port

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.settings import Settings, load
+from sanctum_bus.worker.settings import Settings, load
 from tests.deploy.artefacts import OVERLAYS, Manifest, compose, manifest, manifests, pods
 
 

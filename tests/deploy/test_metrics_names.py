@@ -9,7 +9,7 @@ import pytest
 import yaml
 from promql_parser import parse
 
-from sanctum_bus.metrics.table import TABLE, Kind
+from sanctum_bus.worker.metrics.table import TABLE, Kind
 from tests.deploy.artefacts import DEPLOY
 
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sanctum_bus import notify
-from sanctum_bus.directory import Directory
-from sanctum_bus.settings import load
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker import systemd
+from sanctum_bus.worker.registry import Registry
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 from tests.cli.running import DEADLINE_S, environment, start
 from tests.servers import Server, free_port
 
@@ -78,10 +78,10 @@ def test_a_worker_whose_loop_hangs_says_nothing(
     valkey: Server, manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The sign of life comes from the loop that gives out the runs: while that hangs, others that turn do not count."""
-    monkeypatch.setenv(notify.SOCKET_VARIABLE, manager.getsockname())
+    monkeypatch.setenv(systemd.SOCKET_VARIABLE, manager.getsockname())
     scans = 0
 
-    async def scanned(_: Directory) -> set[str]:
+    async def scanned(_: Registry) -> set[str]:
         nonlocal scans
         scans += 1
         return set()
@@ -91,7 +91,7 @@ def test_a_worker_whose_loop_hangs_says_nothing(
             await asyncio.sleep(0)
         raise EOFError
 
-    monkeypatch.setattr(Directory, "scanned", scanned)
+    monkeypatch.setattr(Registry, "scanned", scanned)
     monkeypatch.setattr(Worker, "_look_around", hang)
     worker = Worker(load(redis_url=valkey.url, discovery_s=0.01, scan_s=0.01))
     with pytest.raises(EOFError):
@@ -104,10 +104,10 @@ def test_a_worker_whose_loop_hangs_says_nothing(
 @pytest.mark.parametrize("variable", ["", "/nonexistent/notify", "@nobody-listens-here", "vsock:2:1"])
 def test_a_manager_that_is_not_there_is_no_trouble(variable: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a manager, or with one that has gone, nothing is raised."""
-    monkeypatch.setenv(notify.SOCKET_VARIABLE, variable)
+    monkeypatch.setenv(systemd.SOCKET_VARIABLE, variable)
 
-    notify.alive()
-    notify.stopping()
+    systemd.alive()
+    systemd.stopping()
 
 
 def test_an_abstract_name_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -116,8 +116,8 @@ def test_an_abstract_name_is_understood(monkeypatch: pytest.MonkeyPatch) -> None
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(f"\0{name}")
         listening.settimeout(DEADLINE_S)
-        monkeypatch.setenv(notify.SOCKET_VARIABLE, f"@{name}")
-        notify.alive()
+        monkeypatch.setenv(systemd.SOCKET_VARIABLE, f"@{name}")
+        systemd.alive()
 
         assert listening.recv(1024) == ALIVE
 
@@ -126,9 +126,9 @@ def test_a_manager_that_does_not_read_holds_nobody_up(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The socket's queue may fill up; the worker goes on without a word."""
-    monkeypatch.setenv(notify.SOCKET_VARIABLE, manager.getsockname())
+    monkeypatch.setenv(systemd.SOCKET_VARIABLE, manager.getsockname())
 
     for _ in range(2000):
-        notify.alive()
+        systemd.alive()
 
     assert set(told(manager)) == {ALIVE}

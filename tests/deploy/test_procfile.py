@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.embedded import running_server
+from sanctum_bus.ops.embedded import running_server
 from tests.cli.running import SMALL, environment, sanctum
 from tests.deploy.artefacts import ROOT, tool
 from tests.servers import VALKEY_9, require

@@ -13,7 +13,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError, RedisError
 from redis.retry import Retry
 
-from sanctum_bus.embedded.process import end, launch, wait_for_server
+from sanctum_bus.ops.embedded.process import end, launch, wait_for_server
 from tests.deploy.artefacts import DEPLOY, ROOT
 from tests.servers import START_DEADLINE_S, SUPPORTED, ServerKind, require
 from tests.waiting import wait_until

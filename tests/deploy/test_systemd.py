@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from sanctum_bus.cli.commands import COMMANDS
-from sanctum_bus.settings import load
+from sanctum_bus.worker.settings import load
 from tests.deploy.artefacts import DEPLOY, unit
 
 WORKER, SERVER = "sanctum-worker@.service", "sanctum-server.service"

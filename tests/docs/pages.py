@@ -13,12 +13,12 @@ from typing import Any
 from pydantic import SecretStr
 from typer.testing import CliRunner
 
-from sanctum_bus import catalog
-from sanctum_bus.catalog import Declared, Variant
 from sanctum_bus.cli import app
 from sanctum_bus.cli.commands import COMMANDS
-from sanctum_bus.settings import Settings
-from sanctum_bus.sources import PREFIX
+from sanctum_bus.events import catalog
+from sanctum_bus.events.catalog import Declared, Variant
+from sanctum_bus.worker.settings import Settings
+from sanctum_bus.worker.settings_origin import PREFIX
 
 DOCS = Path(__file__).parent.parent.parent / "docs"
 

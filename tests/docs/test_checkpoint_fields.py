@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 from typing import cast
 
-from sanctum_bus.admin import run_script
-from sanctum_bus.rebuild import rebuild_run
+from sanctum_bus.ops.rebuild import rebuild_run
+from sanctum_bus.ops.runs import run_script
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
 from tests.worker.harness import Side, drain, settings_of, side_of, story

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus import keys
-from sanctum_bus.snapshot import encode_value, strict
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.text import encode_value, strict
 from tests.docs.blocks import ROOT, blocks, program
 from tests.docs.pages import DOCS, PAGES
 
@@ -41,7 +41,7 @@ VALUES: list[Any] = [
 
 
 def test_the_key_table_is_generated() -> None:
-    """The table in the documentation is the table in the code; print it with: python -m sanctum_bus.keys."""
+    """The table in the documentation is the table in the code; print it with: python -m sanctum_bus.protocol.keys."""
     assert keys.as_markdown() in (ROOT / "docs/reading.md").read_text()
 
 

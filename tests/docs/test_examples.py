@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.settings import load
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 from tests.cli.running import sanctum
 from tests.docs.blocks import DOCUMENTS, ROOT, blocks, commands, languages, program
 from tests.servers import Server, StartServer, free_port

@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from sanctum_bus import store
 from sanctum_bus.cli import look
-from sanctum_bus.metrics import health
-from sanctum_bus.scripts import script
+from sanctum_bus.protocol.scripts import script
+from sanctum_bus.worker import store
+from sanctum_bus.worker.metrics import health
 from tests.docs.blocks import ROOT
 
 PAGE = (ROOT / "docs" / "runbook.md").read_text()

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from sanctum_bus.doctor.checks import RUN_CHECKS, SERVER_CHECKS, as_markdown
+from sanctum_bus.ops.doctor.checks import RUN_CHECKS, SERVER_CHECKS, as_markdown
 
 PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
 
 
 def test_the_table_of_checks_is_generated() -> None:
-    """The table on the page is the table in the code; print it with: python -m sanctum_bus.doctor.checks."""
+    """The table on the page is the table in the code; print it with: python -m sanctum_bus.ops.doctor.checks."""
     assert as_markdown() in PAGE.read_text()
 
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from sanctum_bus.doctor import servers
-from sanctum_bus.doctor.findings import Level
-from sanctum_bus.doctor.servers import Clock, Expiry, Persistence, Replication, Slow, Version
+from sanctum_bus.ops.doctor import judge_servers
+from sanctum_bus.ops.doctor.findings import Level
+from sanctum_bus.ops.doctor.judge_servers import Clock, Expiry, Persistence, Replication, Slow, Version
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from sanctum_bus.doctor.servers import Clock, Expiry, Persistence, Replication, 
 )
 def test_known_weaknesses(name: str, number: str, mended: list[str]) -> None:
     """Each weakness is told of from the version that has it to the one that mends it, and of Redis alone."""
-    found = servers.version(Version(name, number, ""))
+    found = judge_servers.version(Version(name, number, ""))
 
     assert [one.remedy for one in found if one.level is Level.NOTE] == [
         f"use {one} or newer" for one in mended
@@ -43,7 +43,7 @@ def test_known_weaknesses(name: str, number: str, mended: list[str]) -> None:
 )
 def test_clocks(clock: Clock, words: str) -> None:
     """Clocks that are apart are a warning that says by how much; the time that the question took does not count."""
-    (verdict,) = servers.clock(clock)
+    (verdict,) = judge_servers.clock(clock)
 
     assert verdict.seen == words
     assert verdict.level is (Level.OK if words == "clocks agree" else Level.WARNING)
@@ -63,7 +63,7 @@ def test_clocks(clock: Clock, words: str) -> None:
 )
 def test_persistence(seen: Persistence, levels: list[Level]) -> None:
     """A file that cannot be written and nothing at all are faults; snapshots alone are a warning."""
-    assert [one.level for one in servers.persistence(seen)] == levels
+    assert [one.level for one in judge_servers.persistence(seen)] == levels
 
 
 @pytest.mark.parametrize(
@@ -81,19 +81,21 @@ def test_persistence(seen: Persistence, levels: list[Level]) -> None:
 )
 def test_replicas(seen: Replication, level: Level) -> None:
     """A server that takes no writes is a fault, a replica that does not follow a warning, loss in a failover a note."""
-    assert [one.level for one in servers.replicas(seen)] == [level]
+    assert [one.level for one in judge_servers.replicas(seen)] == [level]
 
 
 def test_the_slow_log() -> None:
     """What is old or short is not told of; of the rest the longest is named."""
-    assert servers.slow_log([Slow(4000, 900, "KEYS"), Slow(10, 90, "EVAL")])[0].level is Level.OK
+    assert judge_servers.slow_log([Slow(4000, 900, "KEYS"), Slow(10, 90, "EVAL")])[0].level is Level.OK
 
-    (verdict,) = servers.slow_log([Slow(4000, 900, "KEYS"), Slow(10, 200, "DEL"), Slow(10, 120, "EVAL")])
+    (verdict,) = judge_servers.slow_log(
+        [Slow(4000, 900, "KEYS"), Slow(10, 200, "DEL"), Slow(10, 120, "EVAL")]
+    )
 
     assert "2, the longest DEL with 200 ms" in verdict.seen
 
 
 def test_not_all_keys_were_looked_at() -> None:
     """Where there are too many keys to look at all of them, it is said."""
-    assert servers.expiry(Expiry([], whole=False))[0].level is Level.NOTE
-    assert servers.expiry(Expiry([("a", 5)], whole=False))[0].level is Level.FAULT
+    assert judge_servers.expiry(Expiry([], whole=False))[0].level is Level.NOTE
+    assert judge_servers.expiry(Expiry([("a", 5)], whole=False))[0].level is Level.FAULT

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from redis import Redis
 
-from sanctum_bus import permissions, scripts
-from sanctum_bus.doctor.servers import Rights
-from sanctum_bus.doctor.servers import permissions as judged
+from sanctum_bus.ops.doctor.judge_servers import Rights
+from sanctum_bus.ops.doctor.judge_servers import permissions as judged
+from sanctum_bus.protocol import acl, scripts
 from tests.doctor.diagnosis import Diagnosis
 from tests.servers import SUPPORTED, VALKEY_9, Server, ServerKind, StartServer
 
@@ -28,8 +28,8 @@ def url_of(server: Server, user: str) -> str:
 
 
 def test_the_shipped_users_are_what_is_asked_for() -> None:
-    """The file is what the table says; write it anew with: python -m sanctum_bus.permissions > config/users.acl."""
-    assert USERS.read_text() == permissions.as_acl()
+    """The file is what the table says; write it anew with: python -m sanctum_bus.protocol.acl > config/users.acl."""
+    assert USERS.read_text() == acl.as_acl()
 
 
 @pytest.mark.parametrize("name", [path.stem for path in SCRIPTS.glob("*.lua")])
@@ -37,9 +37,9 @@ def test_what_scripts_call_is_among_the_workers_rights(name: str) -> None:
     """A command that a script calls and its user may not would stop runs half-way: each is in the table."""
     called = re.findall(r"redis\.p?call\('(\w+)'(?:, '(\w+)')?", (SCRIPTS / f"{name}.lua").read_text())
 
-    rules = {permissions.rule_of(" ".join(words)) for words in called}
+    rules = {acl.rule_of(" ".join(words)) for words in called}
 
-    assert rules - {*permissions.WORKER.rules} == set()
+    assert rules - {*acl.WORKER.rules} == set()
 
 
 @pytest.mark.parametrize("kind", SUPPORTED, ids=lambda kind: kind.name)
@@ -49,7 +49,7 @@ def test_each_user_has_the_rights_of_its_role(kind: ServerKind, start_server: St
     client = server.client()
     add_users(client)
 
-    found = {role.name: Diagnosis(url_of(server, role.name)) for role in permissions.ROLES}
+    found = {role.name: Diagnosis(url_of(server, role.name)) for role in acl.ROLES}
 
     for role, diagnosis in found.items():
         assert diagnosis.one("permissions").level == "ok", diagnosis.one("permissions").seen
@@ -103,7 +103,7 @@ def test_keys_of_another_prefix_are_refused(start_server: StartServer) -> None:
 
 def test_without_transactions_the_rest_is_not_known() -> None:
     """A user who may not even ask is told of that alone."""
-    lacking = {role.name: list(role.rules) for role in permissions.ROLES}
+    lacking = {role.name: list(role.rules) for role in acl.ROLES}
 
     (verdict,) = judged(Rights("u", lacking | {"publisher": ["multi"]}))
 

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from sanctum_bus import keys
-from sanctum_bus.keys import GROUP, RunKeys
-from sanctum_bus.wrong_types import fixed_rows
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.key_types import fixed_rows
+from sanctum_bus.protocol.keys import GROUP, RunKeys
 from tests.cli.running import Run, sanctum
 from tests.doctor.diagnosis import Diagnosis
 from tests.servers import Server, StartServer

@@ -3,8 +3,8 @@
 from contextlib import closing
 from pathlib import Path
 
-from sanctum_bus.doctor.checks import SERVER_CHECKS
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.ops.doctor.checks import SERVER_CHECKS
+from sanctum_bus.protocol.keys import RunKeys
 from tests.cli.running import Run, sanctum
 from tests.doctor.diagnosis import Diagnosis
 from tests.servers import REDIS_6, REDIS_8, VALKEY_9, StartServer

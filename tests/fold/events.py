@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.lessons import GapSuspected
+from sanctum_bus.errors import UnconfirmedGap
+from sanctum_bus.fold.aggregate import Aggregate
 from tests.fold.feeding import Entry, Fields, entry
 
 TYPES = [
@@ -184,10 +184,10 @@ def made_events(draw: st.DrawFn, *, wild: bool = True, oversize: bool = False) -
     return Made(event_type, data, envelope, oversize)
 
 
-def feed_all(aggregate: Aggregate, made: list[Made]) -> None:
+def apply_batch(aggregate: Aggregate, made: list[Made]) -> None:
     """Feed made-up events without producers: nothing may be raised."""
     for place, event in enumerate(made, 1):
         try:
-            aggregate.feed(f"{place}-0", event.entry())
-        except GapSuspected as error:
+            aggregate.apply(f"{place}-0", event.entry())
+        except UnconfirmedGap as error:
             raise AssertionError("entries without a number have no gaps") from error

@@ -5,8 +5,9 @@ from typing import Any
 
 import msgpack
 
-from sanctum_bus.accounts import Counters, Parked
-from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.changes import Parked
+from sanctum_bus.fold.counters import Counters
 
 Fields = dict[str, Any]
 Entry = dict[bytes, bytes]
@@ -58,13 +59,13 @@ class Run:
         number = next(self._numbers)
         counted = {"event_id": f"e{number}", "timestamp": FIRST_SECOND + number - 1}
         entry_id = f"{number}-0"
-        self.aggregate.feed(entry_id, entry(event_type, data, **(counted | envelope)))
+        self.aggregate.apply(entry_id, entry(event_type, data, **(counted | envelope)))
         return entry_id
 
     def raw(self, fields: Entry) -> str:
         """Feed an entry as it is and return its id."""
         entry_id = f"{next(self._numbers)}-0"
-        self.aggregate.feed(entry_id, fields)
+        self.aggregate.apply(entry_id, fields)
         return entry_id
 
     def section(self, name: str) -> Fields:
@@ -132,7 +133,7 @@ class Run:
         return self.event(f"SEED_{what}", {"env_id": env_id, **data}, slot_id=slot_id, **envelope)
 
     def _collect(self) -> None:
-        changes = self.aggregate.take_changes()
+        changes = self.aggregate.drain_changes()
         self._lines += changes.lines
         self._parked += changes.parked
         self._batches += changes.batches

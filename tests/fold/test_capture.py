@@ -127,8 +127,8 @@ def test_nothing_depends_on_a_stream_id() -> None:
 
     for number, (event_type, data) in enumerate(events):
         fields = entry(event_type, data, event_id=f"e{number}", timestamp=100.0 + number)
-        one.aggregate.feed(f"{number}-1", fields)
-        other.aggregate.feed(f"{17_000_000_000_000 + number * 7}-{number}", fields)
+        one.aggregate.apply(f"{number}-1", fields)
+        other.aggregate.apply(f"{17_000_000_000_000 + number * 7}-{number}", fields)
 
     assert one.sections == other.sections
 
@@ -137,7 +137,7 @@ def test_a_missing_timestamp_is_the_ids() -> None:
     """An entry without `timestamp`, as a person types it, happened when the stream received it."""
     run = Run()
 
-    run.aggregate.feed("1500-0", entry("OTHER", {"a": 1}))
+    run.aggregate.apply("1500-0", entry("OTHER", {"a": 1}))
 
     assert run.section("event:OTHER")["last_at"] == 1.5
 

@@ -2,8 +2,9 @@
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.lessons import GapSuspected
+from sanctum_bus.errors import UnconfirmedGap
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.offline import fold_entries
 from tests.fold.feeding import Entry, Run, entry
 
 
@@ -19,7 +20,7 @@ def test_a_hole_that_the_publisher_made() -> None:
     aggregate = Aggregate()
 
     for each in _sparse((1, 0), (5, 3), (6, 0)):
-        aggregate.feed(*each)
+        aggregate.apply(*each)
 
     assert aggregate.counters.lost == {"dropped": 3}
     assert aggregate.counters.lost_ranges == [
@@ -30,9 +31,9 @@ def test_a_hole_that_the_publisher_made() -> None:
 def test_a_hole_that_the_publisher_made_in_part() -> None:
     """The rest of a hole is a gap, suspected first; each part has its range, the gap before what was dropped."""
     aggregate, entries = Aggregate(), _sparse((1, 0), (8, 2))
-    aggregate.feed(*entries[0])
-    with pytest.raises(GapSuspected):
-        aggregate.feed(*entries[1])
+    aggregate.apply(*entries[0])
+    with pytest.raises(UnconfirmedGap):
+        aggregate.apply(*entries[1])
 
     counters = fold_entries(entries).counters
 

@@ -10,15 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.accounts import Changes, entry_of
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.ids import parse
-from sanctum_bus.lessons import GapSuspected, Lessons, Poison, Spoiled
+from sanctum_bus.errors import DeferredWriteFailed, FoldFailed, UnconfirmedGap
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.changes import Changes
+from sanctum_bus.fold.recovery import QuarantinedEntry, RecoveryMemo, quarantine
+from sanctum_bus.protocol.entry import RAW_LAYOUT, entry_of
+from sanctum_bus.protocol.stream_id import parse
 from sanctum_bus.publisher.batch import Route, commands
 from sanctum_bus.publisher.buffer import Counts
 from sanctum_bus.publisher.buffer import Entry as Sent
-from sanctum_bus.state import Unsettled
-from sanctum_bus.wire.fields import LAYOUT
 from tests.fold.events import Made, made_events
 from tests.fold.feeding import Entry, entry
 from tests.fold.test_properties import thorough
@@ -67,29 +67,31 @@ def _laid_out(draw: st.DrawFn, made: Made, producer: bytes, seq: bytes) -> list[
         fields[draw(st.sampled_from([b"requeued_from", b"dropped", b"x", b"json"]))] = b"1-0"
     if draw(st.integers(0, 19)) == 0:
         fields[b"seq"] = draw(odd_numbers)
-    names = [name.encode() for name in LAYOUT]
+    names = [name.encode() for name in RAW_LAYOUT]
     if rarely == 3:
         names = draw(st.permutations(names))
     names += [name for name in fields if name not in names]
     return [part for name in names for part in (name, fields[name])]
 
 
-def _fed(stream: list[tuple[str, list[bytes]]], feed: Feed, poison: dict[str, Poison]) -> tuple[Any, ...]:
-    aggregate = Aggregate(lessons=Lessons(dict(poison)))
+def _fed(
+    stream: list[tuple[str, list[bytes]]], feed: Feed, poison: dict[str, QuarantinedEntry]
+) -> tuple[Any, ...]:
+    aggregate = Aggregate(memo=RecoveryMemo(dict(poison)))
     ended: list[Any] = []
     while stream:
         try:
             feed(aggregate, stream)
-        except GapSuspected as error:
-            aggregate.lessons.learn(error)
+        except UnconfirmedGap as error:
+            aggregate.memo.record(error)
             ended.append((aggregate.version, error.gap))
-        except Spoiled as error:
-            ended.append((error.entry_id, error.poison))
+        except FoldFailed as error:
+            ended.append((error.entry_id, quarantine(error)))
         # What an entry has spoiled goes on all the same: both ways from the same place.
         stream = [
             (entry_id, parts) for entry_id, parts in stream if parse(entry_id) > parse(aggregate.version)
         ]
-    changes = aggregate.take_changes()
+    changes = aggregate.drain_changes()
     return changes, repr(aggregate.counters), aggregate.version, ended
 
 
@@ -105,13 +107,13 @@ def _sorted(value: Any) -> Any:
 
 
 def _one_by_one(aggregate: Aggregate, stream: list[tuple[str, list[bytes]]]) -> None:
-    aggregate.state.at_once = True
+    aggregate.state.eager = True
     for entry_id, parts in stream:
-        aggregate.feed(entry_id, entry_of(parts))
+        aggregate.apply(entry_id, entry_of(parts))
 
 
 def _together(aggregate: Aggregate, stream: list[tuple[str, list[bytes]]]) -> None:
-    aggregate.feed_all([(entry_id.encode(), parts) for entry_id, parts in stream])
+    aggregate.apply_batch([(entry_id.encode(), parts) for entry_id, parts in stream])
 
 
 @thorough
@@ -119,7 +121,7 @@ def _together(aggregate: Aggregate, stream: list[tuple[str, list[bytes]]]) -> No
 def test_both_ways_are_one(stream: list[tuple[str, list[bytes]]], suspects: tuple[int, ...]) -> None:
     """What an entry does, parks, counts or raises depends neither on how it is laid out nor on what waits with it."""
     poison = {
-        entry_id: Poison("known", entry_of(parts))
+        entry_id: QuarantinedEntry("known", entry_of(parts))
         for place, (entry_id, parts) in enumerate(stream)
         if place in suspects
     }
@@ -130,7 +132,7 @@ def test_both_ways_are_one(stream: list[tuple[str, list[bytes]]], suspects: tupl
 def _laid_out_plainly(*entries: Entry) -> list[tuple[bytes, list[bytes]]]:
     """Entries as a publisher sends them, the first with the id 1-0."""
     return [
-        (b"%d-0" % place, [part for name in LAYOUT for part in (name.encode(), fields[name.encode()])])
+        (b"%d-0" % place, [part for name in RAW_LAYOUT for part in (name.encode(), fields[name.encode()])])
         for place, fields in enumerate(entries, 1)
     ]
 
@@ -146,13 +148,13 @@ def test_what_is_spoiled_on_the_quick_way_is_named() -> None:
         *(entry("OTHER", {"env_id": 0}, producer="p", seq=seq, timestamp=1.0) for seq in (1, 2))
     )
     aggregate = Aggregate()
-    aggregate.state.at_once = True
-    aggregate.feed_all(stream[:1])
+    aggregate.state.eager = True
+    aggregate.apply_batch(stream[:1])
 
-    with pytest.raises(Spoiled) as caught:
-        _spoiled(aggregate).feed_all(stream[1:])
+    with pytest.raises(FoldFailed) as caught:
+        _spoiled(aggregate).apply_batch(stream[1:])
 
-    assert caught.value.poison.entry == entry_of(stream[1][1])
+    assert quarantine(caught.value).entry == entry_of(stream[1][1])
 
 
 def test_a_section_that_does_not_take_what_was_left_is_doubted() -> None:
@@ -161,11 +163,11 @@ def test_a_section_that_does_not_take_what_was_left_is_doubted() -> None:
         *(entry("OTHER", {"env_id": 0}, producer="p", seq=seq, timestamp=1.0) for seq in (1, 2))
     )
     aggregate = Aggregate()
-    aggregate.feed_all(stream[:1])
-    _spoiled(aggregate).feed_all(stream[1:])
+    aggregate.apply_batch(stream[:1])
+    _spoiled(aggregate).apply_batch(stream[1:])
 
-    with pytest.raises(Unsettled, match="event:OTHER:0"):
-        aggregate.take_changes()
+    with pytest.raises(DeferredWriteFailed, match="event:OTHER:0"):
+        aggregate.drain_changes()
 
 
 @pytest.mark.parametrize("producers", [["p"], ["p", "q"]])
@@ -186,14 +188,14 @@ def test_a_publisher_lays_entries_out_for_the_quick_way(
             )
         )
     aggregate, slowly = Aggregate(), []
-    feed = Aggregate.feed
+    feed = Aggregate.apply
 
     def feeding(self: Aggregate, entry_id: str, fields: Any) -> None:
         slowly.append(entry_id)
         feed(self, entry_id, fields)
 
     monkeypatch.setattr(Aggregate, "feed", feeding)
-    aggregate.feed_all(stream)
+    aggregate.apply_batch(stream)
 
     assert slowly == [f"{place}-0" for place in range(1, len(producers) + 1)]
     assert aggregate.counters.producers == dict.fromkeys(producers, 3)

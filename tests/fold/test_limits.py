@@ -5,12 +5,13 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import aggregate as aggregate_module
-from sanctum_bus import state as state_module
-from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.fold import reward, slot
-from sanctum_bus.wire import shape as shape_module
-from sanctum_bus.wire.shape import shape_of
+from sanctum_bus.events import shape as shape_module
+from sanctum_bus.events.shape import shape_of
+from sanctum_bus.fold import aggregate as aggregate_module
+from sanctum_bus.fold import state as state_module
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.handlers import reward, slot
+from sanctum_bus.fold.offline import fold_entries
 from tests.fold.feeding import Run, entry
 
 TOO_MANY = {f"f{number}": 1 for number in range(1025)}
@@ -135,7 +136,7 @@ def test_what_spoiled_a_fold_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(aggregate_module, "fold", failing)
     aggregate = fold_entries([("1-0", entry("SEED_GERMINATED", {"env_id": 0}, slot_id="a"))])
 
-    assert aggregate.take_changes().coverage["SEED_GERMINATED.env_id!"] == 1
+    assert aggregate.drain_changes().coverage["SEED_GERMINATED.env_id!"] == 1
 
 
 def test_reasons_are_free_text() -> None:
@@ -194,10 +195,10 @@ def test_a_number_that_is_none_changes_nothing_on_either_way(first: str, second:
     ]
     together, one_by_one = Aggregate(), Aggregate()
     names = (b"type", b"producer", b"seq", b"event")
-    together.feed_all(
+    together.apply_batch(
         [(raw_id, [part for name in names for part in (name, fields[name])]) for raw_id, fields in stream]
     )
     for raw_id, fields in stream:
-        one_by_one.feed(raw_id.decode(), fields)
+        one_by_one.apply(raw_id.decode(), fields)
 
     assert [*together.counters.producers.items()] == [*one_by_one.counters.producers.items()]

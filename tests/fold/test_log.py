@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.fold.aggregate import Aggregate
 from tests.fold.feeding import FIRST_SECOND, Run, entry
 
 
@@ -130,12 +130,12 @@ def test_every_line_comes_once() -> None:
     run = Run()
 
     run.germinate()
-    first = run.aggregate.take_changes().lines
+    first = run.aggregate.drain_changes().lines
     run.stage("TRAINING")
 
     assert [entry_id for entry_id, _ in first] == ["1-0"]
-    assert [entry_id for entry_id, _ in run.aggregate.take_changes().lines] == ["2-0"]
-    assert run.aggregate.take_changes().lines == []
+    assert [entry_id for entry_id, _ in run.aggregate.drain_changes().lines] == ["2-0"]
+    assert run.aggregate.drain_changes().lines == []
 
 
 def test_the_end_of_a_run() -> None:
@@ -192,7 +192,7 @@ def test_a_loss_before_an_entry_that_parks() -> None:
 def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None:
     """What was trimmed unread is in the line of the entry that came next, and in no other."""
     run = Run()
-    run.aggregate.note_trimmed("1-5", 4)
+    run.aggregate.record_trim("1-5", 4)
 
     run.event(event_type, {"env_id": 0}, slot_id="r0c0")
     run.event("SEED_GERMINATED", {"env_id": 0}, slot_id="r0c1")
@@ -205,14 +205,14 @@ def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None
 def test_a_trim_is_told_until_it_is_committed() -> None:
     """Found again at the same version it still waits for its line; once an entry was folded it was told."""
     run = Run()
-    run.aggregate.note_trimmed("3-0", 1)
+    run.aggregate.record_trim("3-0", 1)
     again = Aggregate(counters=run.aggregate.counters)
-    again.note_trimmed("3-0", 1)
-    again.feed("1-0", entry("OTHER", {}))
+    again.record_trim("3-0", 1)
+    again.apply("1-0", entry("OTHER", {}))
     later = Aggregate(counters=again.counters, version="1-0")
-    later.note_trimmed("3-0", 1)
-    later.feed("2-0", entry("OTHER", {}))
+    later.record_trim("3-0", 1)
+    later.apply("2-0", entry("OTHER", {}))
 
-    assert [line["trimmed"] for _, line in again.take_changes().lines] == [1]
-    assert later.take_changes().lines == []
+    assert [line["trimmed"] for _, line in again.drain_changes().lines] == [1]
+    assert later.drain_changes().lines == []
     assert len(later.counters.lost_ranges) == 1

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.fold.aggregate import Aggregate
 from tests.fold.old_compared import COMPARED
 from tests.fold.old_differences import DIFFERENT
 from tests.fold.old_states import View
@@ -63,7 +63,7 @@ def compared(recording: Recording) -> Compared:
     found = Compared([], Counter(), Counter(), set())
     aggregate = Aggregate()
     for number, (entry_id, entry) in enumerate(recording.entries(), 1):
-        aggregate.feed(entry_id, entry)
+        aggregate.apply(entry_id, entry)
         for old in states[number]:
             _compare(View(recording.dialect, number, old, aggregate.state.sections), found)
             found.paths.update(paths_of(old))

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.fold.offline import fold_entries
 from tests.fold.feeding import Entry, Run, entry
 
 # The three events of a batch end. Their times are equal: the order is what the test is about.
@@ -78,7 +78,7 @@ def test_folding_twice_gives_the_same() -> None:
     one, other = fold_entries(_stream()), fold_entries(_stream())
 
     assert repr(one.state.sections) == repr(other.state.sections)
-    assert repr(one.take_changes().lines) == repr(other.take_changes().lines)
+    assert repr(one.drain_changes().lines) == repr(other.drain_changes().lines)
 
 
 def test_commits_leave_no_trace() -> None:
@@ -86,11 +86,11 @@ def test_commits_leave_no_trace() -> None:
     one, other = fold_entries(_stream()), Run()
 
     for entry_id, fields in _stream():
-        other.aggregate.feed(entry_id, fields)
+        other.aggregate.apply(entry_id, fields)
         other.lines()
 
     assert one.state.sections == other.sections
-    assert one.take_changes().lines == other.lines()
+    assert one.drain_changes().lines == other.lines()
 
 
 def test_changes_are_the_sections_that_changed() -> None:
@@ -100,8 +100,8 @@ def test_changes_are_the_sections_that_changed() -> None:
 
     for entry_id, fields in _stream():
         before = copy.deepcopy(run.sections)
-        run.aggregate.feed(entry_id, fields)
-        changes = run.aggregate.take_changes()
+        run.aggregate.apply(entry_id, fields)
+        changes = run.aggregate.drain_changes()
         differing = {name for name, now in run.sections.items() if before.get(name) != now}
         assert differing <= set(changes.sections)
         written |= copy.deepcopy(changes.sections)

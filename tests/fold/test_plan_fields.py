@@ -4,9 +4,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sanctum_bus import catalog
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.catalog import Declared, Variant
+from sanctum_bus.events import catalog
+from sanctum_bus.events.catalog import Declared, Variant
+from sanctum_bus.fold.aggregate import Aggregate
 from tests.fold.feeding import Run
 
 Fields = dict[str, Any]
@@ -131,7 +131,7 @@ def test_a_field_is_found_under_its_name(case: Case) -> None:
 
     aggregate = fed(case)
 
-    assert aggregate.take_changes().parked == []
+    assert aggregate.drain_changes().parked == []
     found = aggregate.state.sections[section]
     assert repr(found[prefix + case.row.field]) == repr(case.value)
 
@@ -191,7 +191,7 @@ def test_a_null_for_seeds_is_no_seed() -> None:
     run = Run()
     run.event("EPOCH_COMPLETED", {"env_id": 37, "val_accuracy": 3.7, "seeds": None})
 
-    assert run.aggregate.take_changes().parked == []
+    assert run.aggregate.drain_changes().parked == []
     assert [name for name in run.sections if name.startswith("seed:")] == []
     assert run.sections["env:37"]["val_accuracy"] == 3.7
 

@@ -7,9 +7,10 @@ from typing import Any, Never
 import pytest
 
 from sanctum_bus import fold
-from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.lessons import Spoiled
-from sanctum_bus.wire.decode import Event
+from sanctum_bus.errors import FoldFailed
+from sanctum_bus.events.decode import Event
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.offline import fold_entries
 from tests.fold.feeding import Entry, Run, entry
 
 HUGE = 10**400  # JSON can say it, and no float can hold it
@@ -30,8 +31,8 @@ def test_a_fold_that_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(fold.FOLDS, "SEED_CULLED", _break)
     aggregate = Aggregate()
 
-    with pytest.raises(Spoiled, match="a bug") as caught:
-        aggregate.feed("7-0", entry("SEED_CULLED", {"env_id": 0}, slot_id="r0c0"))
+    with pytest.raises(FoldFailed, match="a bug") as caught:
+        aggregate.apply("7-0", entry("SEED_CULLED", {"env_id": 0}, slot_id="r0c0"))
 
     assert caught.value.entry_id == "7-0"
 
@@ -44,7 +45,7 @@ def test_a_fold_that_raised_parks(monkeypatch: pytest.MonkeyPatch) -> None:
 
     aggregate = fold_entries(entries)
 
-    ((entry_id, reason, raw),) = aggregate.take_changes().parked
+    ((entry_id, reason, raw),) = aggregate.drain_changes().parked
     assert (entry_id, raw) == ("2-0", culled)
     assert "a bug" in reason
     assert aggregate.state.sections["event:OTHER"]["count"] == 2
@@ -53,7 +54,7 @@ def test_a_fold_that_raised_parks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_was_left_and_has_no_place_parks(monkeypatch: pytest.MonkeyPatch) -> None:
     """An event that only later turns out to have no place in its section is found, and costs itself alone."""
-    other = importlib.import_module("sanctum_bus.fold.other")
+    other = importlib.import_module("sanctum_bus.fold.handlers.default")
     real = other._put_others
 
     def put(fields: Any, lasts: list[Event], items: list[None]) -> None:
@@ -67,7 +68,7 @@ def test_what_was_left_and_has_no_place_parks(monkeypatch: pytest.MonkeyPatch) -
 
     aggregate = fold_entries(entries)
 
-    assert [parked.entry_id for parked in aggregate.take_changes().parked] == ["4-0"]
+    assert [parked.entry_id for parked in aggregate.drain_changes().parked] == ["4-0"]
     assert aggregate.state.sections["event:OTHER:0"]["count"] == 1
     assert aggregate.state.sections["event:OTHER:1"]["count"] == 2
 

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.lessons import GapSuspected, Lessons
+from sanctum_bus.errors import UnconfirmedGap
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.fold.recovery import RecoveryMemo
 from tests.fold.feeding import Entry, Run, entry
 
 
@@ -70,9 +72,9 @@ def test_a_hole_is_suspected_first() -> None:
     aggregate = Aggregate()
     first, second = _stream(1, 4)
 
-    aggregate.feed(*first)
-    with pytest.raises(GapSuspected) as caught:
-        aggregate.feed(*second)
+    aggregate.apply(*first)
+    with pytest.raises(UnconfirmedGap) as caught:
+        aggregate.apply(*second)
 
     gap = caught.value.gap
     assert (gap.producer, gap.last, gap.seq) == ("p", 1, 4)
@@ -80,9 +82,9 @@ def test_a_hole_is_suspected_first() -> None:
 
 def test_a_hole_that_is_still_there_is_believed() -> None:
     """A gap that the start-over has shown again is believed, and counted as lost."""
-    with pytest.raises(GapSuspected) as caught:
+    with pytest.raises(UnconfirmedGap) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
-    believing = Aggregate(lessons=Lessons(believed={caught.value.gap}))
+    believing = Aggregate(memo=RecoveryMemo(confirmed={caught.value.gap}))
 
     _feed_all(believing, _stream(1, 4, 5))
 
@@ -92,18 +94,18 @@ def test_a_hole_that_is_still_there_is_believed() -> None:
 
 def test_another_hole_is_suspected_again() -> None:
     """Belief in one gap is no belief in another."""
-    with pytest.raises(GapSuspected) as caught:
+    with pytest.raises(UnconfirmedGap) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
 
-    with pytest.raises(GapSuspected) as later:
-        _feed_all(Aggregate(lessons=Lessons(believed={caught.value.gap})), _stream(1, 4, 6))
+    with pytest.raises(UnconfirmedGap) as later:
+        _feed_all(Aggregate(memo=RecoveryMemo(confirmed={caught.value.gap})), _stream(1, 4, 6))
 
     assert (later.value.gap.last, later.value.gap.seq) == (4, 6)
 
 
 def _feed_all(aggregate: Aggregate, entries: list[tuple[str, Entry]]) -> None:
     for each in entries:
-        aggregate.feed(*each)
+        aggregate.apply(*each)
 
 
 def test_fold_entries_believes_by_itself() -> None:

@@ -7,10 +7,11 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.catalog import names
-from sanctum_bus.lessons import GapSuspected, Spoiled
-from tests.fold.events import Made, feed_all, made_events, values
+from sanctum_bus.errors import FoldFailed, UnconfirmedGap
+from sanctum_bus.events import names
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.offline import fold_entries
+from tests.fold.events import Made, apply_batch, made_events, values
 from tests.fold.feeding import Entry, Fields
 
 thorough = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
@@ -24,14 +25,14 @@ PREFIXES = ("", "reward.", "penalty.", "rollback.", "gate.", "rank.1.")
 @given(streams)
 def test_no_event_spoils_the_state(made: list[Made]) -> None:
     """Events of known and unknown types with any fields are folded or parked: no fold fails half-way."""
-    feed_all(Aggregate(), made)
+    apply_batch(Aggregate(), made)
 
 
 @thorough
 @given(st.lists(made_events(oversize=True), max_size=10))
 def test_no_integer_is_too_large(made: list[Made]) -> None:
     """Integers beyond 64 bits, which JSON can hold, are folded or parked like anything else."""
-    feed_all(Aggregate(), made)
+    apply_batch(Aggregate(), made)
 
 
 raw_entries = st.dictionaries(
@@ -53,8 +54,8 @@ def test_whatever_the_bytes(entries: list[Entry]) -> None:
     aggregate = Aggregate()
     for place, fields in enumerate(entries, 1):
         try:
-            aggregate.feed(f"{place}-0", fields)
-        except (GapSuspected, Spoiled):
+            aggregate.apply(f"{place}-0", fields)
+        except (UnconfirmedGap, FoldFailed):
             return
     counters = aggregate.counters
     closed = sum(entry.get(b"type") == b"_closed" for entry in entries)
@@ -67,9 +68,9 @@ def test_whatever_the_bytes(entries: list[Entry]) -> None:
 def test_counts_add_up(made: list[Made]) -> None:
     """Every entry is an event that was folded, one that was parked, or a duplicate; coverage counts the folded ones."""
     aggregate = Aggregate()
-    feed_all(aggregate, made)
+    apply_batch(aggregate, made)
 
-    counters, changes = aggregate.counters, aggregate.take_changes()
+    counters, changes = aggregate.counters, aggregate.drain_changes()
     assert counters.entries == len(made)
     assert counters.entries == counters.events + counters.parked + counters.duplicates
     assert len(changes.parked) == counters.parked
@@ -110,11 +111,11 @@ def test_counts_add_up_with_producers(sent: list[tuple[str, int, bool]]) -> None
 def test_folding_twice_gives_the_same(made: list[Made]) -> None:
     """The fold is a function of the entries: state, order of fields, lines and counters are the same each time."""
     one, other = Aggregate(), Aggregate()
-    feed_all(one, made)
-    feed_all(other, made)
+    apply_batch(one, made)
+    apply_batch(other, made)
 
     assert repr(one.state.sections) == repr(other.state.sections)
-    assert repr(one.take_changes().lines) == repr(other.take_changes().lines)
+    assert repr(one.drain_changes().lines) == repr(other.drain_changes().lines)
     assert one.counters == other.counters
 
 
@@ -126,7 +127,7 @@ def test_what_is_parked_changes_nothing(made: list[Made]) -> None:
     for place, event in enumerate(made, 1):
         before = repr(aggregate.state.sections)
         events = aggregate.counters.events
-        aggregate.feed(f"{place}-0", event.entry())
+        aggregate.apply(f"{place}-0", event.entry())
         if aggregate.counters.events == events:
             assert repr(aggregate.state.sections) == before
 
@@ -138,8 +139,8 @@ def test_changes_make_up_the_state(made: list[Made]) -> None:
     aggregate = Aggregate()
     seen: dict[str, Fields] = {}
     for place, event in enumerate(made, 1):
-        aggregate.feed(f"{place}-0", event.entry())
-        for name, fields in copy.deepcopy(aggregate.take_changes().sections).items():
+        aggregate.apply(f"{place}-0", event.entry())
+        for name, fields in copy.deepcopy(aggregate.drain_changes().sections).items():
             seen.pop(name, None)
             if fields is not None:
                 seen[name] = fields
@@ -170,8 +171,8 @@ def test_no_field_is_lost(made: list[Made]) -> None:
     aggregate = Aggregate()
     for place, event in enumerate(made, 1):
         events = aggregate.counters.events
-        aggregate.feed(f"{place}-0", event.entry())
-        changed = aggregate.take_changes().sections
+        aggregate.apply(f"{place}-0", event.entry())
+        changed = aggregate.drain_changes().sections
         sections = {name: fields for name, fields in changed.items() if fields is not None}
         if aggregate.counters.events == events:
             continue
@@ -193,7 +194,7 @@ def test_no_field_of_a_seed_is_lost(made: list[Made]) -> None:
     aggregate = Aggregate()
     for place, event in enumerate(made, 1):
         events = aggregate.counters.events
-        aggregate.feed(f"{place}-0", event.entry())
+        aggregate.apply(f"{place}-0", event.entry())
         env_id = event.data.get("env_id")
         if aggregate.counters.events == events or event.type != "EPOCH_COMPLETED" or env_id is None:
             continue

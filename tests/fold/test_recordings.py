@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import msgpack
 import pytest
 
-from sanctum_bus import coverage
-from sanctum_bus import recordings as package_recordings
-from sanctum_bus.accounts import Changes
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.catalog import names
+from sanctum_bus.events import names
+from sanctum_bus.events import recordings as package_recordings
+from sanctum_bus.fold import offline
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.changes import Changes
+from sanctum_bus.protocol import coverage
 from tests.recordings import Raw, Recording, entry_of, recordings, timestamp_of
 
 #: Compressed bytes up to which a recording is folded once more.
@@ -187,12 +188,12 @@ def walked(recording: Recording) -> Walked:
     types: Counter[str] = Counter()
     fields: Counter[tuple[str, str]] = Counter()
     for number, line in enumerate(recording.lines(), 1):
-        aggregate.feed(f"0-{number}", entry_of(line))
+        aggregate.apply(f"0-{number}", entry_of(line))
         found = misplaced(aggregate.state.sections, line)
         wrong += [f"0-{number} {line['event_type']} {what}" for what in found]
         types[line["event_type"]] += 1
         fields.update((line["event_type"], name) for name in line["data"])
-    return Walked(aggregate, aggregate.take_changes(), wrong, types, fields)
+    return Walked(aggregate, aggregate.drain_changes(), wrong, types, fields)
 
 
 @each_recording
@@ -262,7 +263,7 @@ def test_the_packages_entries_are_those_of_the_wire(recording: Recording) -> Non
     """What the package makes of a recording is, event by event, what the wire specifies; then comes the goodbye."""
     mine = recording.entries()
 
-    *theirs, (last_id, last) = package_recordings.entries(package_recordings.read(recording.path))
+    *theirs, (last_id, last) = offline.entries(package_recordings.read(recording.path))
 
     assert last_id == f"0-{len(mine) + 1}"
     assert last[b"type"] == b"_closed"
@@ -283,7 +284,7 @@ def _said(entry: Mapping[bytes, bytes]) -> tuple[bytes, list[bytes], list[tuple[
 @each_small_recording
 def test_the_packages_fold_is_the_same(recording: Recording) -> None:
     """Folding a file through the package gives the very sections of feeding its entries; only the run has ended."""
-    theirs = package_recordings.fold(package_recordings.read(recording.path)).state.sections
+    theirs = offline.fold_records(package_recordings.read(recording.path)).state.sections
     mine = walked(recording).aggregate.state.sections
 
     run = mine["run"] | {"status": "ended"}

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.catalog import names
+from sanctum_bus.events import names
+from sanctum_bus.fold.aggregate import Aggregate
 from tests.recordings import Raw, Recording, recordings, timestamp_of
 
 Fields = dict[str, Any]
@@ -31,8 +31,8 @@ def logged(recording: Recording) -> Lines:
     """The log's lines, each with its id, from the fold."""
     aggregate = Aggregate()
     for entry_id, entry in recording.entries():
-        aggregate.feed(entry_id, entry)
-    return aggregate.take_changes().lines
+        aggregate.apply(entry_id, entry)
+    return aggregate.drain_changes().lines
 
 
 class Expected:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.arguments import Written, sections
+from sanctum_bus.worker.commit_arguments import WrittenSection, sections
 from tests.fold.feeding import FIRST_SECOND, Run
 
 SEED = "seed:0:r0c0"
@@ -275,15 +275,15 @@ def test_seeds_of_other_slots_are_apart() -> None:
 
 def test_words_are_one_object() -> None:
     """A stage or a blueprint that hundreds of seeds bear is in memory once, and what is said again is not written again."""
-    run, written = Run(), dict[str, Written]()
+    run, written = Run(), dict[str, WrittenSection]()
     seeds = {
         f"r0c{column}": {"stage": "TRAINING", "blueprint_id": "conv_light", "alpha": 0.5} for column in (0, 1)
     }
     run.epoch(0, 1, 50.0, seeds=seeds)
-    sections(run.aggregate.take_changes(), written)
+    sections(run.aggregate.drain_changes(), written)
     run.epoch(0, 2, 50.0, seeds=seeds)
 
-    again = sections(run.aggregate.take_changes(), written)
+    again = sections(run.aggregate.drain_changes(), written)
 
     one, other = run.section("seed:0:r0c0"), run.section("seed:0:r0c1")
     assert all(one[name] is other[name] for name in ("stage", "blueprint_id"))

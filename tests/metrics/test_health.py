@@ -54,7 +54,7 @@ def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.Monke
 
     with at_work(valkey, metrics_port=port, health_stuck_s=_STUCK_S):
         wait_for_status(port, "/readyz", 200)
-        monkeypatch.setattr("sanctum_bus.aggregate.fold", hang)
+        monkeypatch.setattr("sanctum_bus.fold.aggregate.fold", hang)
         try:
             side.add(plain(1))
             words = wait_for_status(port, "/healthz", 503)

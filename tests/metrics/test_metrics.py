@@ -8,12 +8,12 @@ from typing import cast
 
 import pytest
 
-from sanctum_bus.aggregate import fold_entries
 from sanctum_bus.errors import ConfigurationError
-from sanctum_bus.metrics.page import page
-from sanctum_bus.metrics.table import TABLE
+from sanctum_bus.events.recordings import read
+from sanctum_bus.fold.offline import fold_entries
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.recordings import read
+from sanctum_bus.worker.metrics.page import page
+from sanctum_bus.worker.metrics.table import TABLE
 from tests.cli.running import SMALL
 from tests.docs.blocks import ROOT
 from tests.fold.feeding import entry
@@ -137,14 +137,14 @@ def test_runs_that_wait_are_counted(valkey: Server) -> None:
 
 def test_a_worker_without_metrics_loads_nothing_for_them() -> None:
     """The client library of Prometheus is there for who serves metrics."""
-    code = "import sys, sanctum_bus.worker; print('prometheus_client' in sys.modules)"
+    code = "import sys, sanctum_bus.worker.supervisor; print('prometheus_client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "False"
 
 
 def test_every_metric_is_there_and_documented(valkey: Server) -> None:
-    """A row of the table is a family of the port, and the page is generated: python -m sanctum_bus.metrics.page."""
+    """A row of the table is a family of the port, and the page is generated: python -m sanctum_bus.worker.metrics.page."""
     port = free_port()
     with worker_process(valkey, metrics_port=port, metrics_per_run="true", **PATIENT):
         wait_for_sample(port, "sanctum_ready", 1)

@@ -5,8 +5,8 @@ from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import ResponseError
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.errors import Refused
-from sanctum_bus.metrics.tally import Tally
+from sanctum_bus.errors import CommitRefused
+from sanctum_bus.worker.metrics.recorder import WorkerMetrics
 
 
 @pytest.mark.parametrize(
@@ -16,12 +16,12 @@ from sanctum_bus.metrics.tally import Tally
         (TooLate("silent"), 1),
         (OSError(111, "refused"), 1),
         (ResponseError("OOM"), 0),
-        (Refused("version", ""), 0),
+        (CommitRefused("version", ""), 0),
     ],
 )
 def test_lost_connections_are_counted(error: Exception, reconnects: int) -> None:
     """A connection that was lost, refused or silent counts; what a server said on one that works does not."""
-    tally = Tally()
+    tally = WorkerMetrics()
 
     tally.troubled("run", "r", error)
 

@@ -5,18 +5,18 @@ import time
 
 import pytest
 
-from sanctum_bus.directory import Membership, Standing
-from sanctum_bus.errors import Refused
-from sanctum_bus.metrics import health, table
-from sanctum_bus.metrics.histogram import Histogram
-from sanctum_bus.metrics.record import MAX_NAMED, record_of
-from sanctum_bus.metrics.table import TABLE
-from sanctum_bus.metrics.tally import RunMeter, Tally
+from sanctum_bus.errors import CommitRefused
+from sanctum_bus.worker.metrics import health, table
+from sanctum_bus.worker.metrics.histogram import Histogram
+from sanctum_bus.worker.metrics.recorder import RunMetrics, WorkerMetrics
+from sanctum_bus.worker.metrics.table import TABLE
+from sanctum_bus.worker.registry import Lag, Membership
+from sanctum_bus.worker.status import MAX_NAMED, status_json
 
 
-def standing(*standings: Standing) -> Tally:
+def standing(*standings: Lag) -> WorkerMetrics:
     """A tally of runs that stand like this."""
-    tally = Tally()
+    tally = WorkerMetrics()
     for number, one in enumerate(standings):
         tally.run(f"r{number}").stands(one)
     return tally
@@ -26,14 +26,14 @@ def standing(*standings: Standing) -> Tally:
     ("standings", "behind", "behind_s"),
     [
         ((), 0, 0),
-        ((Standing(0, 0.0),), 0, 0),
-        ((Standing(3, 1.5), Standing(4, 0.5)), 7, 1.5),
-        ((Standing(3, 1.5), Standing()), 3, 1.5),
-        ((Standing(), Standing()), math.nan, math.nan),
-        ((Standing(None, 2.0),), math.nan, 2.0),
+        ((Lag(0, 0.0),), 0, 0),
+        ((Lag(3, 1.5), Lag(4, 0.5)), 7, 1.5),
+        ((Lag(3, 1.5), Lag()), 3, 1.5),
+        ((Lag(), Lag()), math.nan, math.nan),
+        ((Lag(None, 2.0),), math.nan, 2.0),
     ],
 )
-def test_the_lag_of_runs_together(standings: tuple[Standing, ...], behind: float, behind_s: float) -> None:
+def test_the_lag_of_runs_together(standings: tuple[Lag, ...], behind: float, behind_s: float) -> None:
     """Known numbers are put together; where there are runs and none is known there is no number."""
     tally = standing(*standings)
 
@@ -42,18 +42,18 @@ def test_the_lag_of_runs_together(standings: tuple[Standing, ...], behind: float
 
 def test_an_old_look_is_no_knowledge(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody has looked for long, as in a worker that is stuck, the lag of then is not that of now."""
-    tally = standing(Standing(0, 0.0))
-    monkeypatch.setattr("sanctum_bus.metrics.tally._STANDING_S", 0.0)
+    tally = standing(Lag(0, 0.0))
+    monkeypatch.setattr("sanctum_bus.worker.metrics.recorder._STANDING_S", 0.0)
 
     assert math.isnan(table.behind(tally))
 
 
 def test_labels_are_bounded() -> None:
     """However many kinds of trouble there are, the series are few, and none is uncounted."""
-    tally = Tally()
+    tally = WorkerMetrics()
     meter = tally.run("r")
     for number in range(1000):
-        meter.started_over(Refused(f"guard-{number}"))
+        meter.started_over(CommitRefused(f"guard-{number}"))
     rows = {row.name: row.read(tally) for row in TABLE if row.labels and not row.per_run}
 
     assert all(isinstance(samples, list) and len(samples) <= 50 for samples in rows.values())
@@ -72,30 +72,30 @@ def test_a_histogram_is_cumulative() -> None:
 
 def test_a_worker_takes_part_for_as_long_as_its_last_beat_counts() -> None:
     """Before the first beat it does not, nor when the last one is too old by its own clock."""
-    tally, nobody = Tally(alive_s=60.0), frozenset[str]()
-    before = health.absent(tally)
+    tally, nobody = WorkerMetrics(alive_s=60.0), frozenset[str]()
+    before = health.not_ready_reason(tally)
     tally.beat(time.monotonic() - 61.0, Membership(1, nobody))
-    late = health.absent(tally)
+    late = health.not_ready_reason(tally)
     tally.beat(time.monotonic(), Membership(2, nobody))
 
     assert before == late != ""
-    assert health.absent(tally) == ""
+    assert health.not_ready_reason(tally) == ""
 
 
 def test_a_record_is_bounded() -> None:
     """What a worker says of itself on the server names a few hundred runs at most, and says how many there are."""
-    tally = Tally()
+    tally = WorkerMetrics()
     for number in range(1000):
         tally.run(f"r{number}").is_owned = True
 
-    record = record_of(tally)
+    record = status_json(tally)
     assert record.count('"generation"') == MAX_NAMED
     assert '"owned": 1000' in record
 
 
 def test_a_meter_of_nobody_counts_for_nobody() -> None:
     """A loop without a worker, as in a test, needs no tally; two of them share none."""
-    first, second = RunMeter(), RunMeter()
-    first.started_over(Refused("first"))
+    first, second = RunMetrics(), RunMetrics()
+    first.started_over(CommitRefused("first"))
 
     assert first._tally is not second._tally

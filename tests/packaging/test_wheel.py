@@ -10,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION, __version__
+from sanctum_bus._version import __version__
+from sanctum_bus.protocol.entry import WIRE_VERSION
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
 from tests.cli.running import environment as clean
 from tests.packaging.building import ROOT, Built, build, environment, everything, install
 
@@ -64,8 +66,8 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
     assert names - metadata == wanted
     assert {
         "sanctum_bus/py.typed",
-        "sanctum_bus/catalog/declared.json",
-        "sanctum_bus/scripts/commit.lua",
+        "sanctum_bus/events/declared.json",
+        "sanctum_bus/protocol/scripts/commit.lua",
     } <= wanted
     assert f"sanctum_bus-{__version__}.dist-info/licenses/LICENSE" in metadata
 
@@ -137,7 +139,7 @@ def test_publishing_needs_redis_and_msgpack_alone(built: Built, tmp_path: Path, 
 
     assert run(python, "-c", program, redis_url, cwd=tmp_path) == "1\n"
     with pytest.raises(AssertionError, match="No module named"):
-        run(python, "-c", "import sanctum_bus.worker", cwd=tmp_path)
+        run(python, "-c", "import sanctum_bus.worker.supervisor", cwd=tmp_path)
 
 
 def _metadata(wheel: Path) -> Message:

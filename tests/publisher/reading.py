@@ -10,8 +10,9 @@ from redis.client import Pipeline
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from sanctum_bus.aggregate import Aggregate, fold_entries
-from sanctum_bus.publisher.plan import connect
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.publisher.config import connect
 
 RUN = "run-1"
 EVENTS = f"nissa:{{{RUN}}}:events"

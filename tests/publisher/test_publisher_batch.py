@@ -5,7 +5,8 @@ import json
 import pytest
 from redis.exceptions import ResponseError
 
-from sanctum_bus.publisher.batch import MAX_BACKOFF_S, Route, Verdict, backoff_s, commands, verdict
+from sanctum_bus.connection.retry import MAX_BACKOFF_S, backoff_s
+from sanctum_bus.publisher.batch import BatchResult, Route, commands, parse_replies
 from sanctum_bus.publisher.buffer import Counts, Entry
 
 ERROR = ResponseError("WRONGTYPE")
@@ -38,17 +39,17 @@ def test_a_stream_is_bounded_only_if_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("replies", "expected"),
     [
-        ([b"1-0", b"1-1", 0], Verdict(2, 0, emptied=False, problem=None)),
-        ([b"1-0", 1], Verdict(1, 0, emptied=True, problem=None)),
-        ([b"1-0", ERROR], Verdict(1, 0, emptied=False, problem=ERROR)),
-        ([ERROR, ERROR, 0], Verdict(0, 0, emptied=False, problem=ERROR)),
-        ([b"1-0", ERROR, 0], Verdict(1, 0, emptied=False, problem=ERROR)),
-        ([ERROR, b"1-0", ERROR, b"1-1", ERROR, 0], Verdict(2, 2, emptied=False, problem=ERROR)),
+        ([b"1-0", b"1-1", 0], BatchResult(2, 0, emptied=False, problem=None)),
+        ([b"1-0", 1], BatchResult(1, 0, emptied=True, problem=None)),
+        ([b"1-0", ERROR], BatchResult(1, 0, emptied=False, problem=ERROR)),
+        ([ERROR, ERROR, 0], BatchResult(0, 0, emptied=False, problem=ERROR)),
+        ([b"1-0", ERROR, 0], BatchResult(1, 0, emptied=False, problem=ERROR)),
+        ([ERROR, b"1-0", ERROR, b"1-1", ERROR, 0], BatchResult(2, 2, emptied=False, problem=ERROR)),
     ],
 )
-def test_replies_are_judged_one_by_one(replies: list[object], expected: Verdict) -> None:
+def test_replies_are_judged_one_by_one(replies: list[object], expected: BatchResult) -> None:
     """What can still follow in order is sent again; what later entries have overtaken is lost, and counted."""
-    assert verdict(replies) == expected
+    assert parse_replies(replies) == expected
 
 
 def test_waits_grow_and_are_bounded() -> None:

@@ -28,7 +28,7 @@ def test_a_fault_under_a_publisher(
     start_server: StartServer, kind: ServerKind, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P17: what is emitted meanwhile waits, and follows in order; a batch without an answer is there once or twice."""
-    monkeypatch.setattr("sanctum_bus.publisher.plan.ANSWER_TIMEOUT_S", 1.0)
+    monkeypatch.setattr("sanctum_bus.publisher.config.ANSWER_TIMEOUT_S", 1.0)
     server = fault.start(start_server, kind)
     publisher = Publisher(RUN, url=server.url)
     publisher.emit({"event_type": "STEP"})

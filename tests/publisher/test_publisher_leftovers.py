@@ -10,9 +10,11 @@ from pathlib import Path
 import msgpack
 import pytest
 
-from sanctum_bus.publisher import Publisher, adopt, sender
+from sanctum_bus.errors import SpillUnreadable
+from sanctum_bus.publisher import Publisher, sender
 from sanctum_bus.publisher.buffer import Entry
-from sanctum_bus.publisher.spill import Folder, Owner, Unreadable, folder_for, pack, unpack
+from sanctum_bus.publisher.spill import recovery
+from sanctum_bus.publisher.spill.files import Folder, Owner, folder_for, pack, unpack
 from tests.publisher.reading import RUN, entries, folded
 from tests.publisher.test_publisher_processes import by_producer, run
 from tests.servers import VALKEY_9, Server, StartServer
@@ -50,7 +52,7 @@ def test_a_bit_that_has_turned() -> None:
 @pytest.mark.parametrize("data", [b"", b"hello, world", bytes(64), pack(OWNER, SOME)[5:]])
 def test_a_file_that_is_none_of_ours(data: bytes) -> None:
     """It is refused by name, whatever it holds."""
-    with pytest.raises(Unreadable):
+    with pytest.raises(SpillUnreadable):
         unpack(data)
 
 
@@ -203,7 +205,7 @@ def test_what_the_server_does_not_take_keeps_nobody_else_waiting(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """A leftover that is refused stays where it is, and is tried again; the publisher's own events go on."""
-    monkeypatch.setattr(adopt, "_ATTEMPTS", 2)
+    monkeypatch.setattr(recovery, "_ATTEMPTS", 2)
     monkeypatch.setattr(sender, "_ADOPT_EVERY_S", 0.05)
     server = start_server(VALKEY_9, "--proto-max-bulk-len", "1mb")
     folder = leave(tmp_path, OWNER, [Entry(1, "LARGE", msgpack.packb({"data": {"x": "x" * (3 << 20)}}))])

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sanctum_bus.publisher.buffer import TRAINING_STARTED, Entry
-from sanctum_bus.publisher.overflow import Chunk, SpillingBuffer, starts_of
+from sanctum_bus.publisher.spill.buffer import Chunk, SpillingBuffer, starts_of
 
 
 def nothing() -> None:

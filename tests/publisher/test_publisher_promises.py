@@ -12,7 +12,7 @@ import pytest
 from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sanctum_bus.errors import BadInput
+from sanctum_bus.errors import InvalidArgument
 from sanctum_bus.publisher import Publisher
 from tests.publisher.reading import RUN, Gate, entries, numbered, seqs
 from tests.servers import Server
@@ -28,7 +28,7 @@ def nowhere() -> Redis:
 @pytest.mark.parametrize("run_id", ["", "-a", "a b", "a{b}", "x" * 129, "é", None, 7])
 def test_a_wrong_run_is_said_at_once(run_id: str) -> None:
     """A wrong configuration is the one thing that raises, and it does so before training starts."""
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidArgument):
         Publisher(run_id)
 
 
@@ -52,7 +52,7 @@ def test_a_wrong_run_is_said_at_once(run_id: str) -> None:
 )
 def test_other_wrong_arguments_are_said_at_once(make: Callable[[], Publisher]) -> None:
     """Each is named in the message; a password is not."""
-    with pytest.raises(BadInput) as caught:
+    with pytest.raises(InvalidArgument) as caught:
         make()
 
     assert "secret" not in str(caught.value)
@@ -62,7 +62,7 @@ def test_a_wrong_url_in_the_environment_is_said_by_name(monkeypatch: pytest.Monk
     """The message says which variable to mend."""
     monkeypatch.setenv("SANCTUM_REDIS_URL", "nonsense")
 
-    with pytest.raises(BadInput, match="SANCTUM_REDIS_URL"):
+    with pytest.raises(InvalidArgument, match="SANCTUM_REDIS_URL"):
         Publisher(RUN)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.publisher.spill import Folder
+from sanctum_bus.publisher.spill.files import Folder
 from tests.publisher.reading import RUN, Gate, entries, folded, numbered, report, seqs
 from tests.servers import Server, StartServer
 from tests.waiting import wait_until

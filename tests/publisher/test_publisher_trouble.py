@@ -10,7 +10,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.publisher.plan import connect
+from sanctum_bus.publisher.config import connect
 from tests.publisher.reading import EVENTS, RUN, Gate, entries, numbered, report, seqs
 from tests.servers import Server, StartServer
 from tests.waiting import wait_until

@@ -8,9 +8,9 @@ from typing import Any, Protocol, TypeVar
 import redis
 import redis.asyncio
 
-from sanctum_bus.coverage import TypeCoverage
-from sanctum_bus.reader import AsyncReader, BatchLine, DeadEntry, LogLine, Reader, RunInfo, Snapshot
-from sanctum_bus.reader.core import Since
+from sanctum_bus.protocol.coverage import TypeCoverage
+from sanctum_bus.reader import AsyncReader, BatchLine, DeadLetter, LogLine, Reader, RunInfo, Snapshot
+from sanctum_bus.reader.queries import Since
 
 T = TypeVar("T")
 
@@ -34,7 +34,7 @@ class Shell(Protocol):
 
     def coverage(self, run: str) -> list[TypeCoverage]: ...  # noqa: D102
 
-    def dead(self, run: str, **page: Any) -> list[DeadEntry]: ...  # noqa: D102
+    def dead(self, run: str, **page: Any) -> list[DeadLetter]: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102
 

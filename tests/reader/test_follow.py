@@ -2,7 +2,7 @@
 
 import pytest
 
-from sanctum_bus.errors import BadInput, UnknownRun
+from sanctum_bus.errors import InvalidArgument, UnknownRun
 from tests.reader.shells import Shell, Shells
 from tests.reader.training import PATIENCE_S, RUN, Training, ticks, until
 from tests.servers import Server
@@ -77,11 +77,11 @@ def test_following_an_unknown_run_is_an_error(reader: Shell) -> None:
 
 def test_patience_is_checked_at_the_call(reader: Shell) -> None:
     """Times that make no sense are refused before anything is followed, and so is a name."""
-    with pytest.raises(BadInput, match="poll_s"):
+    with pytest.raises(InvalidArgument, match="poll_s"):
         reader.follow(RUN, poll_s=0)
-    with pytest.raises(BadInput, match="idle_s"):
+    with pytest.raises(InvalidArgument, match="idle_s"):
         reader.follow(RUN, idle_s=-1)
-    with pytest.raises(BadInput, match="run id"):
+    with pytest.raises(InvalidArgument, match="run id"):
         reader.follow("{")
 
 

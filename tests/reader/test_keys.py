@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 from redis.crc import key_slot
 
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.reader import core
-from sanctum_bus.reader.core import Page
-from sanctum_bus.reader.program import Call, Program
-from sanctum_bus.scripts import script
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.scripts import script
+from sanctum_bus.reader import queries
+from sanctum_bus.reader.effects import Call, Program
+from sanctum_bus.reader.queries import Page
 
 KEYS = RunKeys("r")
 
@@ -32,14 +32,14 @@ def test_a_view_is_one_command() -> None:
     """Version, sections and counters come from one script: nothing can happen between them."""
     reply = [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
 
-    (call,) = asked(core.view(KEYS, None), reply)
+    (call,) = asked(queries.view(KEYS, None), reply)
 
     assert call[:3] == ("EVALSHA_RO", script("read").digest, 6)
 
 
 def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:
     """A cluster's slot on the move refuses the script before its first read."""
-    (call,) = asked(core.view(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"])
+    (call,) = asked(queries.view(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"])
     names = call[3:9]
 
     assert names == (KEYS.events, KEYS.checkpoint, KEYS.sections, KEYS.coverage, KEYS.recent, KEYS.none)
@@ -50,11 +50,11 @@ def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -
 @pytest.mark.parametrize(
     ("program", "reply"),
     [
-        (lambda: core.log(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: core.log(KEYS, Page(newest=1)), [(b"1-0", {})]),
-        (lambda: core.batches(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: core.dead(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: core.seen(KEYS), {b"TICK": b"1"}),
+        (lambda: queries.log(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: queries.log(KEYS, Page(newest=1)), [(b"1-0", {})]),
+        (lambda: queries.batches(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: queries.dead(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: queries.seen(KEYS), {b"TICK": b"1"}),
     ],
 )
 def test_a_list_is_one_command_on_the_runs_slot(program: Callable[[], Program[Any]], reply: object) -> None:

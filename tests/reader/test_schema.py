@@ -5,10 +5,10 @@ from typing import Any, cast
 
 import pytest
 
-from sanctum_bus import schema
-from sanctum_bus._version import SCHEMA_VERSION
 from sanctum_bus.errors import UnknownSchema
-from sanctum_bus.state import Fields
+from sanctum_bus.protocol import schema
+from sanctum_bus.protocol.entry import Fields
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
 from tests.cli.running import sanctum
 from tests.reader.shells import Shell
 from tests.reader.training import RUN, Training, ticks

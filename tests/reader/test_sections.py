@@ -6,8 +6,8 @@ import pickle
 
 import pytest
 
-from sanctum_bus.reader.results import Snapshot
-from sanctum_bus.reader.sections import Sections
+from sanctum_bus.reader.lazy import Sections
+from sanctum_bus.reader.models import Snapshot
 
 #: What cannot be decoded: a name without a text.
 BROKEN = [b"name"]

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.errors import BadInput
+from sanctum_bus.errors import InvalidArgument
 from tests.reader.shells import Shell
 from tests.reader.training import RUN, Training, folded, ticks
 
@@ -148,12 +148,12 @@ def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> N
     training.tick()
     Training(training.server, "other").tick()
 
-    with pytest.raises(BadInput, match="of run 'other'"):
+    with pytest.raises(InvalidArgument, match="of run 'other'"):
         reader.snapshot(RUN, since=reader.snapshot("other"))
 
 
 @pytest.mark.parametrize("version", ["", "x", "1-x", "-1-0", "1--5", " 1-0"])
 def test_since_what_is_no_version_is_refused(reader: Shell, version: str) -> None:
     """A version is checked before it reaches the server."""
-    with pytest.raises(BadInput, match="no id"):
+    with pytest.raises(InvalidArgument, match="no id"):
         reader.snapshot(RUN, since=(version, 1))

@@ -3,7 +3,7 @@
 import pytest
 from redis.exceptions import NoPermissionError
 
-from sanctum_bus.errors import BadInput, ServerTooOld, UnknownRun
+from sanctum_bus.errors import InvalidArgument, ServerTooOld, UnknownRun
 from tests.reader.shells import Shell, Shells
 from tests.reader.training import RUN, Training, folded, ticks
 from tests.servers import REDIS_6, SUPPORTED, Server, ServerKind, StartServer, free_port
@@ -90,7 +90,7 @@ def test_a_run_that_is_not_there_is_an_error(reader: Shell) -> None:
 
 def test_a_name_that_cannot_be_a_run_is_refused(reader: Shell) -> None:
     """A name that could break out of its key is refused before anything is asked."""
-    with pytest.raises(BadInput, match="run id"):
+    with pytest.raises(InvalidArgument, match="run id"):
         reader.snapshot("a}b")
 
 

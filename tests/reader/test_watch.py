@@ -15,9 +15,10 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as ConnectionLost
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.reader.program import Call, Effect, Forget, Program, Scan, Wait
-from sanctum_bus.reader.watch import Patience, Watch, passes, pause_s
+from sanctum_bus.connection.retry import backoff_s, is_transient
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.reader.effects import Call, Effect, Forget, Program, Scan, Wait
+from sanctum_bus.reader.polling import Poller, PollPolicy
 
 KEYS = RunKeys("r")
 
@@ -46,9 +47,9 @@ class World:
 
     def watch(
         self, poll_s: float = 1.0, idle_s: float | None = None, place: float | None = None
-    ) -> Watch[str]:
+    ) -> Poller[str]:
         """A watch in this world."""
-        return Watch(self.look, KEYS, Patience(poll_s, idle_s, lambda: self.now), place)
+        return Poller(self.look, KEYS, PollPolicy(poll_s, idle_s, lambda: self.now), place)
 
     def run(self, program: Program[list[str]]) -> list[str]:
         """Carry a program out."""
@@ -233,9 +234,9 @@ def test_trouble_is_waited_for_with_growing_pauses() -> None:
 
 def test_pauses_are_bounded_and_spread() -> None:
     """A server that is away for a night is asked for every second or two."""
-    assert pause_s(1, 0.0) == 0.025
-    assert pause_s(10_000, 0.0) == 1.0
-    assert pause_s(10_000, 1.0) == 2.0
+    assert backoff_s(1, 0.0) == 0.025
+    assert backoff_s(10_000, 0.0) == 1.0
+    assert backoff_s(10_000, 1.0) == 2.0
 
 
 @pytest.mark.parametrize(
@@ -255,7 +256,7 @@ def test_pauses_are_bounded_and_spread() -> None:
 )
 def test_what_passes(error: Exception, expected: bool) -> None:  # noqa: FBT001  # a table's column
     """A server that is away, starting or failing over comes back; a wrong password does not become right."""
-    assert passes(error) is expected
+    assert is_transient(error) is expected
 
 
 def test_the_first_look_fails_as_a_call_does() -> None:

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from redis.exceptions import ResponseError
 
-from sanctum_bus.errors import NotNow
-from sanctum_bus.reader.asking import ask_of
-from sanctum_bus.wrong_types import question
+from sanctum_bus.errors import Unavailable
+from sanctum_bus.protocol.key_types import question
+from sanctum_bus.reader.key_errors import ask_of
 from tests.reader.shells import Shell, Shells
 from tests.reader.test_keys import KEYS
 from tests.reader.training import PATIENCE_S, RUN, Training, ticks
@@ -56,7 +56,7 @@ def test_the_key_is_named(server: Server, shells: Shells, name: str) -> None:
     training, reader = folded(server), shells.open(server.url)
     key = spoil(training, name)
 
-    with pytest.raises(NotNow) as raised:
+    with pytest.raises(Unavailable) as raised:
         READS[name](reader)
 
     said = str(raised.value)
@@ -69,7 +69,7 @@ def test_each_type_is_named(training: Training, reader: Shell) -> None:
     """Any type but the right one is a wrong one, and is called what the server calls it."""
     training.client.rpush(training.keys.checkpoint, "x")
 
-    with pytest.raises(NotNow, match="checkpoint is a list and no hash"):
+    with pytest.raises(Unavailable, match="checkpoint is a list and no hash"):
         reader.snapshot(RUN)
 
 
@@ -78,7 +78,7 @@ def test_more_than_one(training: Training, reader: Shell) -> None:
     for name in ("checkpoint", "log", "dead"):
         spoil(training, name)
 
-    with pytest.raises(NotNow, match="2 more keys have the wrong type: sanctum doctor"):
+    with pytest.raises(Unavailable, match="2 more keys have the wrong type: sanctum doctor"):
         reader.log(RUN)
 
 
@@ -86,7 +86,7 @@ def test_the_index_of_runs_is_named(valkey: Server, reader: Shell) -> None:
     """Where the index of runs has the wrong type no run is listed, and it is said which key it is."""
     valkey.client().set("nissa:runs", "x")
 
-    with pytest.raises(NotNow, match="nissa:runs is a string and no sorted set; rename or delete it"):
+    with pytest.raises(Unavailable, match="nissa:runs is a string and no sorted set; rename or delete it"):
         reader.runs()
 
 
@@ -106,7 +106,7 @@ def test_it_may_be_mended_while_it_is_named() -> None:
     asked = program.throw(ResponseError("WRONGTYPE Operation"))
     assert asked == (question(KEYS),)
 
-    with pytest.raises(NotNow, match="try again"):
+    with pytest.raises(Unavailable, match="try again"):
         program.send([KEYS.sections.encode(), b"hash", KEYS.none.encode(), b"none"])
 
 
@@ -168,9 +168,9 @@ def test_a_follower_that_waits_in_vain(
     next(views)
     spoil(training, "checkpoint")
 
-    with caplog.at_level(logging.WARNING), pytest.raises(NotNow, match="checkpoint is a string"):
+    with caplog.at_level(logging.WARNING), pytest.raises(Unavailable, match="checkpoint is a string"):
         next(views)
-    with pytest.raises(NotNow, match="checkpoint is a string"):
+    with pytest.raises(Unavailable, match="checkpoint is a string"):
         next(reader.follow(RUN))
 
     assert len(caplog.records) == 1

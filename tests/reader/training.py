@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from redis import Redis
 
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.reader import Snapshot
-from sanctum_bus.settings import Settings, load
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.settings import Settings, load
+from sanctum_bus.worker.supervisor import Worker
 from tests.reader.shells import Shell
 from tests.servers import Server
 from tests.waiting import wait_until

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from sanctum_bus.keys import CONSUMER, GROUP, RunKeys
+from sanctum_bus.protocol.keys import CONSUMER, GROUP, RunKeys
 from tests.simulation.clock import Life
 from tests.simulation.network import Weather
 from tests.simulation.streams import Stream

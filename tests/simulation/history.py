@@ -3,11 +3,12 @@
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.hashes import encode_fields
-from sanctum_bus.ids import parse
-from sanctum_bus.lessons import Lessons, Poison, Spoiled
-from sanctum_bus.snapshot import encode_value
+from sanctum_bus.errors import FoldFailed
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.recovery import QuarantinedEntry, RecoveryMemo, quarantine
+from sanctum_bus.protocol.stream_id import parse
+from sanctum_bus.protocol.text import encode_value
+from sanctum_bus.protocol.text_msgspec import encode_fields
 from tests.simulation.streams import Flat, Id, show_id
 
 Texts = dict[bytes, bytes]
@@ -39,7 +40,7 @@ class Reference:
     """
 
     def __init__(
-        self, poison: dict[str, Poison], log_cap: int, trims: dict[int, Trim], begins: int = 0
+        self, poison: dict[str, QuarantinedEntry], log_cap: int, trims: dict[int, Trim], begins: int = 0
     ) -> None:
         self._poison = poison
         self._log_cap = log_cap
@@ -50,7 +51,7 @@ class Reference:
 
     def _begin(self) -> None:
         # A worker believes the holes that a second look has shown, which the entries bear out.
-        self.aggregate = Aggregate(lessons=Lessons(self._poison, believes_all=True))
+        self.aggregate = Aggregate(memo=RecoveryMemo(self._poison, trusts_gaps=True))
         self.sections: dict[str, Texts] = {}
         self.lines: list[tuple[Id, Texts]] = []
         self.batches: list[tuple[Id, Texts]] = []
@@ -70,12 +71,12 @@ class Reference:
                     trim = self._trims.get(self._fed)
                     if trim is not None:
                         self.aggregate.version = trim.after
-                        self.aggregate.note_trimmed(trim.until, trim.entries)
+                        self.aggregate.record_trim(trim.until, trim.entries)
                     self._fed += 1
-                    self.aggregate.feed(show_id(one).decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
+                    self.aggregate.apply(show_id(one).decode(), dict(zip(flat[::2], flat[1::2], strict=True)))
                 break
-            except Spoiled as error:
-                self._poison[error.entry_id] = error.poison
+            except FoldFailed as error:
+                self._poison[error.entry_id] = quarantine(error)
                 self._begin()
                 todo = self._entries
         if self._fed == self._begins:
@@ -84,7 +85,7 @@ class Reference:
         self._collect()
 
     def _collect(self) -> None:
-        changes = self.aggregate.take_changes()
+        changes = self.aggregate.drain_changes()
         for name, fields in changes.sections.items():
             if fields is None:
                 self.sections.pop(name, None)
@@ -121,7 +122,7 @@ class History:
         self.version: Id = (0, 0)
         self.generation = 0
         self.attempts = 0
-        self.poison: dict[str, Poison] = {}
+        self.poison: dict[str, QuarantinedEntry] = {}
         self.may_be_fresh = False
         self.unchecked = False
         self.scarred = False

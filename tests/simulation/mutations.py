@@ -8,10 +8,10 @@ from unittest import mock
 
 from redis.exceptions import RedisError
 
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.publisher.batch import verdict
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.publisher.batch import parse_replies
 from sanctum_bus.publisher.buffer import Entry
-from sanctum_bus.store import Held, RunStore, Taken
+from sanctum_bus.worker.store import InFlight, Lease, RunStore
 from tests.simulation.network import Weather
 from tests.simulation.patches import Edit, untouched
 from tests.simulation.profiles import Profile
@@ -70,7 +70,7 @@ class TwoUnderWay(SimPublisher):
                 counts = self.buffer.counts
                 batch = self.batch_of(half, counts.sent + len(half), counts)
                 try:
-                    result = verdict(await self.execute(batch))
+                    result = parse_replies(await self.execute(batch))
                 except (RedisError, OSError):
                     again.append(half)
                     continue
@@ -85,7 +85,7 @@ class Thawing(SimPublisher):
 
     async def insist(self, batch: list[Any]) -> Any:
         """Send a batch once."""
-        return verdict(await self.execute(batch))
+        return parse_replies(await self.execute(batch))
 
     async def deliver(self) -> None:
         """Send a batch; what is not accepted goes back to the others."""
@@ -107,7 +107,7 @@ def no_empty_commits() -> Iterator[None]:
     real = RunStore.commit
 
     async def commit(
-        self: RunStore, aggregate: Aggregate, taken: Taken, old: str, held: Held, trim: str
+        self: RunStore, aggregate: Aggregate, taken: Lease, old: str, held: InFlight, trim: str
     ) -> None:
         if held.ids:
             await real(self, aggregate, taken, old, held, trim)

@@ -16,7 +16,7 @@ from redis.asyncio.connection import Connection
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from sanctum_bus.connection.straight import StraightRedis
+from sanctum_bus.connection.low_latency import LowLatencyRedis
 from tests.simulation.clock import PROCESS, Life, Process, SimLoop
 from tests.simulation.replies import OK, ReplyError, Status, as_bytes
 from tests.simulation.server import Model
@@ -277,4 +277,4 @@ def client_of(network: Network, *, timeout_s: float = 0.5, **_given: object) -> 
         # What a client says of itself costs more than all it says besides.
         driver_info=None,
     )
-    return StraightRedis(connection_pool=pool)
+    return LowLatencyRedis(connection_pool=pool)

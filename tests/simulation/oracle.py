@@ -5,9 +5,9 @@ It knows every entry that a stream ever had, so a trim hides nothing from it, an
 
 from typing import Any
 
-from sanctum_bus.arguments import raw_of
-from sanctum_bus.keys import GROUP, RunKeys
-from sanctum_bus.lessons import Poison
+from sanctum_bus.fold.recovery import QuarantinedEntry
+from sanctum_bus.protocol.dead_letter import raw_of
+from sanctum_bus.protocol.keys import GROUP, RunKeys
 from tests.simulation.history import History, Texts
 from tests.simulation.server import Model
 from tests.simulation.streams import Id, Stream, parse_id, show_id
@@ -125,7 +125,7 @@ class Oracle:
             if told[b"reason"] == b"killed its reader" and source in acks:
                 if history.attempts < 5 or source != acks[0]:
                     raise Violation(f"{source} was parked unread after {history.attempts} attempts")
-                history.poison[show_id(source).decode()] = Poison("killed its reader", raw_of(told))
+                history.poison[show_id(source).decode()] = QuarantinedEntry("killed its reader", raw_of(told))
         if acks:
             history.attempts = 0
 

@@ -11,13 +11,14 @@ from unittest import mock
 
 from structlog.contextvars import get_contextvars
 
-from sanctum_bus import aggregate, batches, run_loop, store, worker
-from sanctum_bus.fold import Line, fold
-from sanctum_bus.metrics import tally
-from sanctum_bus.run_loop import RunLoop
-from sanctum_bus.scripts import Script, script
-from sanctum_bus.state import State
-from sanctum_bus.wire.decode import Event
+from sanctum_bus.events.decode import Event
+from sanctum_bus.fold import aggregate, fold
+from sanctum_bus.fold.log_line import LogFields
+from sanctum_bus.fold.state import State
+from sanctum_bus.protocol.scripts import Script, script
+from sanctum_bus.worker import pipeline, run_loop, store, supervisor
+from sanctum_bus.worker.metrics import recorder
+from sanctum_bus.worker.run_loop import RunLoop
 from tests.simulation.network import client_of
 from tests.simulation.publishers import SPOILS
 
@@ -33,7 +34,7 @@ def untouched(_name: str, text: str) -> str:
     return text
 
 
-def spoiling_fold(state: State, event: Event) -> Line | None:
+def spoiling_fold(state: State, event: Event) -> LogFields | None:
     """Fold as ever, but fail half-way where the type says so."""
     if event.type == SPOILS:
         state.edit("spoiled")["half"] = 1
@@ -93,19 +94,19 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
     try:
         with (
             mock.patch.object(run_loop, "time", SimpleNamespace(monotonic=world.loop.time)),
-            mock.patch.object(batches, "time", SimpleNamespace(monotonic=world.loop.time)),
+            mock.patch.object(pipeline, "time", SimpleNamespace(monotonic=world.loop.time)),
             mock.patch.object(
-                tally, "time", SimpleNamespace(monotonic=world.loop.time, time=world.loop.time)
+                recorder, "time", SimpleNamespace(monotonic=world.loop.time, time=world.loop.time)
             ),
-            mock.patch.object(worker, "time", SimpleNamespace(monotonic=world.loop.time)),
+            mock.patch.object(supervisor, "time", SimpleNamespace(monotonic=world.loop.time)),
             mock.patch.object(run_loop, "random", world.chance),
             mock.patch.object(run_loop, "_log", log),
-            mock.patch.object(worker, "_log", log),
-            mock.patch.object(worker, "connect_async", connect),
-            mock.patch.object(worker, "refusal_of", passes),
-            mock.patch.object(worker, "RunLoop", new_loop),
-            mock.patch.object(worker, "catalog", SimpleNamespace(declared=dict)),
-            mock.patch.object(worker, "secrets", SimpleNamespace(token_hex=world.token_hex)),
+            mock.patch.object(supervisor, "_log", log),
+            mock.patch.object(supervisor, "connect_async", connect),
+            mock.patch.object(supervisor, "refusal_of", passes),
+            mock.patch.object(supervisor, "RunLoop", new_loop),
+            mock.patch.object(supervisor, "catalog", SimpleNamespace(declared=dict)),
+            mock.patch.object(supervisor, "secrets", SimpleNamespace(token_hex=world.token_hex)),
             mock.patch.object(store, "script", edited(world, edit)),
             mock.patch.object(aggregate, "fold", spoiling_fold),
         ):

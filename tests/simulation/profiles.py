@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 from typing import Any
 
-from sanctum_bus.settings import Settings, load
+from sanctum_bus.worker.settings import Settings, load
 from tests.simulation.network import Weather
 
 #: Faults by name, with how often each comes; see `chaos.py`.

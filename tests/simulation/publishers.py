@@ -11,13 +11,14 @@ import msgpack
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from sanctum_bus import keys
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.publisher.batch import Verdict, backoff_s, commands, verdict
+from sanctum_bus.connection.retry import backoff_s
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.publisher.batch import BatchResult, commands, parse_replies
 from sanctum_bus.publisher.buffer import Buffer, Counts, Entry
-from sanctum_bus.publisher.link import Wake
-from sanctum_bus.publisher.plan import Plan
+from sanctum_bus.publisher.config import PublisherConfig
 from sanctum_bus.publisher.sender import Sender
+from sanctum_bus.publisher.wakeup import Wake
 
 NewClient = Callable[[], Redis]
 
@@ -80,7 +81,7 @@ class SimPublisher:
         self._new_client = new_client
         self._client: Redis | None = None
         self.buffer = Buffer(buffer_events, 1 << 20, lambda: None)
-        self._plan = Plan(
+        self._plan = PublisherConfig(
             run_id=run_id,
             key_prefix=keys.DEFAULT_PREFIX,
             labels={},
@@ -131,7 +132,7 @@ class SimPublisher:
             self.settle(result, entries[:settled])
             entries = entries[settled:]
 
-    def settle(self, result: Verdict, entries: list[Entry]) -> None:
+    def settle(self, result: BatchResult, entries: list[Entry]) -> None:
         """Note what the server has accepted."""
         self.buffer.settle(result.sent, result.lost)
         self.accepted += [entry.seq for entry in entries[result.lost :]]
@@ -142,12 +143,12 @@ class SimPublisher:
         """The commands of a batch."""
         return commands(self.sender._route, entries, sent, counts, asyncio.get_running_loop().time())
 
-    async def insist(self, batch: list[Any]) -> Verdict:
+    async def insist(self, batch: list[Any]) -> BatchResult:
         """Send the same batch until it is taken."""
         failures = 0
         while True:
             with suppress(RedisError, OSError):
-                result = verdict(await self.execute(batch))
+                result = parse_replies(await self.execute(batch))
                 if result.sent:
                     return result
             failures += 1

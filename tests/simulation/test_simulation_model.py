@@ -10,12 +10,12 @@ import pytest
 from redis import Redis
 from redis.exceptions import RedisError, ResponseError
 
-from sanctum_bus.connection.straight import entries_of
-from sanctum_bus.errors import StartOver
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.lessons import Lessons
-from sanctum_bus.settings import load
-from sanctum_bus.store import Held, RunStore
+from sanctum_bus.connection.low_latency import entries_of
+from sanctum_bus.errors import RestartRun
+from sanctum_bus.fold.recovery import RecoveryMemo
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.store import InFlight, RunStore
 from tests.fold.feeding import entry
 from tests.servers import Server
 from tests.simulation.replies import ReplyError
@@ -176,15 +176,15 @@ async def _scripts(both: Both, chance: Random) -> None:
     for number in range(1, 40):
         event = entry(chance.choice(("A", "SEED_CULLED", "B")), {"n": number, "env_id": 1}, slot_id="r0c0")
         flat = [part for pair in event.items() for part in pair]
-        with suppress(StartOver, RedisError):
+        with suppress(RestartRun, RedisError):
             await both.execute_command("XADD", RUN.events, f"{number}-1", *flat)
             taken = await store.take_over("me", innocent=chance.random() < 0.5)
             assert taken is not None
-            aggregate, held = await store.load(taken, Lessons()), Held([])
+            aggregate, held = await store.load(taken, RecoveryMemo()), InFlight([])
             for _ in range(chance.randrange(3)):
                 entries = await store.read(chance.randrange(1, 4))
                 held.ids += [raw_id.decode() for raw_id, _ in entries]
-                aggregate.feed_all(entries)
+                aggregate.apply_batch(entries)
             for _ in range(chance.choice((0, 0, 2))):
                 with suppress(ResponseError):
                     await both.execute_command(*_random_command(chance))

@@ -8,9 +8,9 @@ from unittest import mock
 
 import pytest
 
-from sanctum_bus import worker
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.worker import Worker
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.worker import supervisor
+from sanctum_bus.worker.supervisor import Worker
 from tests.simulation.accounts import judge_publisher
 from tests.simulation.network import Weather
 from tests.simulation.patches import patched
@@ -152,7 +152,7 @@ def test_a15_three_workers_that_are_all_sure() -> None:
         return True
 
     with (
-        mock.patch.object(worker, "share_of", lambda _worker, runs, _workers: set(runs)),
+        mock.patch.object(supervisor, "share_of", lambda _worker, runs, _workers: set(runs)),
         mock.patch.object(Worker, "_is_mine", mine),
     ):
         world = play(story, dataclasses.replace(QUIET, workers=3))

@@ -5,8 +5,8 @@ from collections import deque
 from random import Random
 from typing import Any
 
-from sanctum_bus.keys import GROUP, RunKeys
-from sanctum_bus.worker import Worker
+from sanctum_bus.protocol.keys import GROUP, RunKeys
+from sanctum_bus.worker.supervisor import Worker
 from tests.simulation.accounts import judge_publisher, number_of
 from tests.simulation.chaos import Chaos
 from tests.simulation.clock import PROCESS, Life, Process, SimLoop

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sanctum_bus.hashes import encode_fields
-from sanctum_bus.snapshot import decode_fields, decode_value, encode_value, looks_like_json, strict
+from sanctum_bus.protocol.text import decode_fields, decode_value, encode_value, looks_like_json, strict
+from sanctum_bus.protocol.text_msgspec import encode_fields
 
 scalars = (
     st.none()

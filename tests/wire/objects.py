@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import msgpack
 
-from sanctum_bus.wire.encode import Encoded, encode_event
+from sanctum_bus.events.encode import Encoded, encode_event
 
 
 class Stage(Enum):

@@ -15,9 +15,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.wire.decode import decode
-from sanctum_bus.wire.fields import MAX_DEPTH
-from sanctum_bus.wire.plain import MAX_ELEMENTS
+from sanctum_bus.events.decode import decode
+from sanctum_bus.events.fast_check import MAX_ELEMENTS
+from sanctum_bus.protocol.entry import MAX_DEPTH
 from tests.wire.objects import (
     Attributes,
     Colour,

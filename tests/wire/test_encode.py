@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.errors import BadInput
-from sanctum_bus.wire.decode import decode
-from sanctum_bus.wire.encode import encode_event, group_of, with_keys
+from sanctum_bus.errors import InvalidArgument
+from sanctum_bus.events.decode import decode
+from sanctum_bus.events.encode import encode_event, group_of, with_keys
 from tests.wire.objects import (
     Attributes,
     Hostile,
@@ -138,14 +138,14 @@ def test_event_type_goes_before_type_and_type_is_then_kept() -> None:
 @pytest.mark.parametrize("event", [{}, {"event_type": ""}, {"data": {}}, None, 7, "text"])
 def test_only_an_event_without_a_type_is_refused(event: object) -> None:
     """Without a type nobody could say what it is; that is the only error there is."""
-    with pytest.raises(BadInput):
+    with pytest.raises(InvalidArgument):
         encode_event(event)
 
 
 def test_an_event_that_cannot_be_read_has_no_type() -> None:
     """A hostile event is refused like one without a type: with the one error that the publisher expects."""
     for event in (Hostile(), Odd(), Nameless()):
-        with pytest.raises(BadInput):
+        with pytest.raises(InvalidArgument):
             encode_event(event)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import structlog
 
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.supervisor import Worker
 from tests.faults import DEADLINE_S
 from tests.servers import Server
 from tests.waiting import wait_until

@@ -12,16 +12,17 @@ from typing import Any, TypeVar, cast
 
 from redis import Redis
 
-from sanctum_bus.aggregate import Aggregate, fold_entries
 from sanctum_bus.connection import connect_async
-from sanctum_bus.hashes import encode_fields
-from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.lessons import Lessons
-from sanctum_bus.run_loop import RunLoop
-from sanctum_bus.settings import Settings, load
-from sanctum_bus.store import Held, RunStore, Taken
-from sanctum_bus.worker import Worker
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.fold.recovery import RecoveryMemo
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.stream_id import ZERO
+from sanctum_bus.protocol.text_msgspec import encode_fields
+from sanctum_bus.worker.run_loop import RunLoop
+from sanctum_bus.worker.settings import Settings, load
+from sanctum_bus.worker.store import InFlight, Lease, RunStore
+from sanctum_bus.worker.supervisor import Worker
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
 
@@ -138,7 +139,7 @@ def side_of(server: Server, run_id: str = RUN) -> Side:
 
 def differences(side: Side, expected: Aggregate) -> dict[str, tuple[Any, Any]]:
     """Everything in which the snapshot is not the aggregate: what is there, and what should be."""
-    changes = expected.take_changes()
+    changes = expected.drain_changes()
     counters = expected.counters
     found: dict[str, Any] = {
         "sections": side.sections(),
@@ -169,10 +170,10 @@ def assert_is_fold(side: Side, entries: Iterable[tuple[str, Entry]] | None = Non
     trims = [hole for hole in holes if hole["reason"] == "trimmed" and hole["after"] == ZERO]
     if trims:
         # What went before the first entry shows in the log alone, and no entry bears it out.
-        expected = Aggregate(lessons=expected.lessons)
-        expected.note_trimmed(trims[-1]["until"], trims[-1]["entries"])
+        expected = Aggregate(memo=expected.memo)
+        expected.record_trim(trims[-1]["until"], trims[-1]["entries"])
         for each in held:
-            expected.feed(*each)
+            expected.apply(*each)
     assert differences(side, expected) == {}
 
 
@@ -233,14 +234,14 @@ class Rig:
     side: Side
     stop: asyncio.Event
 
-    async def begin(self, count: int = 100) -> tuple[Aggregate, Taken, Held]:
+    async def begin(self, count: int = 100) -> tuple[Aggregate, Lease, InFlight]:
         """Take the run over, and fold its next entries without committing them."""
         taken = await self.store.take_over("me", innocent=True)
         assert taken is not None
-        aggregate, held = await self.store.load(taken, Lessons()), Held([])
+        aggregate, held = await self.store.load(taken, RecoveryMemo()), InFlight([])
         entries = await self.store.read(count)
         held.ids += [raw_id.decode() for raw_id, _ in entries]
-        aggregate.feed_all(entries)
+        aggregate.apply_batch(entries)
         return aggregate, taken, held
 
     async def drain(self) -> None:

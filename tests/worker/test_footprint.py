@@ -21,7 +21,7 @@ def test_a_commit_leaves_nothing_in_memory(server: Server) -> None:
             for _ in range(commits):
                 entries = await rig.store.commit(aggregate, taken, version, held, "", count=1)
                 version, held.ids = held.ids[-1], [raw_id.decode() for raw_id, _ in entries]
-                aggregate.feed_all(entries)
+                aggregate.apply_batch(entries)
             gc.collect()
             counted.append(len(gc.get_objects()))
         return counted[1] - counted[0]

@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from sanctum_bus.accounts import Entries
-from sanctum_bus.errors import Refused
-from sanctum_bus.store import RunStore
+from sanctum_bus.errors import CommitRefused
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.worker.store import RunStore
 from tests.servers import Server
 from tests.worker.harness import Rig, Side, assert_is_fold, plain, rigged, side_of, story
 
@@ -37,7 +37,7 @@ class Disturbed(RunStore):
         before = self.side.dump()
         try:
             return await super().commit(*given, **named)
-        except Refused as error:
+        except CommitRefused as error:
             assert self.side.dump() == before
             self.refusals.append(error.reason)
             raise
@@ -236,7 +236,7 @@ def test_a_commit_that_was_sent_twice_counts_once(server: Server) -> None:
         aggregate, taken, held = await rig.begin()
         await rig.store.commit(aggregate, taken, taken.version, held, "")
         before = side.dump()
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(CommitRefused) as caught:
             await rig.store.commit(aggregate, taken, taken.version, held, "")
         assert side.dump() == before
         return caught.value.reason
@@ -254,7 +254,7 @@ def test_a_late_commit_of_a_frozen_owner_is_fenced(server: Server) -> None:
         frozen = await rig.begin()
         await rig.drain()
         before = side.dump()
-        with pytest.raises(Refused) as caught:
+        with pytest.raises(CommitRefused) as caught:
             await rig.store.commit(frozen[0], frozen[1], frozen[1].version, frozen[2], "")
         assert side.dump() == before
         return caught.value.reason

@@ -9,14 +9,15 @@ from typing import Any
 import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 
-from sanctum_bus.accounts import Entries
-from sanctum_bus.admin import remove_run, requeue
 from sanctum_bus.connection import connect, connect_async
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.ops.dead_letters import requeue
+from sanctum_bus.ops.rebuild import rebuild_run
+from sanctum_bus.ops.runs import remove_run
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.publisher import Publisher
 from sanctum_bus.reader import Reader
-from sanctum_bus.rebuild import rebuild_run
-from sanctum_bus.store import RunStore
+from sanctum_bus.worker.store import RunStore
 from tests.fold.feeding import entry
 from tests.servers import Server, StartServer
 from tests.waiting import wait_until

@@ -5,8 +5,8 @@ import json
 import pytest
 import structlog
 
-from sanctum_bus.accounts import Entries
-from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.protocol.entry import Entries
 from tests.admin.mending import rebuild
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server

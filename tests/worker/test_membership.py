@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 from redis import Redis
 
-from sanctum_bus import keys
-from sanctum_bus.keys import RunKeys
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import RunKeys
 from tests.servers import Server
 from tests.waiting import wait_until
 from tests.worker.processes import worker_process

@@ -3,8 +3,8 @@
 import random
 from collections.abc import Callable, Iterator
 
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.hashes import encode_fields
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.protocol.text_msgspec import encode_fields
 from tests.fold.feeding import Entry
 from tests.recordings import recordings
 
@@ -45,7 +45,7 @@ def _damaged() -> Iterator[tuple[str, Entry]]:
 
 def _written(aggregate: Aggregate) -> int:
     """Write what a commit would write, and return how many entries it would park."""
-    changes = aggregate.take_changes()
+    changes = aggregate.drain_changes()
     texts = [encode_fields(fields) for fields in changes.sections.values() if fields is not None]
     assert all(texts), "a hash without fields is no key, so its section would be missing"
     texts += [encode_fields(fields) for _, fields in [*changes.lines, *changes.batches]]
@@ -58,7 +58,7 @@ def test_a_hundred_thousand_damaged_entries() -> None:
     aggregate, parked = Aggregate(), 0
 
     for number, (entry_id, fields) in enumerate(_damaged(), start=1):
-        aggregate.feed(entry_id, fields)
+        aggregate.apply(entry_id, fields)
         if number % 100 == 0:
             parked += _written(aggregate)
 

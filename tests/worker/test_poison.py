@@ -5,13 +5,13 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from sanctum_bus import aggregate as aggregate_module
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.fold import Line
+from sanctum_bus.events.decode import Event
+from sanctum_bus.fold import aggregate as aggregate_module
 from sanctum_bus.fold import fold as real_fold
-from sanctum_bus.lessons import Poison
-from sanctum_bus.state import State
-from sanctum_bus.wire.decode import Event
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.log_line import LogFields
+from sanctum_bus.fold.recovery import QuarantinedEntry
+from sanctum_bus.fold.state import State
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
 from tests.worker.harness import Rig, assert_is_fold, drain, plain, rigged, side_of, story
@@ -25,10 +25,10 @@ class Killed(BaseException):
 def _deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
     """Ids of entries whose reader dies, unless they are parked unread."""
     ids: set[str] = set()
-    feed = Aggregate.feed
+    feed = Aggregate.apply
 
     def feeding(self: Aggregate, entry_id: str, fields: Entry) -> None:
-        if entry_id in ids and entry_id not in self.lessons.poison:
+        if entry_id in ids and entry_id not in self.memo.quarantined:
             raise Killed
         feed(self, entry_id, fields)
 
@@ -125,7 +125,7 @@ def _spoiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Folds of the type SPOILS write, and then fail."""
     fold = real_fold
 
-    def folding(state: State, event: Event) -> Line | None:
+    def folding(state: State, event: Event) -> LogFields | None:
         line = fold(state, event)
         if event.type == "SPOILS":
             raise ZeroDivisionError
@@ -169,7 +169,7 @@ def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._lessons.poison["1-1"] = Poison("spoiled", plain(1)[0])
+        rig.loop._memo.quarantined["1-1"] = QuarantinedEntry("spoiled", plain(1)[0])
         await rig.drain()
         assert side.checkpoint("parked") == "1"
         side.redis.flushall()
@@ -187,7 +187,7 @@ def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._lessons.poison["1-1"] = Poison("spoiled", plain(1, first=7)[0])
+        rig.loop._memo.quarantined["1-1"] = QuarantinedEntry("spoiled", plain(1, first=7)[0])
         await rig.drain()
 
     rigged(valkey, use)

@@ -5,12 +5,12 @@ from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
 
-from sanctum_bus.accounts import Entries
 from sanctum_bus.connection import connect_async
-from sanctum_bus.metrics.health import stuck
-from sanctum_bus.metrics.tally import Tally
-from sanctum_bus.run_loop import RunLoop
-from sanctum_bus.store import RunStore
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.worker.metrics.health import stuck_loops
+from sanctum_bus.worker.metrics.recorder import WorkerMetrics
+from sanctum_bus.worker.run_loop import RunLoop
+from sanctum_bus.worker.store import RunStore
 from tests.servers import Server
 from tests.waiting import wait_until
 from tests.worker.harness import Side, assert_is_fold, plain, settings_of, side_of
@@ -42,7 +42,7 @@ class Watched(RunStore):
 
 @asynccontextmanager
 async def _loops(
-    server: Server, queue: asyncio.Semaphore, tally: Tally
+    server: Server, queue: asyncio.Semaphore, tally: WorkerMetrics
 ) -> AsyncIterator[tuple[dict[str, RunLoop], asyncio.Event]]:
     """Follow runs that share a queue, until the end of the block or until told to stop."""
     settings = settings_of(server, batch_entries=500, commit_entries=1000)
@@ -91,14 +91,14 @@ def test_a_run_with_few_entries_does_not_wait(valkey: Server) -> None:
     few.add(plain(FEW))
 
     async def work() -> None:
-        queue, tally = asyncio.Semaphore(0), Tally(stuck_s=0.0)
+        queue, tally = asyncio.Semaphore(0), WorkerMetrics(stuck_s=0.0)
         async with _loops(valkey, queue, tally) as (loops, _):
             await _until(partial(_has_folded, few, FEW), "the few entries are folded")
             waiting = [loops[run] for run in _RUNS[1:]]
             await _until(lambda: _have_read(waiting), "the others wait")
 
             assert [side.checkpoint("entries") for side in others] == ["0", "0"]
-            assert not {f"run {run}" for run in _RUNS[1:]} & set(stuck(tally))
+            assert not {f"run {run}" for run in _RUNS[1:]} & set(stuck_loops(tally))
 
             queue.release()
             for side in others:
@@ -118,7 +118,7 @@ def test_whoever_waits_holds_little(valkey: Server) -> None:
     most: list[int] = []
 
     async def work() -> None:
-        async with _loops(valkey, asyncio.Semaphore(1), Tally()) as (loops, _):
+        async with _loops(valkey, asyncio.Semaphore(1), WorkerMetrics()) as (loops, _):
 
             def look() -> None:
                 holding = [loop.owned for loop in loops.values() if loop.owned]
@@ -143,7 +143,7 @@ def test_a_run_that_waits_ends_at_once_when_told(valkey: Server) -> None:
 
     async def work() -> None:
         queue = asyncio.Semaphore(0)
-        async with _loops(valkey, queue, Tally()) as (loops, stop):
+        async with _loops(valkey, queue, WorkerMetrics()) as (loops, stop):
             await _until(lambda: _have_read(loops.values()), "all of them wait")
             stop.set()
         # They gave up their places too: whoever comes next gets one.

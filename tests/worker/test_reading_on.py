@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.accounts import Entries
-from sanctum_bus.errors import StartOver
-from sanctum_bus.keys import GROUP
-from sanctum_bus.store import RunStore, Taken
+from sanctum_bus.errors import RestartRun
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.protocol.keys import GROUP
+from sanctum_bus.worker.store import Lease, RunStore
 from tests.servers import Server
 from tests.worker.harness import Rig, assert_is_fold, plain, rigged, side_of
 
@@ -20,7 +20,7 @@ class Counting(RunStore):
 
     take_overs = 0
 
-    async def take_over(self, owner: str, *, innocent: bool) -> Taken | None:
+    async def take_over(self, owner: str, *, innocent: bool) -> Lease | None:
         """Count, and take the run over."""
         self.take_overs += 1
         return await super().take_over(owner, innocent=innocent)
@@ -83,7 +83,7 @@ def test_a_read_that_fails_behind_a_commit(server: Server) -> None:
 
     async def use(rig: Rig) -> None:
         aggregate, taken, held = await rig.begin(10)
-        with pytest.raises(StartOver, match="NOGROUP"):
+        with pytest.raises(RestartRun, match="NOGROUP"):
             await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
 
     rigged(server, use, kind=Robbed)

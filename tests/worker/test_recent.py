@@ -3,8 +3,8 @@
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sanctum_bus import ids
-from sanctum_bus.scripts import script
+from sanctum_bus.protocol import stream_id
+from sanctum_bus.protocol.scripts import script
 from tests.servers import Server
 from tests.worker.harness import assert_is_fold, drain, plain, side_of, story
 
@@ -23,7 +23,7 @@ def test_a_later_id_never_has_a_smaller_score(server: Server, one: str, other: s
     text = f"{shared}\nreturn {{score_of(ARGV[1]), score_of(ARGV[2]), id_less(ARGV[1], ARGV[2]) and 1 or 0}}"
     first, second, is_less = server.client().eval(text, 0, one, other)
 
-    assert bool(is_less) == (ids.parse(one) < ids.parse(other))
+    assert bool(is_less) == (stream_id.parse(one) < stream_id.parse(other))
     if is_less:
         assert float(first) <= float(second)
 
@@ -48,6 +48,6 @@ def test_the_section_that_changed_last_comes_last(server: Server) -> None:
     numbered = [f"{1000 + number}-0" for number, _ in enumerate(story())]
     side.add(story(), ids=numbered)
     drain(server)
-    index = {name: ids.parse(changed.removeprefix("-")) for name, changed in side.index().items()}
+    index = {name: stream_id.parse(changed.removeprefix("-")) for name, changed in side.index().items()}
 
     assert side.recent() == sorted(index, key=lambda name: (index[name], name))

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus import keys
 from sanctum_bus.connection import connect_async
-from sanctum_bus.directory import Directory, Rest
-from sanctum_bus.worker import Worker
+from sanctum_bus.protocol import keys
+from sanctum_bus.worker.registry import Registry, RestPoint
+from sanctum_bus.worker.supervisor import Worker
 from tests.servers import Server
 from tests.worker.harness import RUN, Rig, Side, assert_is_fold, drain, plain, rigged, settings_of, side_of
 
@@ -35,7 +35,7 @@ def retire(server: Server, meanwhile: Callable[[], object], among: frozenset[str
 
     async def use() -> bool:
         client = connect_async(server.url)
-        directory = Directory(client, "nissa")
+        directory = Registry(client, "nissa")
         try:
             resting = await directory.at_rest({RUN}, among)
             await asyncio.to_thread(meanwhile)
@@ -98,10 +98,10 @@ def test_a_checkpoint_of_another_type_keeps_only_its_own_run(server: Server) -> 
     broken = side_of(server, "a")
     broken.redis.set(broken.keys.checkpoint, "x")
 
-    async def use() -> dict[str, Rest]:
+    async def use() -> dict[str, RestPoint]:
         client = connect_async(server.url)
         try:
-            return await Directory(client, "nissa").at_rest({"a", RUN, "no run id"}, ())
+            return await Registry(client, "nissa").at_rest({"a", RUN, "no run id"}, ())
         finally:
             await client.aclose()
 
@@ -119,7 +119,7 @@ def test_a_run_that_woke_up_before_it_was_seen_at_rest_stays(
         await worker._beat()
         at_rest = worker._directory.at_rest
 
-        async def late(*asked: Any) -> dict[str, Rest]:
+        async def late(*asked: Any) -> dict[str, RestPoint]:
             await asyncio.to_thread(folded, valkey, side)
             return await at_rest(*asked)
 

@@ -4,11 +4,11 @@ from typing import cast
 
 import pytest
 
-from sanctum_bus import schema
-from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.errors import NotNow, StartOver
-from sanctum_bus.rebuild import rebuild_run
-from sanctum_bus.state import Fields
+from sanctum_bus.errors import RestartRun, Unavailable
+from sanctum_bus.ops.rebuild import rebuild_run
+from sanctum_bus.protocol import schema
+from sanctum_bus.protocol.entry import Fields
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
 from tests.servers import Server
 from tests.worker.at_work import at_work, wait_for_fold, wait_for_words
 from tests.worker.harness import Rig, Side, assert_is_fold, drain, rigged, settings_of, side_of, story
@@ -107,11 +107,11 @@ def test_a_schema_that_never_was_is_a_new_history(valkey: Server, written: str |
 
 def test_a_newer_snapshot_is_left_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that a newer version has written is neither folded nor changed, and the error says to upgrade."""
-    monkeypatch.setattr("sanctum_bus.trouble._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("sanctum_bus.worker.failures._FIRST_PAUSE_S", 0.001)
     side = _newer(server)
     found = side.dump()
 
-    with pytest.raises(StartOver, match=r"schema 2.*upgrade Sanctum"):
+    with pytest.raises(RestartRun, match=r"schema 2.*upgrade Sanctum"):
         drain(server)
 
     assert side.dump() == found
@@ -122,7 +122,7 @@ def test_a_newer_snapshot_is_not_rebuilt(valkey: Server) -> None:
     side = _newer(valkey)
     found = side.dump()
 
-    with pytest.raises(NotNow, match=r"schema 2.*upgrade Sanctum"):
+    with pytest.raises(Unavailable, match=r"schema 2.*upgrade Sanctum"):
         rebuild_run(side.redis, side.keys, settings_of(valkey))
 
     assert side.dump() == found

@@ -8,11 +8,11 @@ from typing import cast
 import pytest
 import structlog
 
-from sanctum_bus import keys
-from sanctum_bus.assignment import share_of
-from sanctum_bus.errors import StartOver
-from sanctum_bus.keys import GROUP
-from sanctum_bus.worker import Worker
+from sanctum_bus.errors import RestartRun
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.keys import GROUP
+from sanctum_bus.worker.assignment import share_of
+from sanctum_bus.worker.supervisor import Worker
 from tests.servers import Server
 from tests.waiting import wait_until
 from tests.worker.at_work import at_work, wait_for_fold, wait_for_words
@@ -105,7 +105,7 @@ def test_a_loop_ends_when_the_run_is_another_s(server: Server) -> None:
     async def refuse(_: str) -> bool:
         if not answers:
             answers.append(True)
-            raise StartOver("load", "a fault of the moment")
+            raise RestartRun("load", "a fault of the moment")
         answers.append(False)
         return False
 

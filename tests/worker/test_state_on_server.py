@@ -7,8 +7,8 @@ import msgpack
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.lessons import Lessons
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.recovery import RecoveryMemo
 from tests.fold.feeding import Entry
 from tests.servers import Server
 from tests.worker.harness import Rig, assert_is_fold, drain, rigged, side_of, story
@@ -64,7 +64,7 @@ async def _fold_and_commit(rig: Rig) -> Aggregate:
 async def _load(rig: Rig) -> Aggregate:
     taken = await rig.store.take_over("other", innocent=True)
     assert taken is not None
-    return await rig.store.load(taken, Lessons())
+    return await rig.store.load(taken, RecoveryMemo())
 
 
 def _sorted(value: Any) -> Any:

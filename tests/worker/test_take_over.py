@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 
-from sanctum_bus.accounts import Entries
-from sanctum_bus.aggregate import Aggregate
-from sanctum_bus.lessons import Lessons
-from sanctum_bus.store import RunStore, Taken
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.recovery import RecoveryMemo
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.worker.store import Lease, RunStore
 from tests.fold.feeding import entry
 from tests.servers import Server
 from tests.worker.harness import (
@@ -133,7 +133,7 @@ def test_a_replaced_stream(server: Server) -> None:
 
     expected = Aggregate()
     for entry_id, fields in [*before, *side.stream()]:
-        expected.feed(entry_id, fields)
+        expected.apply(entry_id, fields)
     assert differences(side, expected).keys() <= {"log", "batches", "entries"}
     assert side.lines(side.keys.log)[-1][0] == "1-8"
 
@@ -206,8 +206,8 @@ def test_a_stray_line_costs_no_log(server: Server) -> None:
 def _lines_of(side: Side) -> list[tuple[str, object]]:
     aggregate = Aggregate()
     for entry_id, fields in side.stream():
-        aggregate.feed(entry_id, fields)
-    return list(aggregate.take_changes().lines)
+        aggregate.apply(entry_id, fields)
+    return list(aggregate.drain_changes().lines)
 
 
 def test_a_rebuilt_history_parks_nothing_twice(server: Server) -> None:
@@ -233,11 +233,11 @@ def test_a_section_that_goes_while_it_is_loaded(valkey: Server) -> None:
 
         loads = 0
 
-        async def load(self, taken: Taken, lessons: Lessons) -> Aggregate:
+        async def load(self, taken: Lease, memo: RecoveryMemo) -> Aggregate:
             self.loads += 1
             if self.loads == 1:
                 side.redis.delete(side.keys.section("env:0"))
-            return await super().load(taken, lessons)
+            return await super().load(taken, memo)
 
     side.add(story(first=8))
 

@@ -11,11 +11,22 @@ import redis.sentinel
 from redis.exceptions import RedisError, ResponseError
 
 from sanctum_bus.connection import connect_async
-from sanctum_bus.errors import BadInput, ConfigurationError, NoServer, Refused, ServerTooOld, StartOver, Unfit
-from sanctum_bus.lessons import Gap, GapSuspected, Spoiled
-from sanctum_bus.state import Unsettled
-from sanctum_bus.trouble import Trouble, pause_s, trouble_of
-from sanctum_bus.worker import Worker
+from sanctum_bus.connection.retry import backoff_s
+from sanctum_bus.errors import (
+    CommitRefused,
+    ConfigurationError,
+    DeferredWriteFailed,
+    FoldFailed,
+    Gap,
+    InvalidArgument,
+    InvalidEntry,
+    RestartRun,
+    ServerNotFound,
+    ServerTooOld,
+    UnconfirmedGap,
+)
+from sanctum_bus.worker.failures import FailureKind, classify
+from sanctum_bus.worker.supervisor import Worker
 from tests.servers import Server, StartServer
 from tests.worker.harness import settings_of
 
@@ -57,7 +68,7 @@ def test_what_a_server_answers_is_trouble(server: Server, reply: str) -> None:
     with pytest.raises(RedisError, match=re.escape(reply.partition(" ")[2][:20])) as caught:
         asyncio.run(ask())
 
-    assert trouble_of(caught.value) is Trouble.TRANSIENT
+    assert classify(caught.value) is FailureKind.TRANSIENT
 
 
 def _is_error(kind: object) -> bool:
@@ -80,7 +91,7 @@ CLIENT_ERRORS = [
 @pytest.mark.parametrize("error", CLIENT_ERRORS, ids=lambda error: type(error).__qualname__)
 def test_what_the_client_library_raises_is_trouble(error: Exception) -> None:
     """P4, P17: also what is no `RedisError`, as the cluster's, and of both Sentinel modules."""
-    assert trouble_of(error) is Trouble.TRANSIENT
+    assert classify(error) is FailureKind.TRANSIENT
 
 
 def test_the_errors_of_a_cluster_are_among_them() -> None:
@@ -93,17 +104,17 @@ def test_the_errors_of_a_cluster_are_among_them() -> None:
 @pytest.mark.parametrize(
     ("error", "trouble"),
     [
-        (StartOver("group", "NOGROUP"), Trouble.REFUSED),
-        (Refused("generation", "7"), Trouble.REFUSED),
-        (GapSuspected(Gap("p", 1, 3)), Trouble.REFUSED),
-        (Spoiled("1-1", "the fold failed"), Trouble.POISONED),
-        (Unsettled("section x does not take it"), Trouble.POISONED),
+        (RestartRun("group", "NOGROUP"), FailureKind.REFUSED),
+        (CommitRefused("generation", "7"), FailureKind.REFUSED),
+        (UnconfirmedGap(Gap("p", 1, 3)), FailureKind.REFUSED),
+        (FoldFailed("1-1", "the fold failed"), FailureKind.POISONED),
+        (DeferredWriteFailed("section x does not take it"), FailureKind.POISONED),
     ],
     ids=lambda value: type(value).__name__,
 )
-def test_what_is_doubted_is_started_over(error: Exception, trouble: Trouble) -> None:
+def test_what_is_doubted_is_started_over(error: Exception, trouble: FailureKind) -> None:
     """Design 6: doubt is told from a server that is away, and both from an entry that is to be parked."""
-    assert trouble_of(error) is trouble
+    assert classify(error) is trouble
 
 
 @pytest.mark.parametrize(
@@ -115,25 +126,25 @@ def test_what_is_doubted_is_started_over(error: Exception, trouble: Trouble) -> 
         AssertionError("a defect"),
         RecursionError(),
         MemoryError(),
-        Unfit("is parked where it is raised"),
-        BadInput("a wrong call"),
+        InvalidEntry("is parked where it is raised"),
+        InvalidArgument("a wrong call"),
         ConfigurationError("a wrong setting"),
         ServerTooOld("6.2"),
-        NoServer("none"),
+        ServerNotFound("none"),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_a_defect_is_no_trouble(error: Exception) -> None:
     """P32: what no waiting heals ends the worker with its message; it is not tried again for ever."""
-    assert trouble_of(error) is None
+    assert classify(error) is None
 
 
 def test_pauses_grow_and_are_bounded() -> None:
     """P34: each pause is longer than the one before, none is over five seconds, and workers spread over half of it."""
-    longest = [pause_s(failures, 1.0) for failures in range(1, 60)]
+    longest = [backoff_s(failures, 1.0) for failures in range(1, 60)]
     assert longest == sorted(longest)
     assert (longest[0], longest[-1]) == (0.05, 2.0)
-    assert pause_s(5, 0.0) == longest[4] / 2
+    assert backoff_s(5, 0.0) == longest[4] / 2
 
 
 def test_no_credentials_where_some_are_wanted(start_server: StartServer) -> None:

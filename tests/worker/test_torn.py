@@ -7,7 +7,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from sanctum_bus.connection import connect_async
-from sanctum_bus.store import RunStore
+from sanctum_bus.worker.store import RunStore
 from tests.servers import Server
 from tests.worker.harness import Rig, Side, assert_is_fold, drain, rigged, settings_of, side_of, story
 

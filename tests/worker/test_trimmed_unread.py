@@ -2,7 +2,7 @@
 
 import pytest
 
-from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.fold.aggregate import Aggregate
 from tests.fold.feeding import Entry, entry
 from tests.servers import Server
 from tests.worker.harness import Texts, differences, drain, side_of
@@ -69,9 +69,9 @@ def test_a_history_that_the_stream_no_longer_has(server: Server) -> None:
     drain(server)
 
     expected = Aggregate()
-    expected.note_trimmed(side.stream()[0][0], 7)
+    expected.record_trim(side.stream()[0][0], 7)
     for each in side.stream():
-        expected.feed(*each)
+        expected.apply(*each)
     assert differences(side, expected) == {}
     assert side.checkpoint("lost") == '{"before this history":7}'
     assert '"reason":"trimmed"' in side.checkpoint("lost_ranges")

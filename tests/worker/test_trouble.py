@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from sanctum_bus.errors import ConfigurationError, ServerTooOld
-from sanctum_bus.worker import Worker
+from sanctum_bus.worker.supervisor import Worker
 from tests.fold.feeding import entry
 from tests.servers import REDIS_6, Server, StartServer
 from tests.waiting import wait_until
@@ -84,7 +84,7 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
 def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """P18: the stream keeps `keep_events` folded entries and little more, also where each entry has its own commit."""
     # A short memory for commits, so that a few hundred are as many as it can hold.
-    monkeypatch.setattr("sanctum_bus.owned._MARKS", 64)
+    monkeypatch.setattr("sanctum_bus.worker.session._MARKS", 64)
     side = side_of(server)
 
     async def use(rig: Rig) -> None:
@@ -168,7 +168,7 @@ def test_a_run_in_trouble_keeps_no_other_from_being_drained(
     valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P22, P33: a key of another type where a stream belongs is told, and the runs after it are folded all the same."""
-    monkeypatch.setattr("sanctum_bus.trouble._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("sanctum_bus.worker.failures._FIRST_PAUSE_S", 0.001)
     side, broken = side_of(valkey, "z"), side_of(valkey, "a")
     side.add(story())
     broken.redis.set(broken.keys.events, "x")

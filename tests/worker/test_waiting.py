@@ -6,10 +6,10 @@ from functools import partial
 import pytest
 from redis.exceptions import NoPermissionError
 
-from sanctum_bus.accounts import Entries
-from sanctum_bus.errors import StartOver
-from sanctum_bus.keys import GROUP
-from sanctum_bus.run_loop import until
+from sanctum_bus.errors import RestartRun
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.protocol.keys import GROUP
+from sanctum_bus.worker.run_loop import until
 from tests.servers import Server
 from tests.waiting import wait_until
 from tests.worker.harness import Rig, Side, plain, rigged, side_of
@@ -74,7 +74,7 @@ def test_a_lost_group_is_noticed(server: Server) -> None:
     async def use(rig: Rig) -> None:
         await rig.begin()
         side.redis.xgroup_destroy(side.keys.events, GROUP)
-        with pytest.raises(StartOver, match="NOGROUP"):
+        with pytest.raises(RestartRun, match="NOGROUP"):
             await rig.store.wait_and_read("0-0", 5)
 
     rigged(server, use)

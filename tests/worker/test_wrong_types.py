@@ -2,9 +2,9 @@
 
 import pytest
 
-from sanctum_bus import keys
-from sanctum_bus.admin import wrong_keys
-from sanctum_bus.aggregate import fold_entries
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.ops.runs import wrong_keys
+from sanctum_bus.protocol import keys
 from tests.admin.mending import rebuild, view
 from tests.servers import Server
 from tests.waiting import wait_until

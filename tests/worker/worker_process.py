@@ -6,10 +6,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "worker"))
 
-from sanctum_bus import logs
-from sanctum_bus.settings import load
-from sanctum_bus.signals import signals
-from sanctum_bus.worker import Worker
+from sanctum_bus.cli.worker_signals import signals
+from sanctum_bus.worker import logs
+from sanctum_bus.worker.settings import load
+from sanctum_bus.worker.supervisor import Worker
 
 
 async def work(*, drain: bool) -> None:

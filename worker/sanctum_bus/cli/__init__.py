@@ -14,11 +14,13 @@ from typing import Annotated, Any, cast
 
 import typer
 
-from sanctum_bus._version import SCHEMA_VERSION, WIRE_VERSION, __version__
-from sanctum_bus.cli import streams
+from sanctum_bus._version import __version__
+from sanctum_bus.cli import stdio
 from sanctum_bus.cli.commands import COMMANDS
 from sanctum_bus.cli.options import PrefixOption, RedisOption, Where, examples
 from sanctum_bus.errors import SanctumError
+from sanctum_bus.protocol.entry import WIRE_VERSION
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
 
 #: Exit status where what was asked for could not be done.
 FAILED = 1
@@ -71,7 +73,7 @@ for _command in COMMANDS:
 
 def main() -> None:
     """Run a command and end the process."""
-    streams.prepare()
+    stdio.prepare()
     status = _status_of(partial(app, prog_name="sanctum"))
     # A last search for garbage, through all that was loaded, takes longer than many a command.
     gc.freeze()

@@ -25,9 +25,9 @@ def doctor(ctx: typer.Context, as_json: JsonOption = False) -> None:
     Exit status: 0 all is well, notes apart; 1 something is wrong; 2 the server could not be asked.
     """
     from sanctum_bus.cli import doctor as module
-    from sanctum_bus.cli import place
+    from sanctum_bus.cli import target
 
-    module.doctor(place.resolve(ctx.find_object(Where) or Where()), as_json=as_json)
+    module.doctor(target.resolve(ctx.find_object(Where) or Where()), as_json=as_json)
 
 
 def workers(
@@ -36,7 +36,7 @@ def workers(
     as_json: JsonOption = False,
 ) -> None:
     """List the workers that are alive: since when, how many runs, how far behind, last error."""
-    from sanctum_bus.cli import place
+    from sanctum_bus.cli import target
     from sanctum_bus.cli import workers as module
 
-    module.workers(place.resolve(ctx.find_object(Where) or Where()), as_json=as_json, verbose=verbose)
+    module.workers(target.resolve(ctx.find_object(Where) or Where()), as_json=as_json, verbose=verbose)

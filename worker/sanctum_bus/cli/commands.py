@@ -88,9 +88,9 @@ def worker(
 ) -> None:
     """Fold every run there is and will be, until told to stop."""
     goes_with("--run", "--drain: a worker that stays folds every run", given=run, there=drain)
-    from sanctum_bus.cli import place, serve
+    from sanctum_bus.cli import serve, target
 
-    serve.work(place.resolve(_where(ctx)), run or [], drain=drain)
+    serve.work(target.resolve(_where(ctx)), run or [], drain=drain)
 
 
 def publish(
@@ -101,9 +101,9 @@ def publish(
     as_json: JsonOption = False,
 ) -> None:
     """Publish recorded telemetry to a run."""
-    from sanctum_bus.cli import feed, place
+    from sanctum_bus.cli import feed, target
 
-    feed.publish(place.resolve(_where(ctx)), files, run, speed_of(speed), as_json=as_json)
+    feed.publish(target.resolve(_where(ctx)), files, run, speed_of(speed), as_json=as_json)
 
 
 def watch(
@@ -116,17 +116,17 @@ def watch(
     ] = None,
 ) -> None:
     """Show a run live."""
-    from sanctum_bus.cli import place
+    from sanctum_bus.cli import target
     from sanctum_bus.cli import watch as module
 
-    module.watch(place.resolve(_where(ctx)), run)
+    module.watch(target.resolve(_where(ctx)), run)
 
 
 def runs(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """List the runs on the server."""
-    from sanctum_bus.cli import look, place
+    from sanctum_bus.cli import look, target
 
-    look.runs(place.resolve(_where(ctx)), as_json=as_json)
+    look.runs(target.resolve(_where(ctx)), as_json=as_json)
 
 
 def show(
@@ -151,9 +151,9 @@ def show(
 ) -> None:
     """Show the snapshot of a run."""
     goes_with("--strict", "--json", given=strict, there=as_json)
-    from sanctum_bus.cli import look, place
+    from sanctum_bus.cli import look, target
 
-    look.show_run(place.resolve(_where(ctx)), run, sections or [], since, as_json=as_json, strict=strict)
+    look.show_run(target.resolve(_where(ctx)), run, sections or [], since, as_json=as_json, strict=strict)
 
 
 def log(
@@ -176,9 +176,9 @@ def log(
     """Print the seed event log of a run."""
     if after is not None and is_given(ctx, "lines"):
         raise typer.BadParameter("give either --lines or --after, which prints every line after that one")
-    from sanctum_bus.cli import look, place
+    from sanctum_bus.cli import look, target
 
-    look.log(place.resolve(_where(ctx)), run, lines, after, follow=follow, as_json=as_json)
+    look.log(target.resolve(_where(ctx)), run, lines, after, follow=follow, as_json=as_json)
 
 
 def coverage(
@@ -203,9 +203,9 @@ def coverage(
     if (run is None) == (not file):
         raise typer.BadParameter("give either a run or --file")
     from sanctum_bus.cli import coverage as module
-    from sanctum_bus.cli import place
+    from sanctum_bus.cli import target
 
-    types = module.of_files(file) if file else module.of_run(place.resolve(_where(ctx)), run or "")
+    types = module.of_files(file) if file else module.of_run(target.resolve(_where(ctx)), run or "")
     module.print_coverage(run or ", ".join(file or ()), types, fields=fields, as_json=as_json)
 
 
@@ -237,10 +237,10 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Remove a run: its stream, its snapshot, its log, all of it."""
-    from sanctum_bus.cli import place
     from sanctum_bus.cli import remove as module
+    from sanctum_bus.cli import target
 
-    module.remove(place.resolve(_where(ctx)), run, sure=yes)
+    module.remove(target.resolve(_where(ctx)), run, sure=yes)
 
 
 def _where(ctx: typer.Context) -> Where:

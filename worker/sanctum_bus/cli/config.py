@@ -6,10 +6,10 @@ from typing import Any
 
 from sanctum_bus.cli.output import print_json, show, table
 from sanctum_bus.connection import redacted, target_of
-from sanctum_bus.embedded import running_server
-from sanctum_bus.keys import check_prefix
-from sanctum_bus.settings import Settings, load_traced
-from sanctum_bus.sources import DEFAULT, Origin
+from sanctum_bus.ops.embedded import running_server
+from sanctum_bus.protocol.keys import check_prefix
+from sanctum_bus.worker.settings import Settings, load_traced
+from sanctum_bus.worker.settings_origin import DEFAULT, Origin
 
 #: Where a server comes from that nobody named.
 _RUNNING = Origin("running", "sanctum server")

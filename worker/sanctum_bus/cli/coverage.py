@@ -7,14 +7,15 @@ from typing import Any
 
 from rich.text import Text
 
-from sanctum_bus import catalog, recordings
-from sanctum_bus.catalog.names import FIELD_ALIASES, canonical_type
+from sanctum_bus.cli.inputs import Inputs
 from sanctum_bus.cli.output import Row, complain, print_json, show, table
-from sanctum_bus.cli.place import Place
-from sanctum_bus.cli.source import Source
-from sanctum_bus.coverage import FieldCoverage, TypeCoverage, report
-from sanctum_bus.recordings import Record
-from sanctum_bus.tui.text import count, safe
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.events import catalog
+from sanctum_bus.events.names import FIELD_ALIASES, canonical_type
+from sanctum_bus.events.recordings import Record
+from sanctum_bus.fold import offline
+from sanctum_bus.protocol.coverage import FieldCoverage, TypeCoverage, report
+from sanctum_bus.views.format import count, printable
 
 #: Marks a field that nobody declared; it is kept all the same.
 UNDECLARED = "*"
@@ -72,7 +73,7 @@ def _reported(event_type: str, field: FieldCoverage, spelling: tuple[str, str]) 
     return field.spellings.get(spelling, 0)
 
 
-def of_run(place: Place, run_id: str) -> list[TypeCoverage]:
+def of_run(place: ServerTarget, run_id: str) -> list[TypeCoverage]:
     """Return what a run's worker counted."""
     with place.reader() as reader:
         return reader.coverage(run_id)
@@ -85,8 +86,8 @@ def of_files(files: list[str]) -> list[TypeCoverage]:
         BadInput: a file cannot be read.
     """
     raw = RawCount()
-    aggregate = recordings.fold(raw.watch(Source(files)))
-    for parked in aggregate.take_changes().parked:
+    aggregate = offline.fold_records(raw.watch(Inputs(files)))
+    for parked in aggregate.drain_changes().parked:
         complain(f"event {parked.entry_id.partition('-')[2]} cannot be folded: {parked.reason}")
     return compared(report(aggregate.coverage.counts), raw)
 
@@ -131,14 +132,14 @@ def _field_table(types: Sequence[TypeCoverage]) -> Any:
     rows: list[Row] = []
     for one in types:
         rows.append(
-            [Text(safe(one.type), style="bold"), Text(count(one.events), style="bold"), "", "", "", ""]
+            [Text(printable(one.type), style="bold"), Text(count(one.events), style="bold"), "", "", "", ""]
         )
         for field in sorted(one.fields.values(), key=lambda field: field.name):
             declared = catalog.lookup(one.type, field.name)
             mark = "" if declared else UNDECLARED
             rows.append(
                 [
-                    Text(f"  {safe(field.name)}{mark}"),
+                    Text(f"  {printable(field.name)}{mark}"),
                     count(field.seen),
                     _gap(field.gap) if field.gap else "",
                     _spelled(one.type, field),

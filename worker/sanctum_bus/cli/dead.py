@@ -6,10 +6,10 @@ from typing import Any
 import msgpack
 
 from sanctum_bus.cli.output import complain, print_json, show, table
-from sanctum_bus.cli.place import Place
-from sanctum_bus.reader import DeadEntry, Reader
-from sanctum_bus.tui.text import safe
-from sanctum_bus.wire.values import normalise
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.events.normalize import normalize
+from sanctum_bus.reader import DeadLetter, Reader
+from sanctum_bus.views.format import printable
 
 #: Entries that one page brings.
 _PAGE = 200
@@ -18,7 +18,7 @@ _PAGE = 200
 _MOST_CHARS = 400
 
 
-def dead(place: Place, run_id: str, *, as_json: bool) -> None:
+def dead(place: ServerTarget, run_id: str, *, as_json: bool) -> None:
     """Print a run's parked entries, the oldest first."""
     with place.reader() as reader:
         if as_json:
@@ -38,14 +38,14 @@ def dead(place: Place, run_id: str, *, as_json: bool) -> None:
         complain(f"{len(found):,} parked entries are kept of {parked:,} that there were in run {run_id}")
 
 
-def _entries(reader: Reader, run_id: str) -> Iterator[DeadEntry]:
+def _entries(reader: Reader, run_id: str) -> Iterator[DeadLetter]:
     after = "0-0"
     while page := reader.dead(run_id, after=after, count=_PAGE):
         yield from page
         after = page[-1].id
 
 
-def _as_json(entry: DeadEntry) -> dict[str, Any]:
+def _as_json(entry: DeadLetter) -> dict[str, Any]:
     fields = {name: _text_or_bytes(value) for name, value in entry.fields.items()}
     return {"id": entry.id, "source_id": entry.source_id, "reason": entry.reason, "fields": fields}
 
@@ -54,20 +54,20 @@ def _text_or_bytes(value: bytes) -> Any:
     try:
         return value.decode("utf-8")
     except UnicodeDecodeError:
-        return normalise(value)
+        return normalize(value)
 
 
-def _type(entry: DeadEntry) -> str:
-    return safe(entry.fields.get("type", b"").decode("utf-8", "replace"), 60)
+def _type(entry: DeadLetter) -> str:
+    return printable(entry.fields.get("type", b"").decode("utf-8", "replace"), 60)
 
 
-def _contents(entry: DeadEntry) -> str:
+def _contents(entry: DeadLetter) -> str:
     """Return what an entry holds, as far as it can be read."""
     packed = entry.fields.get("event")
     if packed is not None:
         try:
-            return safe(msgpack.unpackb(packed, strict_map_key=False), _MOST_CHARS)
+            return printable(msgpack.unpackb(packed, strict_map_key=False), _MOST_CHARS)
         except Exception:  # noqa: BLE001  # it is parked because something is wrong with it
-            return safe(packed, _MOST_CHARS)
+            return printable(packed, _MOST_CHARS)
     shown = (f"{name}={value.decode('utf-8', 'backslashreplace')}" for name, value in entry.fields.items())
-    return safe(" ".join(shown), _MOST_CHARS)
+    return printable(" ".join(shown), _MOST_CHARS)

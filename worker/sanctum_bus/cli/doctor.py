@@ -7,9 +7,10 @@ import typer
 from rich.text import Text
 
 from sanctum_bus.cli.output import Row, complain, console, print_json, show, table
-from sanctum_bus.cli.place import Failed, Place
+from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import redacted
-from sanctum_bus.doctor import Finding, Level, examine
+from sanctum_bus.errors import CommandFailed
+from sanctum_bus.ops.doctor import Finding, Level, examine
 
 #: Exit status where something is wrong, and where the server could not be asked.
 WRONG, NOT_ASKED = 1, 2
@@ -20,7 +21,7 @@ _MOST = 10
 _STYLES = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 
 
-def doctor(place: Place, *, as_json: bool) -> None:
+def doctor(place: ServerTarget, *, as_json: bool) -> None:
     """Print what is wrong, worst first; what is fine takes one line.
 
     Raises:
@@ -29,7 +30,7 @@ def doctor(place: Place, *, as_json: bool) -> None:
     try:
         with place.client() as client:
             found = examine(client, place.prefix)
-    except Failed as error:
+    except CommandFailed as error:
         complain(str(error))
         raise typer.Exit(NOT_ASKED) from None
     worst = max((one.level for one in found), default=Level.OK)
@@ -41,14 +42,14 @@ def doctor(place: Place, *, as_json: bool) -> None:
         raise typer.Exit(WRONG)
 
 
-def _print_json(place: Place, worst: Level, found: Iterable[Finding]) -> None:
+def _print_json(place: ServerTarget, worst: Level, found: Iterable[Finding]) -> None:
     findings = [one._asdict() | {"level": one.level.word} for one in found]
     print_json(
         {"server": redacted(place.url), "prefix": place.prefix, "level": worst.word, "findings": findings}
     )
 
 
-def _print(place: Place, found: list[Finding]) -> None:
+def _print(place: ServerTarget, found: list[Finding]) -> None:
     bad = sorted((one for one in found if one.level > Level.OK), key=lambda one: -one.level)
     if bad:
         show(table(("level", "check", "where", "what is the matter", "what to do"), _rows(bad)))

@@ -6,19 +6,21 @@ from pathlib import Path
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sanctum_bus import recordings
-from sanctum_bus.aggregate import Aggregate
+from sanctum_bus.cli.inputs import STDIN, Inputs, lines_in
 from sanctum_bus.cli.output import complain, console, print_json
-from sanctum_bus.cli.place import Failed, Place
 from sanctum_bus.cli.replay import losses, publisher_for, replay, settle
 from sanctum_bus.cli.sections import Picture, chosen, print_picture
-from sanctum_bus.cli.source import STDIN, Source, lines_in
-from sanctum_bus.errors import SanctumError
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.errors import CommandFailed, SanctumError
+from sanctum_bus.events.recordings import Record
+from sanctum_bus.fold import offline
+from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.recordings import Record
 
 
-def publish(place: Place, files: list[str], run_id: str, speed: float | None, *, as_json: bool) -> None:
+def publish(
+    place: ServerTarget, files: list[str], run_id: str, speed: float | None, *, as_json: bool
+) -> None:
     """Publish recordings to a run.
 
     Raises:
@@ -26,7 +28,7 @@ def publish(place: Place, files: list[str], run_id: str, speed: float | None, *,
         BadInput: a file cannot be opened, or the run's name cannot be one.
     """
     place.keys(run_id)
-    source, began = Source(files), time.monotonic()
+    source, began = Inputs(files), time.monotonic()
     publisher = publisher_for(place, run_id)
     try:
         with publisher:
@@ -34,7 +36,7 @@ def publish(place: Place, files: list[str], run_id: str, speed: float | None, *,
                 pass
             settle(publisher)
     except SanctumError as error:
-        raise Failed(f"{error}; {_left_behind(publisher, run_id)}") from error
+        raise CommandFailed(f"{error}; {_left_behind(publisher, run_id)}") from error
     except KeyboardInterrupt:
         complain(f"stopped before all was published; {_left_behind(publisher, run_id)}")
         raise
@@ -49,7 +51,7 @@ def publish(place: Place, files: list[str], run_id: str, speed: float | None, *,
         bad = f"; {source.bad:,} lines were no events" if source.bad else ""
         console().print(f"{stats.sent:,} events published to run {run_id} in {seconds:.1f} s{bad}")
     if losses(stats):
-        raise Failed(f"not everything was published to run {run_id}: {losses(stats)}")
+        raise CommandFailed(f"not everything was published to run {run_id}: {losses(stats)}")
 
 
 def _left_behind(publisher: Publisher, run_id: str) -> str:
@@ -82,9 +84,9 @@ def fold(files: list[str], patterns: list[str], *, as_json: bool, strict: bool) 
     Raises:
         BadInput: a file cannot be read, or no section is called so.
     """
-    source = Source(files)
-    aggregate = recordings.fold(iter(source))
-    changes = aggregate.take_changes()
+    source = Inputs(files)
+    aggregate = offline.fold_records(iter(source))
+    changes = aggregate.drain_changes()
     for entry_id, reason, _ in changes.parked:
         complain(f"event {entry_id.partition('-')[2]} cannot be folded: {reason}")
     name = "standard input" if files[0] == STDIN else _stem(files[0])

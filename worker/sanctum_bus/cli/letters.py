@@ -1,14 +1,15 @@
 """`dead --requeue` and `dead --drop`: what becomes of parked entries."""
 
-from sanctum_bus import admin
-from sanctum_bus.admin import Handled
+from sanctum_bus.cli.confirm import confirm
 from sanctum_bus.cli.output import complain, print_json, show, table
-from sanctum_bus.cli.place import Failed, Place
-from sanctum_bus.cli.sure import make_sure
+from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import redacted
+from sanctum_bus.errors import CommandFailed
+from sanctum_bus.ops import dead_letters, runs
+from sanctum_bus.ops.dead_letters import RequeueResult
 
 
-def requeue(place: Place, run_id: str, wanted: list[str] | None, *, as_json: bool) -> None:
+def requeue(place: ServerTarget, run_id: str, wanted: list[str] | None, *, as_json: bool) -> None:
     """Put parked entries back.
 
     Raises:
@@ -16,7 +17,7 @@ def requeue(place: Place, run_id: str, wanted: list[str] | None, *, as_json: boo
     """
     keys = place.keys(run_id)
     with place.client() as client:
-        handled = admin.requeue(client, keys, wanted)
+        handled = dead_letters.requeue(client, keys, wanted)
     if as_json:
         print_json({"run_id": run_id, "requeued": dict(handled.done), **_left(handled)})
     elif handled.done:
@@ -24,7 +25,7 @@ def requeue(place: Place, run_id: str, wanted: list[str] | None, *, as_json: boo
     _complain(run_id, wanted, handled, "put back")
 
 
-def drop(place: Place, run_id: str, wanted: list[str] | None, *, sure: bool, as_json: bool) -> None:
+def drop(place: ServerTarget, run_id: str, wanted: list[str] | None, *, sure: bool, as_json: bool) -> None:
     """Drop parked entries, once the person is sure.
 
     Raises:
@@ -34,14 +35,14 @@ def drop(place: Place, run_id: str, wanted: list[str] | None, *, sure: bool, as_
     """
     keys = place.keys(run_id)
     with place.client() as client:
-        admin.must_exist(client, keys)
+        runs.must_exist(client, keys)
         what = "every parked entry" if wanted is None else f"{len(wanted):,} parked entries"
-        make_sure(
+        confirm(
             f"Drop {what} of run {run_id} on {redacted(place.url)} for good?",
             f"nothing of run {run_id} is dropped",
             sure=sure,
         )
-        handled = admin.drop(client, keys, wanted)
+        handled = dead_letters.drop(client, keys, wanted)
     if as_json:
         print_json({"run_id": run_id, "dropped": list(handled.done), **_left(handled)})
     elif handled.done:
@@ -49,18 +50,18 @@ def drop(place: Place, run_id: str, wanted: list[str] | None, *, sure: bool, as_
     _complain(run_id, wanted, handled, "dropped")
 
 
-def _left(handled: Handled) -> dict[str, object]:
+def _left(handled: RequeueResult) -> dict[str, object]:
     return {"missing": handled.missing, "refused": handled.refused}
 
 
-def _complain(run_id: str, wanted: list[str] | None, handled: Handled, done: str) -> None:
+def _complain(run_id: str, wanted: list[str] | None, handled: RequeueResult, done: str) -> None:
     if wanted is None and not (handled.done or handled.refused):
         complain(f"run {run_id} has no parked entries")
     for source_id, reason in handled.refused.items():
         complain(f"entry {source_id} cannot be put back: {reason}")
     if handled.missing:
-        raise Failed(
+        raise CommandFailed(
             f"run {run_id} has no parked entry {', '.join(handled.missing)}: put back or dropped before, or never there"
         )
     if handled.refused:
-        raise Failed(f"{len(handled.refused):,} parked entries of run {run_id} were not {done}")
+        raise CommandFailed(f"{len(handled.refused):,} parked entries of run {run_id} were not {done}")

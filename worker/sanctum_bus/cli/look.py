@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from rich.text import Text
 
 from sanctum_bus.cli.output import Row, complain, console, print_json, show, table
-from sanctum_bus.cli.place import Place
 from sanctum_bus.cli.sections import chosen, picture_of, print_picture
-from sanctum_bus.errors import NotNow, UnknownRun, UnknownSchema
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.errors import Unavailable, UnknownRun, UnknownSchema
 from sanctum_bus.reader import LogLine, Reader, Snapshot
-from sanctum_bus.tui.panels import log_line
-from sanctum_bus.tui.style import DIM
-from sanctum_bus.tui.text import UNKNOWN, count, date, duration
-from sanctum_bus.tui.view import Line
+from sanctum_bus.views.format import UNKNOWN, count, date, duration
+from sanctum_bus.views.tui.panels import log_line
+from sanctum_bus.views.tui.style import DIM
+from sanctum_bus.views.tui.view import Line
 
 #: Stands for the schema of a snapshot that another version of Sanctum wrote: `show` says more.
 _UNKNOWN_SCHEMA = -1
@@ -25,7 +25,7 @@ _UNREADABLE = -2
 _TAIL = 12
 
 
-def runs(place: Place, *, as_json: bool) -> None:
+def runs(place: ServerTarget, *, as_json: bool) -> None:
     """Print the runs on the server, the one that was active last first."""
     with place.reader() as reader:
         found = [(run, *_looked_at(reader, run.run_id)) for run in reader.runs()]
@@ -62,7 +62,7 @@ def _looked_at(reader: Reader, run_id: str) -> tuple[Snapshot, str]:
     """Return a run's counters, and why they cannot be read: one run in trouble hides no other."""
     try:
         return _counters(reader, run_id), ""
-    except NotNow as error:
+    except Unavailable as error:
         return Snapshot(run_id, schema=_UNREADABLE), str(error)
 
 
@@ -104,7 +104,7 @@ def _state(seen: Snapshot) -> str:
 
 
 def show_run(
-    place: Place,
+    place: ServerTarget,
     run_id: str,
     patterns: list[str],
     since: str | None,
@@ -139,7 +139,9 @@ def show_run(
     print_picture(picture, None if plain else sections)
 
 
-def log(place: Place, run_id: str, newest: int, after: str | None, *, follow: bool, as_json: bool) -> None:
+def log(
+    place: ServerTarget, run_id: str, newest: int, after: str | None, *, follow: bool, as_json: bool
+) -> None:
     """Print lines of the seed event log, and with `follow` each as it comes until Ctrl-C."""
     with place.reader() as reader:
         try:

@@ -34,13 +34,13 @@ def dead(
     as_json: JsonOption = False,
 ) -> None:
     """List the entries of a run that could not be folded, and why; put them back, or drop them."""
-    from sanctum_bus.cli import place
+    from sanctum_bus.cli import target
 
     if requeue and drop:
         raise typer.BadParameter("give either --requeue or --drop")
     if (requeue or drop) != bool(ids):
         raise typer.BadParameter("ids go with --requeue or --drop, and these with ids or all")
-    where = place.resolve(ctx.find_object(Where) or Where())
+    where = target.resolve(ctx.find_object(Where) or Where())
     wanted = None if ids == ["all"] else ids
     if requeue:
         from sanctum_bus.cli import letters
@@ -70,8 +70,8 @@ def rebuild(
     as_json: JsonOption = False,
 ) -> None:
     """Fold a run anew from the first entry of its stream; the old snapshot stays until the new one is there."""
-    from sanctum_bus.cli import place
     from sanctum_bus.cli import rebuilding as module
+    from sanctum_bus.cli import target
 
-    where = place.resolve(ctx.find_object(Where) or Where())
+    where = target.resolve(ctx.find_object(Where) or Where())
     module.rebuild(where, run, partial=partial, sure=yes, as_json=as_json)

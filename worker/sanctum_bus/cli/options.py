@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from sanctum_bus.keys import DEFAULT_PREFIX
+from sanctum_bus.protocol.keys import DEFAULT_PREFIX
 
 
 @dataclass(frozen=True, slots=True)

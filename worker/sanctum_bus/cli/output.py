@@ -12,9 +12,9 @@ from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from sanctum_bus.snapshot import strict as strict_value
-from sanctum_bus.tui.text import safe
-from sanctum_bus.wire.values import Value
+from sanctum_bus.protocol.entry import Value
+from sanctum_bus.protocol.text import strict as strict_value
+from sanctum_bus.views.format import printable
 
 Row = Sequence[str | Text]
 
@@ -52,7 +52,7 @@ def show(*parts: RenderableType) -> None:
 
 def complain(what: str) -> None:
     """Print one line on standard error."""
-    sys.stderr.write(f"sanctum: {safe(what)}\n")
+    sys.stderr.write(f"sanctum: {printable(what)}\n")
     sys.stderr.flush()
 
 
@@ -82,7 +82,7 @@ def table(heads: Sequence[str], rows: Iterable[Row], *, title: str = "") -> Tabl
     """
     made = Table(
         box=SIMPLE_HEAD,
-        title=Text(safe(title), style="bold") if title else None,
+        title=Text(printable(title), style="bold") if title else None,
         title_justify="left",
         show_edge=False,
         pad_edge=False,
@@ -94,5 +94,5 @@ def table(heads: Sequence[str], rows: Iterable[Row], *, title: str = "") -> Tabl
             head.removeprefix(RIGHT), justify="right" if right else "left", overflow="fold", no_wrap=right
         )
     for row in rows:
-        made.add_row(*(cell if isinstance(cell, Text) else Text(safe(cell)) for cell in row))
+        made.add_row(*(cell if isinstance(cell, Text) else Text(printable(cell)) for cell in row))
     return made

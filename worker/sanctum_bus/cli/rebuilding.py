@@ -1,18 +1,18 @@
 """`rebuild`: folding a run anew."""
 
-from sanctum_bus.admin import must_exist
+from sanctum_bus.cli.confirm import confirm
 from sanctum_bus.cli.output import console, print_json
-from sanctum_bus.cli.place import Place
-from sanctum_bus.cli.sure import make_sure
+from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import connect, redacted
-from sanctum_bus.rebuild import rebuild_run
-from sanctum_bus.settings import load
+from sanctum_bus.ops.rebuild import rebuild_run
+from sanctum_bus.ops.runs import must_exist
+from sanctum_bus.worker.settings import load
 
 #: Seconds that the server may take to put a large snapshot in its place.
 _TIMEOUT_S = 60.0
 
 
-def rebuild(place: Place, run_id: str, *, partial: bool, sure: bool, as_json: bool) -> None:
+def rebuild(place: ServerTarget, run_id: str, *, partial: bool, sure: bool, as_json: bool) -> None:
     """Rebuild a run, once the person is sure.
 
     Raises:
@@ -24,7 +24,7 @@ def rebuild(place: Place, run_id: str, *, partial: bool, sure: bool, as_json: bo
     settings = load(redis_url=place.url, key_prefix=place.prefix)
     with place.asking(), connect(place.url, timeout_s=_TIMEOUT_S) as client:
         must_exist(client, keys)
-        make_sure(
+        confirm(
             f"Fold run {run_id} on {redacted(place.url)} anew, and replace its snapshot?",
             f"run {run_id} is not rebuilt",
             sure=sure,

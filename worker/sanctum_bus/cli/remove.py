@@ -1,15 +1,15 @@
 """`rm`: the end of a run."""
 
-from sanctum_bus import admin
+from sanctum_bus.cli.confirm import confirm
 from sanctum_bus.cli.output import console
-from sanctum_bus.cli.place import Place
-from sanctum_bus.cli.sure import make_sure
+from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import redacted
-from sanctum_bus.errors import NotNow
+from sanctum_bus.errors import Unavailable
+from sanctum_bus.ops import runs
 from sanctum_bus.reader import Reader
 
 
-def remove(place: Place, run_id: str, *, sure: bool) -> None:
+def remove(place: ServerTarget, run_id: str, *, sure: bool) -> None:
     """Remove a run, once the person is sure.
 
     Raises:
@@ -19,20 +19,20 @@ def remove(place: Place, run_id: str, *, sure: bool) -> None:
     keys = place.keys(run_id)
     with place.reader() as reader:
         what = _content(reader, run_id)
-    make_sure(
+    confirm(
         f"Remove run {run_id} ({what}) from {redacted(place.url)} for good?",
         f"run {run_id} is not removed",
         sure=sure,
     )
     with place.client() as client:
-        removed = admin.remove_run(client, keys)
+        removed = runs.remove_run(client, keys)
     console().print(f"run {run_id} is removed ({removed:,} keys)")
 
 
 def _content(reader: Reader, run_id: str) -> str:
     try:
         seen = reader.snapshot(run_id)
-    except NotNow as error:
+    except Unavailable as error:
         # What cannot be read can be removed all the same.
         return str(error)
     return f"{seen.events:,} events folded into {len(seen.names):,} sections"

@@ -5,9 +5,10 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any
 
-from sanctum_bus.cli.place import Failed, Place
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.errors import CommandFailed
+from sanctum_bus.events.recordings import Record
 from sanctum_bus.publisher import Publisher, PublisherStats
-from sanctum_bus.recordings import Record
 
 #: Events that may wait to be sent; then the replay waits. The largest that a worker folds has 1 MiB.
 _MOST_WAITING = 2_000
@@ -25,7 +26,7 @@ _LATEST_S = 1e12
 _LOOK_S = 0.5
 
 
-def publisher_for(place: Place, run_id: str, **more: Any) -> Publisher:
+def publisher_for(place: ServerTarget, run_id: str, **more: Any) -> Publisher:
     """Return a publisher that has room for all that a replay hands it before it waits.
 
     Raises:
@@ -79,7 +80,7 @@ def settle(publisher: Publisher, patience_s: float = PATIENCE_S) -> None:
             sent, since = stats.sent, now
         elif now - since > patience_s:
             publisher.close(0)
-            raise Failed(
+            raise CommandFailed(
                 f"the server took nothing for {patience_s:g} s ({stats.last_error}); "
                 f"{stats.sent:,} events are published, {stats.buffered:,} are not"
             )

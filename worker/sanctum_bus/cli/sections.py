@@ -13,21 +13,22 @@ from rich.console import RenderableType
 from rich.constrain import Constrain
 from rich.text import Text
 
-from sanctum_bus import catalog, ids
-from sanctum_bus._version import SCHEMA_VERSION
-from sanctum_bus.catalog import Declared
 from sanctum_bus.cli.output import console, show, table
-from sanctum_bus.errors import BadInput
+from sanctum_bus.errors import InvalidArgument
+from sanctum_bus.events import catalog
+from sanctum_bus.events.catalog import Declared
+from sanctum_bus.protocol import stream_id
+from sanctum_bus.protocol.entry import HISTORY, FieldsView
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
+from sanctum_bus.protocol.text import encode_value
 from sanctum_bus.reader import LogLine, Snapshot
-from sanctum_bus.snapshot import encode_value
-from sanctum_bus.state import HISTORY
-from sanctum_bus.tui.layout import view
-from sanctum_bus.tui.model import Run, sort_out
-from sanctum_bus.tui.spark import sparkline
-from sanctum_bus.tui.text import Fields, decimals, numbers, safe
-from sanctum_bus.tui.view import Line, View
+from sanctum_bus.views.format import decimals, numbers, printable
+from sanctum_bus.views.model import Run, sort_out
+from sanctum_bus.views.tui.layout import view
+from sanctum_bus.views.tui.spark import sparkline
+from sanctum_bus.views.tui.view import Line, View
 
-Sections = Mapping[str, Fields]
+Sections = Mapping[str, FieldsView]
 
 #: Characters of a value that are shown; all of it is in the JSON.
 _MOST_CHARS = 160
@@ -62,7 +63,7 @@ class Picture:
     lines: tuple[Line, ...] = ()
     notices: tuple[str, ...] = ()
 
-    def with_lines(self, lines: Iterable[Fields]) -> "Picture":
+    def with_lines(self, lines: Iterable[FieldsView]) -> "Picture":
         """Return it with lines of the log as the fold makes them."""
         return replace(self, lines=tuple(_line(fields) for fields in lines))
 
@@ -109,7 +110,7 @@ def behind_s(snapshot: Snapshot) -> float:
     """Return for how long at least there have been entries that nobody folded, in seconds."""
     if snapshot.is_current or snapshot.is_torn or not snapshot.generation:
         return 0.0
-    arrived, folded = (ids.milliseconds(one) / 1000 for one in (snapshot.last_id, snapshot.version))
+    arrived, folded = (stream_id.milliseconds(one) / 1000 for one in (snapshot.last_id, snapshot.version))
     return max(snapshot.server_time_s - arrived, arrived - folded)
 
 
@@ -121,7 +122,7 @@ def view_of(picture: Picture, run: Run | None = None) -> View:
         run: its sections, if they are sorted out already.
     """
     return View(
-        safe(picture.run_id),
+        printable(picture.run_id),
         run or sort_out(picture.sections),
         picture.version,
         picture.events,
@@ -150,7 +151,7 @@ def chosen(sections: Sections, patterns: Sequence[str], names: Iterable[str] | N
     for pattern in patterns:
         if not any(fnmatchcase(name, pattern) for name in known):
             kinds = ", ".join(f"{kind}:*" if amount > 1 else kind for kind, amount in _kinds(known).items())
-            raise BadInput(f"there is no section {pattern!r}; there are: {kinds or 'none'}")
+            raise InvalidArgument(f"there is no section {pattern!r}; there are: {kinds or 'none'}")
     return {
         name: fields
         for name, fields in sections.items()
@@ -180,9 +181,9 @@ def _kinds(names: Iterable[str]) -> dict[str, int]:
     return dict(sorted(Counter(name.partition(":")[0] for name in names).items()))
 
 
-def _section_table(name: str, fields: Fields) -> RenderableType:
+def _section_table(name: str, fields: FieldsView) -> RenderableType:
     rows = [
-        (safe(field, 60), value_text(field, value), *_meaning(name, field))
+        (printable(field, 60), value_text(field, value), *_meaning(name, field))
         for field, value in sorted(fields.items())
     ]
     return table(("field", "value", "unit", "meaning"), rows, title=name)
@@ -195,7 +196,7 @@ def value_text(field: str, value: object) -> Text:
     if field.endswith(_HISTORY) and any(map(math.isfinite, known)):
         last = f"  {len(known)} values, last {decimals(known[-1], 4)}"
         return Text(sparkline(known, 24), style="green").append(last, style="default")
-    return Text(safe(encode_value(value), _MOST_CHARS))
+    return Text(printable(encode_value(value), _MOST_CHARS))
 
 
 def _meaning(section: str, field: str) -> tuple[str, str]:
@@ -218,7 +219,7 @@ def _declared_places() -> dict[tuple[str, str], Declared]:
     return places
 
 
-def _line(fields: Fields) -> Line:
+def _line(fields: FieldsView) -> Line:
     return Line(
         str(fields.get("type", "")),
         fields.get("at"),

@@ -10,14 +10,15 @@ from pathlib import Path
 import structlog
 from redis.exceptions import RedisError
 
-from sanctum_bus import logs
-from sanctum_bus.cli.place import Failed, Place
 from sanctum_bus.cli.signals import INTERRUPTED, until_told
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.cli.worker_signals import signals
 from sanctum_bus.connection import connect
-from sanctum_bus.embedded import EmbeddedServer, default_state_dir, running_server
-from sanctum_bus.settings import Settings, load
-from sanctum_bus.signals import signals
-from sanctum_bus.worker import Worker
+from sanctum_bus.errors import CommandFailed
+from sanctum_bus.ops.embedded import EmbeddedServer, default_state_dir, running_server
+from sanctum_bus.worker import logs
+from sanctum_bus.worker.settings import Settings, load
+from sanctum_bus.worker.supervisor import Worker
 
 #: Seconds between two looks for a server.
 _LOOK_S = 0.3
@@ -44,7 +45,7 @@ def serve(state_dir: Path | None, port: int) -> None:
         _say_where(server, default=state_dir is None)
         status = server.wait()
     if status is not None:
-        raise Failed(
+        raise CommandFailed(
             f"the server ended by itself with status {status}; its last words are in {home / 'server.log'}"
         )
     complain("the server has stopped")
@@ -63,7 +64,7 @@ def _say_where(server: EmbeddedServer, *, default: bool) -> None:
     sys.stdout.flush()
 
 
-def work(place: Place, runs: list[str], *, drain: bool) -> None:
+def work(place: ServerTarget, runs: list[str], *, drain: bool) -> None:
     """Fold runs until told to stop, or with `drain` what is there now.
 
     Raises:
@@ -107,10 +108,10 @@ async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> boo
     return True
 
 
-def _await_server(place: Place) -> Place | None:
+def _await_server(place: ServerTarget) -> ServerTarget | None:
     """Return the first server that shows up: the embedded one, which may be starting just now, or the default one."""
     said = False
-    found: Place | None = None
+    found: ServerTarget | None = None
     with until_told():
         while found is None:
             running = running_server()

@@ -3,26 +3,26 @@
 from collections.abc import Sequence
 
 from sanctum_bus.cli.output import console, show
-from sanctum_bus.cli.place import Place
 from sanctum_bus.cli.sections import picture_of, view_of
 from sanctum_bus.cli.signals import until_told
-from sanctum_bus.errors import BadInput
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.errors import InvalidArgument
 from sanctum_bus.reader import LogLine, Reader, Snapshot
-from sanctum_bus.tui.layout import view
-from sanctum_bus.tui.live import Looking
-from sanctum_bus.tui.live import watch as draw
-from sanctum_bus.tui.model import Run
-from sanctum_bus.tui.view import View
+from sanctum_bus.views.model import Run
+from sanctum_bus.views.tui.app import Looking
+from sanctum_bus.views.tui.app import watch as draw
+from sanctum_bus.views.tui.layout import view
+from sanctum_bus.views.tui.view import View
 
 
-def watch(place: Place, run_id: str | None) -> None:
+def watch(place: ServerTarget, run_id: str | None) -> None:
     """Draw a run until the person quits; without a name, the run that was active last.
 
     Raises:
         BadInput: no run was named and there is none, or this is no terminal.
     """
     if not console().is_terminal:
-        raise BadInput("the live view needs a terminal; without one: sanctum show RUN")
+        raise InvalidArgument("the live view needs a terminal; without one: sanctum show RUN")
     with place.reader() as reader:
         looking = Looking(reader, run_id or _newest(reader), picture)
         with until_told():
@@ -46,5 +46,5 @@ def leave(looking: Looking) -> None:
 def _newest(reader: Reader) -> str:
     found = reader.runs()
     if not found:
-        raise BadInput("there is no run on this server yet")
+        raise InvalidArgument("there is no run on this server yet")
     return found[0].run_id

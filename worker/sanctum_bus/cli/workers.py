@@ -8,13 +8,13 @@ import redis
 from redis.exceptions import ResponseError
 from rich.text import Text
 
-from sanctum_bus import keys
-from sanctum_bus.admin import wrong_shared
 from sanctum_bus.cli.output import Row, complain, print_json, show, table
-from sanctum_bus.cli.place import Place
+from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import owner
-from sanctum_bus.tui.text import UNKNOWN, count, duration, number, safe
-from sanctum_bus.wrong_types import is_wrong_type, refusal
+from sanctum_bus.ops.runs import wrong_shared
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.key_types import is_wrong_type, refusal
+from sanctum_bus.views.format import UNKNOWN, count, duration, number, printable
 
 #: Characters of an error that are shown.
 _ERROR_CHARS = 80
@@ -32,7 +32,7 @@ class _Seen(NamedTuple):
     said: dict[str, Mapping[str, Any]]
 
 
-def workers(place: Place, *, as_json: bool, verbose: bool) -> None:
+def workers(place: ServerTarget, *, as_json: bool, verbose: bool) -> None:
     """Print the workers that are alive, and with `verbose` which runs each of them folds.
 
     Raises:
@@ -82,7 +82,7 @@ def _record(raw: bytes) -> Mapping[str, Any]:
 
 def _row(worker: str, said: Mapping[str, Any], now_ms: int) -> Row:
     return (
-        Text(safe(worker), style="bold"),
+        Text(printable(worker), style="bold"),
         _ago(said.get("since_ms"), now_ms),
         count(said.get("owned")),
         count(said.get("waiting")),
@@ -109,7 +109,7 @@ def _error(error: object, now_ms: int) -> str:
     if not isinstance(error, dict):
         return "none" if error is None else UNKNOWN
     place = f"{error.get('work')} {error.get('where') or ''}".strip()
-    return f"{_ago(error.get('at_ms'), now_ms)}, {place}: {safe(error.get('text'), _ERROR_CHARS)}"
+    return f"{_ago(error.get('at_ms'), now_ms)}, {place}: {printable(error.get('text'), _ERROR_CHARS)}"
 
 
 def _show_runs(seen: _Seen) -> None:
@@ -118,7 +118,7 @@ def _show_runs(seen: _Seen) -> None:
         runs = said.get("runs")
         named = runs if isinstance(runs, dict) else {}
         rows += [
-            (Text(safe(run_id), style="bold"), worker, _ago(one.get("since_ms"), seen.now_ms), _lag(one))
+            (Text(printable(run_id), style="bold"), worker, _ago(one.get("since_ms"), seen.now_ms), _lag(one))
             for run_id, one in named.items()
             if isinstance(one, dict)
         ]

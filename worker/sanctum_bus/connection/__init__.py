@@ -14,11 +14,11 @@ import asyncio
 import redis
 import redis.asyncio
 
-from sanctum_bus.connection.plain import plain, plain_async
-from sanctum_bus.connection.refusals import PROBE, lasting, refuse_old
-from sanctum_bus.connection.tasks import AsyncRoutedRedis
-from sanctum_bus.connection.threads import RoutedRedis
-from sanctum_bus.connection.urls import Kind, Target, parse, redacted
+from sanctum_bus.connection.aio import AsyncRoutedRedis
+from sanctum_bus.connection.diagnosis import PROBE, permanent_error, refuse_old
+from sanctum_bus.connection.single import plain, plain_async
+from sanctum_bus.connection.sync import RoutedRedis
+from sanctum_bus.connection.url import Kind, Target, parse, redacted
 from sanctum_bus.errors import ConfigurationError
 
 __all__ = [
@@ -30,9 +30,9 @@ __all__ = [
     "connect_to",
     "forget",
     "forget_async",
-    "lasting",
     "owner",
     "owner_async",
+    "permanent_error",
     "primaries",
     "primaries_async",
     "redacted",
@@ -100,8 +100,8 @@ def connect_async(
 
 
 async def refusal_of(error: BaseException, url: str) -> ConfigurationError | None:
-    """Return what `lasting` returns, without keeping the loop waiting."""
-    return await asyncio.to_thread(lasting, error, target_of(url), url)
+    """Return what `permanent_error` returns, without keeping the loop waiting."""
+    return await asyncio.to_thread(permanent_error, error, target_of(url), url)
 
 
 def owner(client: redis.Redis, key: str) -> redis.Redis:

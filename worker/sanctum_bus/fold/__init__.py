@@ -6,19 +6,20 @@ give an event type a fold of its own, write the function and add it to `FOLDS`.
 
 from collections.abc import Callable
 
-from sanctum_bus.fold.batch import batch_completed
-from sanctum_bus.fold.epoch import epoch_completed
-from sanctum_bus.fold.line import Line
-from sanctum_bus.fold.other import other
-from sanctum_bus.fold.policy import policy_updated
-from sanctum_bus.fold.reward import reward_computed
-from sanctum_bus.fold.run import DuplicateStart, note_event, training_started
-from sanctum_bus.fold.scope import Scope, scope_of
-from sanctum_bus.fold.seed import culled, fossilized, gate_evaluated, germinated, stage_changed
-from sanctum_bus.state import State
-from sanctum_bus.wire.decode import Event
+from sanctum_bus.errors import DuplicateStart
+from sanctum_bus.events.decode import Event
+from sanctum_bus.fold.groups import Scope, scope_of
+from sanctum_bus.fold.handlers.batch import batch_completed
+from sanctum_bus.fold.handlers.default import other
+from sanctum_bus.fold.handlers.epoch import epoch_completed
+from sanctum_bus.fold.handlers.policy import policy_updated
+from sanctum_bus.fold.handlers.reward import reward_computed
+from sanctum_bus.fold.handlers.run import note_event, training_started
+from sanctum_bus.fold.handlers.seed import culled, fossilized, gate_evaluated, germinated, stage_changed
+from sanctum_bus.fold.log_line import LogFields
+from sanctum_bus.fold.state import State
 
-Fold = Callable[[Scope, Event], Line | None]
+Fold = Callable[[Scope, Event], LogFields | None]
 
 #: Canonical event type -> its fold; every other type goes to `other`.
 FOLDS: dict[str, Fold] = {
@@ -34,10 +35,10 @@ FOLDS: dict[str, Fold] = {
     "SEED_CULLED": culled,
 }
 
-__all__ = ["FOLDS", "DuplicateStart", "Fold", "Line", "fold", "note_event"]
+__all__ = ["FOLDS", "DuplicateStart", "Fold", "LogFields", "fold", "note_event"]
 
 
-def fold(state: State, event: Event) -> Line | None:
+def fold(state: State, event: Event) -> LogFields | None:
     """Fold one event into the state, and return the log line that it causes; what the run says of it is `note_event`'s.
 
     Raises:

@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from sanctum_bus.catalog.names import FIELD_ALIASES, SEEDS_FIELD_ALIASES
-from sanctum_bus.state import Fields, State
-from sanctum_bus.wire.decode import Event, check_names
-from sanctum_bus.wire.shape import Shape
+from sanctum_bus.events.decode import Event, check_names
+from sanctum_bus.events.names import FIELD_ALIASES, SEEDS_FIELD_ALIASES
+from sanctum_bus.events.shape import Shape
+from sanctum_bus.fold.state import State
+from sanctum_bus.protocol.entry import Fields
 
 #: What begins with one of these is laid out by the fold, in every section.
 _RESERVED_PREFIXES = ("event.", "emitted.")
@@ -20,7 +21,7 @@ _RESERVED_PREFIXES = ("event.", "emitted.")
 
 # Compared by identity: routes are constants, and hashing one by value would cost more than what is looked up with it.
 @dataclass(frozen=True, slots=True, eq=False)
-class Route:
+class FieldMap:
     """How the fields of an event type are named in the section that takes them.
 
     Args:
@@ -36,17 +37,17 @@ class Route:
 
 
 @lru_cache(maxsize=4096)
-def route(event_type: str, *, prefix: str = "", reserved: frozenset[str] = frozenset()) -> Route:
+def field_map(event_type: str, *, prefix: str = "", reserved: frozenset[str] = frozenset()) -> FieldMap:
     """Return the route of an event type, with the catalogue's aliases."""
-    return Route(prefix, tuple(FIELD_ALIASES.get(event_type, {}).items()), reserved)
+    return FieldMap(prefix, tuple(FIELD_ALIASES.get(event_type, {}).items()), reserved)
 
 
-def slot_route(reserved: frozenset[str]) -> Route:
+def slot_field_map(reserved: frozenset[str]) -> FieldMap:
     """Return the route of one slot's map inside `seeds`."""
-    return Route("", tuple(SEEDS_FIELD_ALIASES.items()), reserved)
+    return FieldMap("", tuple(SEEDS_FIELD_ALIASES.items()), reserved)
 
 
-def stored_names(way: Route, shape: Shape) -> tuple[str, ...]:
+def stored_names(way: FieldMap, shape: Shape) -> tuple[str, ...]:
     """Return the name under which each field of a map is kept; no two are the same.
 
     Raises:
@@ -56,7 +57,7 @@ def stored_names(way: Route, shape: Shape) -> tuple[str, ...]:
     return shape.remember(way, _stored_names(way, shape.names)) if names is None else names
 
 
-def _stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
+def _stored_names(way: FieldMap, emitted: tuple[str, ...]) -> tuple[str, ...]:
     check_names(dict.fromkeys(emitted))
     aliases = dict(way.aliases)
     own = {name for name in emitted if name not in aliases}
@@ -72,7 +73,7 @@ def _stored_names(way: Route, emitted: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(names)
 
 
-def _stored(way: Route, name: str, *, taken: bool = False) -> str:
+def _stored(way: FieldMap, name: str, *, taken: bool = False) -> str:
     if way.prefix:
         return f"{way.prefix}emitted.{name}" if taken or name.startswith("emitted.") else way.prefix + name
     if taken or name in way.reserved or name.startswith(_RESERVED_PREFIXES):
@@ -81,7 +82,7 @@ def _stored(way: Route, name: str, *, taken: bool = False) -> str:
     return f"emitted.{name}" if dot and prefix + dot in way.reserved else name
 
 
-def capture(fields: Fields, data: Fields, shape: Shape, way: Route) -> None:
+def capture(fields: Fields, data: Fields, shape: Shape, way: FieldMap) -> None:
     """Copy every field of a map of this shape into a section.
 
     Raises:
@@ -90,7 +91,7 @@ def capture(fields: Fields, data: Fields, shape: Shape, way: Route) -> None:
     fields.update(zip(stored_names(way, shape), data.values(), strict=True))
 
 
-def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
+def capture_event(state: State, name: str, event: Event, way: FieldMap) -> Fields:
     """Copy an event's fields and envelope into a section, and return the section.
 
     Raises:
@@ -103,7 +104,7 @@ def capture_event(state: State, name: str, event: Event, way: Route) -> Fields:
     return fields
 
 
-def capture_all(fields: Fields, events: Sequence[Event], way: Route) -> None:
+def capture_last(fields: Fields, events: Sequence[Event], way: FieldMap) -> None:
     """Copy the fields of events into a section, in order, and the envelope of the last."""
     for event in events:
         capture(fields, event.data, event.shape, way)

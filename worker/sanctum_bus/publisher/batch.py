@@ -5,11 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from sanctum_bus.protocol.entry import DROPPED, EVENT, PRODUCER, SEQ, TYPE
 from sanctum_bus.publisher.buffer import Counts, Entry
-from sanctum_bus.wire.fields import DROPPED, EVENT, PRODUCER, SEQ, TYPE
-
-#: Seconds before the second attempt, and the longest wait between two.
-FIRST_BACKOFF_S, MAX_BACKOFF_S = 0.05, 2.0
 
 #: One command as redis-py takes it.
 Command = tuple[str | bytes | int, ...]
@@ -32,7 +29,7 @@ class Route:
     maxlen: int | None = None
 
 
-class Verdict(NamedTuple):
+class BatchResult(NamedTuple):
     """What a batch came to.
 
     Args:
@@ -59,10 +56,10 @@ def commands(route: Route, entries: Sequence[Entry], sent: int, counts: Counts, 
         at: Unix seconds.
     """
     report = json.dumps({"sent": sent, "dropped": counts.dropped - counts.unnumbered, "at": round(at, 3)})
-    return [*additions(route, entries), ("HSET", route.producers, route.producer, report)]
+    return [*xadd_commands(route, entries), ("HSET", route.producers, route.producer, report)]
 
 
-def additions(route: Route, entries: Sequence[Entry]) -> list[Command]:
+def xadd_commands(route: Route, entries: Sequence[Entry]) -> list[Command]:
     """Return the commands that add entries to the stream."""
     trim: Command = () if route.maxlen is None else ("MAXLEN", "~", route.maxlen)
     # In the order of `wire.fields.LAYOUT`, which a worker takes in quickest.
@@ -74,7 +71,7 @@ def additions(route: Route, entries: Sequence[Entry]) -> list[Command]:
     ]
 
 
-def verdict(replies: Sequence[object]) -> Verdict:
+def parse_replies(replies: Sequence[object]) -> BatchResult:
     """Judge the replies to a batch that was executed.
 
     EXEC does not roll back. The commands of a batch are alike and go to one key, so they all succeed or all fail (a
@@ -86,15 +83,4 @@ def verdict(replies: Sequence[object]) -> Verdict:
     taken = [index for index, reply in enumerate(added) if not isinstance(reply, Exception)]
     problem = next((reply for reply in replies if isinstance(reply, Exception)), None)
     up_to = taken[-1] + 1 if taken else 0
-    return Verdict(len(taken), up_to - len(taken), report == 1, problem)
-
-
-def backoff_s(attempt: int, jitter: float) -> float:
-    """Return how many seconds to wait after a failed attempt.
-
-    Args:
-        attempt: failures in a row, from 1.
-        jitter: 0 to 1; many publishers that lost one server must not all come back in the same moment.
-    """
-    longest: float = min(MAX_BACKOFF_S, FIRST_BACKOFF_S * 2 ** min(attempt - 1, 10))
-    return longest * (0.5 + jitter / 2)
+    return BatchResult(len(taken), up_to - len(taken), report == 1, problem)

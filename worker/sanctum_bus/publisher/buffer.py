@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Any, NamedTuple, TypeVar, cast
 
-from sanctum_bus.wire.fields import CLOSED
+from sanctum_bus.protocol.entry import CLOSED
 
 #: An entry over this many bytes is never sent: servers refuse a request of 512 MiB, and the memory is training's.
 MAX_SENT_BYTES = 64 << 20

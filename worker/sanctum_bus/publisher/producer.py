@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from redis import Redis
 
 from sanctum_bus.publisher.buffer import Buffer
-from sanctum_bus.publisher.link import Wake
-from sanctum_bus.publisher.overflow import SpillingBuffer
-from sanctum_bus.publisher.plan import Plan
+from sanctum_bus.publisher.config import PublisherConfig
+from sanctum_bus.publisher.log import Failures, log
 from sanctum_bus.publisher.sender import Sender
-from sanctum_bus.publisher.trouble import Failures, log
+from sanctum_bus.publisher.spill.buffer import SpillingBuffer
+from sanctum_bus.publisher.wakeup import Wake
 
 #: Characters of a producer's label that go into its id.
 _MAX_LABEL_CHARS = 64
@@ -64,7 +64,12 @@ class Producer:
     """
 
     def __init__(
-        self, plan: Plan, label: str | None, client_factory: Callable[[], Redis], *, closed: bool = False
+        self,
+        plan: PublisherConfig,
+        label: str | None,
+        client_factory: Callable[[], Redis],
+        *,
+        closed: bool = False,
     ) -> None:
         self._plan = plan
         self._label = label

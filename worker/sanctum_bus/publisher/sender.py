@@ -6,17 +6,17 @@ from collections.abc import Callable
 import msgpack
 from redis import Redis
 
-from sanctum_bus._version import WIRE_VERSION
-from sanctum_bus.publisher.adopt import Adopter
-from sanctum_bus.publisher.batch import Route, Verdict, commands
+from sanctum_bus.events.encode import group_of, with_keys
+from sanctum_bus.protocol.entry import AGAIN, LABELS, WIRE_VERSION
+from sanctum_bus.publisher.batch import BatchResult, Route, commands
 from sanctum_bus.publisher.buffer import TRAINING_STARTED, Buffer, Entry
-from sanctum_bus.publisher.link import Link, Wake
-from sanctum_bus.publisher.mover import Mover
-from sanctum_bus.publisher.overflow import SpillingBuffer
-from sanctum_bus.publisher.plan import Plan
-from sanctum_bus.publisher.trouble import Losses, log
-from sanctum_bus.wire.encode import group_of, with_keys
-from sanctum_bus.wire.fields import AGAIN, LABELS
+from sanctum_bus.publisher.config import PublisherConfig
+from sanctum_bus.publisher.connection import PublisherConnection
+from sanctum_bus.publisher.log import Losses, log
+from sanctum_bus.publisher.spill.buffer import SpillingBuffer
+from sanctum_bus.publisher.spill.recovery import SpillRecovery
+from sanctum_bus.publisher.spill.writer import SpillWriter
+from sanctum_bus.publisher.wakeup import Wake
 
 #: Seconds after which an idle thread looks around without being called.
 _IDLE_S = 1.0
@@ -51,7 +51,7 @@ class Sender:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: PublisherConfig,
         producer: str,
         buffer: Buffer,
         wake: Wake,
@@ -63,12 +63,12 @@ class Sender:
         self._buffer = buffer
         self._wake = wake
         who = f"run {plan.run_id}, producer {producer}"
-        self._link = Link(plan, who, client_factory, wake)
+        self._link = PublisherConnection(plan, who, client_factory, wake)
         self.failures = self._link.failures
         self._losses = Losses(who)
-        self.mover: Mover | None = None
+        self.mover: SpillWriter | None = None
         if mover_wake is not None and isinstance(buffer, SpillingBuffer):
-            self.mover = Mover(plan, producer, buffer, mover_wake, self.failures)
+            self.mover = SpillWriter(plan, producer, buffer, mover_wake, self.failures)
         self._hurry_to = 0
         self._adoptions, self._adopt_at = _ADOPTIONS, 0.0
         self._closing = self._done = False
@@ -91,14 +91,14 @@ class Sender:
             self.mover.end(given_up=not self._done)
         self._losses.sum_up(self._buffer.counts)
 
-    def _look_after_files(self, mover: Mover) -> None:
+    def _look_after_files(self, mover: SpillWriter) -> None:
         """Let files be written from the start on, and send what was left in others: again, where that did not do."""
         if not mover.is_started:
             mover.start()
         is_due = self._adoptions == _ADOPTIONS or not self._closing
         if is_due and self._adoptions and time.monotonic() >= self._adopt_at:
             self._adoptions -= 1
-            if Adopter(self._plan, self._route, self._link).send_what_is_left():
+            if SpillRecovery(self._plan, self._route, self._link).send_what_is_left():
                 self._adoptions = 0
             self._adopt_at = time.monotonic() + _ADOPT_EVERY_S
 
@@ -157,7 +157,7 @@ class Sender:
             entries = entries[settled:]
         self._link.touch()
 
-    def _accepted(self, result: Verdict, entries: list[Entry]) -> None:
+    def _accepted(self, result: BatchResult, entries: list[Entry]) -> None:
         starts = [entry for entry in entries if entry.type == TRAINING_STARTED]
         current = {group_of(entry.event): entry for entry in starts}
         lost = {group_of(entry.event): entry for entry in self._buffer.take_lost_starts()}

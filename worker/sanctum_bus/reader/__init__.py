@@ -4,7 +4,7 @@ Importing it brings in redis and msgpack, and nothing else that is not Python's 
 """
 
 from sanctum_bus.reader.aio import AsyncReader
-from sanctum_bus.reader.results import BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
+from sanctum_bus.reader.models import BatchLine, DeadLetter, LogLine, RunInfo, Snapshot
 from sanctum_bus.reader.sync import Reader
 
-__all__ = ["AsyncReader", "BatchLine", "DeadEntry", "LogLine", "Reader", "RunInfo", "Snapshot"]
+__all__ = ["AsyncReader", "BatchLine", "DeadLetter", "LogLine", "Reader", "RunInfo", "Snapshot"]

@@ -12,12 +12,11 @@ from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
 from sanctum_bus.connection import connect_async, forget_async, owner_async, primaries_async
-from sanctum_bus.coverage import TypeCoverage
-from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import RunKeys, prefix_of
-from sanctum_bus.reader import core, follow
-from sanctum_bus.reader.core import Page, Since
-from sanctum_bus.reader.program import (
+from sanctum_bus.protocol.coverage import TypeCoverage
+from sanctum_bus.protocol.keys import RunKeys, prefix_of
+from sanctum_bus.protocol.stream_id import ZERO
+from sanctum_bus.reader import follow, queries
+from sanctum_bus.reader.effects import (
     MOST_HINTS,
     Call,
     Effect,
@@ -30,8 +29,9 @@ from sanctum_bus.reader.program import (
     one_of,
     url_of,
 )
-from sanctum_bus.reader.results import BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
-from sanctum_bus.reader.watch import Patience, Watch
+from sanctum_bus.reader.models import BatchLine, DeadLetter, LogLine, RunInfo, Snapshot
+from sanctum_bus.reader.polling import Poller, PollPolicy
+from sanctum_bus.reader.queries import Page, Since
 
 
 class AsyncReader:
@@ -77,45 +77,45 @@ class AsyncReader:
 
     async def runs(self, *, scan: bool = True) -> list[RunInfo]:
         """Return the runs that there are, the one that was active last first."""
-        return await self._do(core.runs(self._prefix, scan=scan))
+        return await self._do(queries.runs(self._prefix, scan=scan))
 
     async def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot:
         """Return one consistent view of a run, in one round trip."""
-        return await self._do(core.snapshot(self._keys(run), since))
+        return await self._do(queries.snapshot(self._keys(run), since))
 
     async def head(self, run: str) -> Snapshot:
         """Return a run's counters: its view without sections."""
-        return await self._do(core.head(self._keys(run)))
+        return await self._do(queries.head(self._keys(run)))
 
     def follow(
         self, run: str, *, poll_s: float = 1.0, idle_s: float | None = None
     ) -> AsyncGenerator[Snapshot, None]:
         """Yield the whole view of a run at once, and again whenever it is another one."""
-        return self._watch(follow.views(self._keys(run), Patience(poll_s, idle_s)))
+        return self._watch(follow.views(self._keys(run), PollPolicy(poll_s, idle_s)))
 
     async def log(
         self, run: str, *, after: str = ZERO, count: int = 1000, newest: int | None = None
     ) -> list[LogLine]:
         """Return lines of the seed event log, the oldest first."""
-        return await self._do(core.log(self._keys(run), Page(after, count, newest)))
+        return await self._do(queries.log(self._keys(run), Page(after, count, newest)))
 
     def follow_log(
         self, run: str, *, after: str = ZERO, poll_s: float = 1.0, idle_s: float | None = None
     ) -> AsyncGenerator[LogLine, None]:
         """Yield the lines of the seed event log after an id, and then each as it comes."""
-        return self._watch(follow.lines(self._keys(run), after, Patience(poll_s, idle_s)))
+        return self._watch(follow.lines(self._keys(run), after, PollPolicy(poll_s, idle_s)))
 
     async def batches(self, run: str, *, after: str = ZERO, count: int = 5000) -> list[BatchLine]:
         """Return lines of the curves, one for each batch, the oldest first."""
-        return await self._do(core.batches(self._keys(run), Page(after, count)))
+        return await self._do(queries.batches(self._keys(run), Page(after, count)))
 
     async def coverage(self, run: str) -> list[TypeCoverage]:
         """Return which event types and fields were seen, and how often, in the order of names."""
-        return await self._do(core.seen(self._keys(run)))
+        return await self._do(queries.seen(self._keys(run)))
 
-    async def dead(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadEntry]:
+    async def dead(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadLetter]:
         """Return entries that could not be folded, the oldest first."""
-        return await self._do(core.dead(self._keys(run), Page(after, count)))
+        return await self._do(queries.dead(self._keys(run), Page(after, count)))
 
     def _keys(self, run: str) -> RunKeys:
         return RunKeys(run, self._prefix)
@@ -156,7 +156,7 @@ class AsyncReader:
                     break
         return found
 
-    async def _watch(self, watch: Watch[T]) -> AsyncGenerator[T, None]:
+    async def _watch(self, watch: Poller[T]) -> AsyncGenerator[T, None]:
         async with aclosing(_Ears(self._client)) as ears:
             while found := await self._do(watch.next(), ears):
                 for one in found:

@@ -1,24 +1,22 @@
 """What is followed: the view of a run, and the lines of its log."""
 
-from sanctum_bus import ids
-from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import RunKeys
-from sanctum_bus.reader.asking import ask_of
-from sanctum_bus.reader.core import (
+from sanctum_bus.protocol import stream_id
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.stream_id import ZERO, checked_id, is_id
+from sanctum_bus.reader.effects import Program
+from sanctum_bus.reader.key_errors import ask_of
+from sanctum_bus.reader.models import LogLine, Snapshot
+from sanctum_bus.reader.polling import Poller, PollPolicy
+from sanctum_bus.reader.queries import (
     Entries,
     Page,
-    checked_id,
     entries,
-    is_id,
     log_lines,
-    must_exist,
+    require_run,
     texts,
-    unknown,
+    unknown_run,
     view,
 )
-from sanctum_bus.reader.program import Program
-from sanctum_bus.reader.results import LogLine, Snapshot
-from sanctum_bus.reader.watch import Patience, Watch
 
 #: Instead of an id: what comes after the newest line.
 NEWEST = "$"
@@ -27,14 +25,14 @@ NEWEST = "$"
 _LINES = 1000
 
 
-def views(run: RunKeys, patience: Patience) -> Watch[Snapshot]:
+def views(run: RunKeys, patience: PollPolicy) -> Poller[Snapshot]:
     """Return the watch over a run's view."""
-    return Watch(_Views(run).look, run, patience)
+    return Poller(_Views(run).look, run, patience)
 
 
-def lines(run: RunKeys, after: str, patience: Patience) -> Watch[LogLine]:
+def lines(run: RunKeys, after: str, patience: PollPolicy) -> Poller[LogLine]:
     """Return the watch over a run's log."""
-    return Watch(_Lines(run, after).look, run, patience)
+    return Poller(_Lines(run, after).look, run, patience)
 
 
 class _Views:
@@ -54,7 +52,7 @@ class _Views:
         fresh = yield from view(self._run, last)
         if fresh is None:
             if last is None:
-                raise unknown(self._run)
+                raise unknown_run(self._run)
             # The server was emptied, or the run removed: that is what there is to see.
             fresh = Snapshot(self._run.run_id)
         if last is not None:
@@ -100,7 +98,7 @@ class _Lines:
             self._after, self._was_read = ZERO, False
             found = yield from self._read()
         if not found and not self._exists:
-            yield from must_exist(self._run)
+            yield from require_run(self._run)
         self._exists = True
         if found and found[0][0] == self._after:
             del found[0]
@@ -130,7 +128,7 @@ class _Lines:
         """Return whether the version has reached the id, and whether the stream has."""
         version = yield from ask_of(self._run, "HGET", self._run.checkpoint, "version")
         last = yield from ask_of(self._run, "XREVRANGE", self._run.events, "+", "-", "COUNT", 1)
-        after = ids.parse(self._after)
+        after = stream_id.parse(self._after)
         known = (version or b"", last[0][0] if last else b"")
-        is_folded, is_there = (is_id(one) and ids.parse(one.decode()) >= after for one in known)
+        is_folded, is_there = (is_id(one) and stream_id.parse(one.decode()) >= after for one in known)
         return is_folded, is_there

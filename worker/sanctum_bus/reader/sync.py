@@ -11,12 +11,11 @@ from redis.client import NEVER_DECODE, PubSub
 from redis.exceptions import RedisError
 
 from sanctum_bus.connection import connect, forget, owner, primaries
-from sanctum_bus.coverage import TypeCoverage
-from sanctum_bus.ids import ZERO
-from sanctum_bus.keys import RunKeys, prefix_of
-from sanctum_bus.reader import core, follow
-from sanctum_bus.reader.core import Page, Since
-from sanctum_bus.reader.program import (
+from sanctum_bus.protocol.coverage import TypeCoverage
+from sanctum_bus.protocol.keys import RunKeys, prefix_of
+from sanctum_bus.protocol.stream_id import ZERO
+from sanctum_bus.reader import follow, queries
+from sanctum_bus.reader.effects import (
     MOST_HINTS,
     Call,
     Effect,
@@ -29,8 +28,9 @@ from sanctum_bus.reader.program import (
     one_of,
     url_of,
 )
-from sanctum_bus.reader.results import BatchLine, DeadEntry, LogLine, RunInfo, Snapshot
-from sanctum_bus.reader.watch import Patience, Watch
+from sanctum_bus.reader.models import BatchLine, DeadLetter, LogLine, RunInfo, Snapshot
+from sanctum_bus.reader.polling import Poller, PollPolicy
+from sanctum_bus.reader.queries import Page, Since
 
 
 class Reader:
@@ -77,7 +77,7 @@ class Reader:
         Args:
             scan: also look at every key of the server for streams that nobody registered.
         """
-        return self._do(core.runs(self._prefix, scan=scan))
+        return self._do(queries.runs(self._prefix, scan=scan))
 
     def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot:
         """Return one consistent view of a run, in one round trip.
@@ -91,7 +91,7 @@ class Reader:
             ServerTooOld: the server lacks read-only scripts.
             UnknownSchema: a newer version of Sanctum wrote the snapshot.
         """
-        return self._do(core.snapshot(self._keys(run), since))
+        return self._do(queries.snapshot(self._keys(run), since))
 
     def head(self, run: str) -> Snapshot:
         """Return a run's counters: its view without sections, in which no section has a name either.
@@ -100,7 +100,7 @@ class Reader:
 
         Raises: as `snapshot` does.
         """
-        return self._do(core.head(self._keys(run)))
+        return self._do(queries.head(self._keys(run)))
 
     def follow(
         self, run: str, *, poll_s: float = 1.0, idle_s: float | None = None
@@ -115,7 +115,7 @@ class Reader:
             poll_s: seconds after which a change shows for which no hint came.
             idle_s: end after so many seconds without another view; None: never.
         """
-        return self._watch(follow.views(self._keys(run), Patience(poll_s, idle_s)))
+        return self._watch(follow.views(self._keys(run), PollPolicy(poll_s, idle_s)))
 
     def log(
         self, run: str, *, after: str = ZERO, count: int = 1000, newest: int | None = None
@@ -128,7 +128,7 @@ class Reader:
             count: how many at most, from the oldest on.
             newest: instead of `count`: how many at most, the newest ones.
         """
-        return self._do(core.log(self._keys(run), Page(after, count, newest)))
+        return self._do(queries.log(self._keys(run), Page(after, count, newest)))
 
     def follow_log(
         self, run: str, *, after: str = ZERO, poll_s: float = 1.0, idle_s: float | None = None
@@ -143,19 +143,19 @@ class Reader:
             poll_s: as in `follow`.
             idle_s: as in `follow`.
         """
-        return self._watch(follow.lines(self._keys(run), after, Patience(poll_s, idle_s)))
+        return self._watch(follow.lines(self._keys(run), after, PollPolicy(poll_s, idle_s)))
 
     def batches(self, run: str, *, after: str = ZERO, count: int = 5000) -> list[BatchLine]:
         """Return lines of the curves, one for each batch, the oldest first; `after` and `count` as in `log`."""
-        return self._do(core.batches(self._keys(run), Page(after, count)))
+        return self._do(queries.batches(self._keys(run), Page(after, count)))
 
     def coverage(self, run: str) -> list[TypeCoverage]:
         """Return which event types and fields were seen, and how often, in the order of names."""
-        return self._do(core.seen(self._keys(run)))
+        return self._do(queries.seen(self._keys(run)))
 
-    def dead(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadEntry]:
+    def dead(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadLetter]:
         """Return entries that could not be folded, the oldest first; `after` and `count` as in `log`."""
-        return self._do(core.dead(self._keys(run), Page(after, count)))
+        return self._do(queries.dead(self._keys(run), Page(after, count)))
 
     def _keys(self, run: str) -> RunKeys:
         return RunKeys(run, self._prefix)
@@ -196,7 +196,7 @@ class Reader:
                     break
         return found
 
-    def _watch(self, watch: Watch[T]) -> Generator[T, None, None]:
+    def _watch(self, watch: Poller[T]) -> Generator[T, None, None]:
         with closing(_Ears(self._client)) as ears:
             while found := self._do(watch.next(), ears):
                 yield from found

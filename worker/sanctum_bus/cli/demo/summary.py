@@ -1,0 +1,121 @@
+"""What a showing of the demo came to, and whether it is what it should be."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from rich.text import Text
+
+from sanctum_bus.cli.coverage import compared
+from sanctum_bus.cli.demo.play import RUN, DemoPublisher
+from sanctum_bus.cli.replay import losses
+from sanctum_bus.protocol.coverage import TypeCoverage
+from sanctum_bus.publisher import PublisherStats
+from sanctum_bus.reader import LogLine, Reader, Snapshot
+from sanctum_bus.views.format import count, decimals, number, plain_number
+from sanctum_bus.views.model import sort_out
+from sanctum_bus.views.tui.panels import log_line
+from sanctum_bus.views.tui.view import Line
+
+#: Log lines that are shown.
+_LAST_LINES = 5
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What was published, what a reader sees of it, and how long it took.
+
+    Args:
+        coverage: what was captured, compared with the raw lines.
+        tail: the log's newest lines.
+    """
+
+    stats: PublisherStats
+    snapshot: Snapshot
+    coverage: Sequence[TypeCoverage]
+    tail: Sequence[LogLine]
+    seconds: float
+
+    @classmethod
+    def of(cls, reader: Reader, feeding: DemoPublisher, seconds: float) -> Self:
+        """Return the summary of a showing that is over."""
+        stats = feeding.check()
+        if stats is None:
+            raise ValueError("the showing is not over")
+        return cls(
+            stats,
+            reader.snapshot(RUN),
+            compared(reader.coverage(RUN), feeding.raw),
+            reader.log(RUN, newest=_LAST_LINES),
+            seconds,
+        )
+
+    @property
+    def lost(self) -> int:
+        """Events that never arrived."""
+        return sum(self.snapshot.lost.values())
+
+    @property
+    def gap(self) -> int:
+        """Emitted fields that were not captured."""
+        return sum(one.gap for one in self.coverage)
+
+    def wrong(self) -> str:
+        """Return in words what is not as it should be; empty where all is well."""
+        stats, seen = self.stats, self.snapshot
+        found = [losses(stats)] if losses(stats) else []
+        if seen.events != stats.emitted:
+            found.append(f"{stats.emitted:,} events published and {seen.events:,} folded")
+        for name, amount in (("parked", seen.parked), ("lost", self.lost), ("fields not captured", self.gap)):
+            if amount:
+                found.append(f"{amount:,} {name}")
+        return ", ".join(found)
+
+    def line(self) -> Text:
+        """Return it in one line."""
+        return Text(
+            f"{count(self.stats.sent)} events published, {count(self.snapshot.events)} folded, "
+            f"{count(self.snapshot.parked)} parked, {count(self.lost)} lost, coverage gap {count(self.gap)}, "
+            f"{self.seconds:.1f} s"
+        )
+
+    def lines(self) -> list[Text]:
+        """Return all of it."""
+        seen = self.snapshot
+        emitted = sum(one.emitted for one in self.coverage)
+        return [
+            Text(
+                f"run {RUN}: {count(self.stats.sent)} events published, {count(seen.events)} folded in {self.seconds:.1f} s"
+            ),
+            Text(
+                f"version {seen.version}, parked {count(seen.parked)}, lost {count(self.lost)}, "
+                f"duplicates {count(seen.duplicates)}"
+            ),
+            Text(
+                f"coverage: {count(len(self.coverage))} event types, {count(emitted)} fields emitted, "
+                f"{count(emitted - self.gap)} captured, gap {count(self.gap)}"
+            ),
+            Text(f"best episode: {self._best()}"),
+            Text(f"seeds: {self._seeds()}"),
+            Text("last lines of the seed event log:"),
+            *(Text("  ").append_text(_shown(line)) for line in self.tail),
+        ]
+
+    def _best(self) -> str:
+        first = self.snapshot.sections.get("best", {}).get("1")
+        if not isinstance(first, dict):
+            return "none"
+        where = f"env {plain_number(first.get('env_id'))}, episode {plain_number(first.get('episode'))}"
+        return f"accuracy {decimals(first.get('peak_accuracy'))} ({where})"
+
+    def _seeds(self) -> str:
+        blueprints = sort_out(self.snapshot.sections).blueprints
+        sums = {
+            name: sum(number(one.fields.get(name)) or 0 for one in blueprints)
+            for name in ("germinated", "fossilized", "culled")
+        }
+        return ", ".join(f"{count(amount)} {name}" for name, amount in sums.items())
+
+
+def _shown(line: LogLine) -> Text:
+    return log_line(Line(line.type, line.at, line.env_id, line.episode, line.message))

@@ -1,0 +1,1 @@
+"""The contract in Redis: keys, stream IDs, entries, the text rule, schema, scripts and access rules."""

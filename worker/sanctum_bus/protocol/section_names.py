@@ -1,0 +1,84 @@
+"""Names of sections: building and parsing them. No part of a name can break out of its key."""
+
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from urllib.parse import quote
+
+from sanctum_bus.errors import InvalidEntry
+from sanctum_bus.protocol.keys import MAX_NAME_BYTES
+
+_SAFE = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@lru_cache(maxsize=4096)
+def name_part(text: str) -> str:
+    """Return one part of a section's name, percent-encoded outside `[A-Za-z0-9_.-]`.
+
+    Raises:
+        Unfit: it is empty, or longer than 128 bytes.
+    """
+    if not text:
+        raise InvalidEntry("a part of a section's name is empty")
+    part = text if _SAFE.fullmatch(text) else quote(text, safe="_.-").replace("~", "%7E")
+    if len(part) > MAX_NAME_BYTES:
+        raise InvalidEntry(f"{part[:40]}... would be a name of more than {MAX_NAME_BYTES} bytes")
+    return part
+
+
+@lru_cache(maxsize=4096)
+def type_part(event_type: str) -> str:
+    """Return an event type as a part of a name in which a dot ends it: its own dots are percent-encoded."""
+    return name_part(event_type).replace(".", "%2E")
+
+
+@lru_cache(maxsize=4096)
+def env_section(env_id: int) -> str:
+    """Return the name of an environment's section, in its group."""
+    return f"env:{env_id}"
+
+
+@lru_cache(maxsize=4096)
+def seed_section(env_id: int, slot: str) -> str:
+    """Return the name of a slot's section, in its group.
+
+    Raises:
+        Unfit: it would be too long.
+    """
+    return f"seed:{env_id}:{name_part(slot)}"
+
+
+def blueprint_section(blueprint_id: str) -> str:
+    """Return the name of a blueprint's section, in its group.
+
+    Raises:
+        Unfit: it would be too long.
+    """
+    return f"blueprint:{name_part(blueprint_id)}"
+
+
+def groups(names: Iterable[str]) -> tuple[str, ...]:
+    """Return the A/B groups of a run, in order, as they are spelled in the names of sections."""
+    return tuple(sorted({name.partition("/")[0] for name in names if "/" in name}))
+
+
+def env_ids(names: Iterable[str], *, group: str = "") -> list[int]:
+    """Return the environments among the names of sections, in order.
+
+    Args:
+        names: names of sections.
+        group: an A/B group as it is spelled in the names; empty for the sections of none.
+    """
+    prefix = family_prefix(group, "env")
+    ids = (name.removeprefix(prefix) for name in names if name.startswith(prefix))
+    return sorted(int(one) for one in ids if is_number(one))
+
+
+def family_prefix(group: str, family: str) -> str:
+    """Return the prefix of a family's section names: `env:`, or `A/env:` in group `A`."""
+    return f"{group}/{family}:" if group else f"{family}:"
+
+
+def is_number(text: str) -> bool:
+    """Return whether a part of a name is a number in ASCII digits."""
+    return text.isascii() and text.isdigit()

@@ -1,0 +1,105 @@
+"""State <-> hashes: the text rule, lossless both ways.
+
+A value that is not a string is written as JSON. A string is written bare, unless it looks like JSON, contains U+0000
+or starts with U+FEFF: then it is written as a JSON string. So `HGET ... stage` prints `FOSSILIZED` and `HGET ...
+grad_norm` prints `0.731`, and both read back as what they were. NaN and the infinities are the tokens `NaN`,
+`Infinity` and `-Infinity`.
+"""
+
+import json
+import re
+from collections.abc import Iterable
+from sys import intern
+
+from sanctum_bus.protocol.entry import Value
+
+_BLANKS = " \t\r\n"
+
+_LOOKS_LIKE_JSON = re.compile(
+    r'["\[{]|(?:true|false|null|NaN|-?Infinity|-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?)\Z'
+)
+
+#: First characters of every text that the rule has to look at; anything else is bare at once.
+_SUSPECT = frozenset('"[{tfnNI-0123456789\ufeff' + _BLANKS)
+
+_dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+#: Returns the value with which a text begins, and where it ends.
+_read = json.JSONDecoder().raw_decode
+
+_CONSTANTS = {None: "null", True: "true", False: "false"}
+
+
+def looks_like_json(text: str) -> bool:
+    """Whether a reader takes the text for JSON rather than for itself."""
+    return _LOOKS_LIKE_JSON.match(text.strip(_BLANKS)) is not None
+
+
+def encode_value(value: Value) -> str:
+    """Return the text of one value."""
+    kind = type(value)
+    if kind is str:
+        return value if is_bare(value) else _dumps(value)
+    if kind is float:
+        return float.__repr__(value) if value - value == 0 else _dumps(value)
+    if kind is int:
+        return int.__repr__(value)
+    if value is None or kind is bool:
+        return _CONSTANTS[value]
+    return _dumps(value)
+
+
+def is_bare(text: str) -> bool:
+    """Whether a string is written as it is."""
+    if text[:1] not in _SUSPECT:
+        return "\0" not in text
+    return not (text[0] == "\ufeff" or "\0" in text or looks_like_json(text))
+
+
+def decode_value(text: str) -> Value:
+    """Return the value that a text stands for.
+
+    Text that looks like JSON and is none (no writer of ours leaves such) stands for itself.
+    """
+    if text[:1] not in _SUSPECT:
+        return text
+    try:
+        value, end = _read(text)
+    except ValueError:
+        return _decode_odd(text)
+    return value if end == len(text) else _decode_odd(text)
+
+
+def _decode_odd(text: str) -> Value:
+    if not looks_like_json(text):
+        return text
+    try:
+        return json.loads(text.strip(_BLANKS))
+    except ValueError:
+        return text
+
+
+def decode_fields(flat: Iterable[bytes]) -> dict[str, Value]:
+    """Return the fields of a hash or a stream entry from names and texts in turn, as HGETALL gives them."""
+    items = iter(flat)
+    # Hundreds of sections have the same names; each is in memory once.
+    return {
+        intern(name.decode("utf-8", "replace")): decode_value(raw.decode("utf-8", "replace"))
+        for name, raw in zip(items, items, strict=True)
+    }
+
+
+def dump_json(value: Value, *, indent: int | None = None) -> str:
+    """Return JSON text for people and tools: NaN and infinities as tokens, keys of sections in order."""
+    return json.dumps(value, ensure_ascii=False, indent=indent, sort_keys=False)
+
+
+def strict(value: Value) -> Value:
+    """Return the value with NaN and the infinities as strings, so that any JSON parser takes it."""
+    if isinstance(value, float) and value - value != 0:
+        return _dumps(value)
+    if isinstance(value, list):
+        return [strict(item) for item in value]
+    if isinstance(value, dict):
+        return {key: strict(item) for key, item in value.items()}
+    return value

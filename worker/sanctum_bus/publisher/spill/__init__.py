@@ -1,0 +1,1 @@
+"""Spill files: events that do not fit into the publisher's buffer."""

@@ -1,0 +1,1 @@
+"""The worker: finds runs, and reads, folds and commits the runs it owns."""

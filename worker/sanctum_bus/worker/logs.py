@@ -1,0 +1,152 @@
+"""Logs: fixed words with fields, JSON lines unless a person is looking."""
+
+import logging
+import sys
+from typing import NamedTuple
+
+import structlog
+from structlog.typing import Processor
+
+
+class LogEvent(NamedTuple):
+    """One kind of line.
+
+    Args:
+        words: what the line says, always the same.
+        level: of the line.
+        fields: what it has besides the words and the context.
+        meaning: what happened, and what to do.
+    """
+
+    words: str
+    level: str
+    fields: tuple[str, ...]
+    meaning: str
+
+
+EVENTS = (
+    LogEvent(
+        "worker started",
+        "info",
+        ("server", "failures"),
+        "The server answers, and will do. `failures`: attempts before that.",
+    ),
+    LogEvent(
+        "server evicts",
+        "warning",
+        ("policy",),
+        "A full server would throw streams and snapshots away: set `maxmemory-policy noeviction`.",
+    ),
+    LogEvent("worker stopped", "info", ("runs",), "It was told to; it had so many runs, and gave them up."),
+    LogEvent(
+        "waiting for the server",
+        "warning",
+        ("url", "error"),
+        "The server cannot be asked, or says no for now. The worker tries again until it can.",
+    ),
+    LogEvent(
+        "waiting for a server",
+        "warning",
+        ("url", "embedded"),
+        "Nobody named a server, and none runs at the usual places: start one (`sanctum server`), or name one.",
+    ),
+    LogEvent(
+        "work failed",
+        "warning",
+        ("work", "error"),
+        "`discovery` (membership, which runs there are), `scan` (streams nobody registered, runs to remove) or `watch` "
+        "(lag, what `sanctum workers` shows) cannot be done. It is tried again; said once, and again when the error changes. "
+        "Where a key has the wrong type (`WRONGTYPE`), `error` names it, and says what to do.",
+    ),
+    LogEvent("work recovered", "info", ("work", "failures"), "It can be done again, after so many failures."),
+    LogEvent(
+        "too many runs",
+        "warning",
+        ("waiting", "max_runs"),
+        "So many runs of this worker's share wait, for it folds `max_runs` already: start another worker. 0: none waits any more.",
+    ),
+    LogEvent(
+        "retired",
+        "info",
+        ("run",),
+        "A run without events for `retention_s`, and with nothing unread, was removed.",
+    ),
+    LogEvent(
+        "taken over",
+        "info",
+        (
+            "generation",
+            "version",
+            "attempts",
+            "fresh",
+            "trimmed_until",
+            "trimmed_entries",
+            "has_stream",
+        ),
+        "The worker folds the run from here on. `fresh`: there was no whole checkpoint, a new history begins; "
+        "`trimmed_entries`: so many, at least, had gone from the stream unread.",
+    ),
+    LogEvent(
+        "starting over",
+        "warning",
+        ("trouble", "kind", "failures", "error"),
+        "The run is taken over again from its checkpoint: a commit was refused, or the server could not be asked. Nothing is "
+        "lost. Said once, and again when the kind of trouble changes.",
+    ),
+    LogEvent("recovered", "info", ("failures",), "The run is folded again, after so many failures in a row."),
+    LogEvent("asleep", "info", (), "The run had no event for `idle_s`; the next one wakes it."),
+    LogEvent(
+        "not drained",
+        "error",
+        (),
+        "`sanctum worker --drain` gave this run up; the others are drained. The exception says why.",
+    ),
+)
+
+_HEAD = """# Logs
+
+<!-- generated: python -m sanctum_bus.worker.logs > docs/logs.md -->
+
+A worker writes to standard error: JSON lines, or readable ones where that is a terminal. `log_level` says from which level
+on. Every line has `event` (fixed words, the table below), `level` and `timestamp` (UTC), and the context: `worker`, and where
+it is about one run `run` and `generation`. There is no line for an event of the telemetry. Trouble that lasts is said when
+it starts, when it changes and when it ends, with how often it was met; the counts are among the [metrics](metrics.md).
+
+"""
+
+_TAIL = """
+The publisher and the reader are parts of other programs, and log sentences by the standard library's `logging`, under
+`sanctum_bus.publisher` and `sanctum_bus.reader`.
+"""
+
+
+def configure(level: str = "info") -> None:
+    """Set logging up for a process: to standard error, readable on a terminal, else JSON lines."""
+    last: tuple[Processor, ...] = (
+        (structlog.dev.ConsoleRenderer(),)
+        if sys.stderr.isatty()
+        else (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
+    )
+    structlog.configure(
+        processors=[
+            structlog.contextvars.merge_contextvars,
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            *last,
+        ],
+        wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
+        logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
+    )
+
+
+def as_markdown() -> str:
+    """Return the page of the documentation."""
+    rows = ["| event | level | fields | what happened |", "|---|---|---|---|"]
+    for event in EVENTS:
+        fields = ", ".join(f"`{name}`" for name in event.fields)
+        rows.append(f"| `{event.words}` | {event.level} | {fields} | {event.meaning} |")
+    return _HEAD + "\n".join(rows) + "\n" + _TAIL
+
+
+if __name__ == "__main__":
+    print(as_markdown(), end="")  # noqa: T201  # this is what running the module is for
