@@ -58,7 +58,7 @@ def folded_by(server: Server, workers: int, run_ids: Sequence[str]) -> Folded:
     events = server.client.xlen(TEMPLATE)
     with ExitStack() as stack:
         for _ in range(workers):
-            stack.enter_context(worker_process(server.url, discovery_s=0.05))
+            stack.enter_context(worker_process(server.url, heartbeat_interval_s=0.05))
         await_workers(server, workers)
         server.provide(TEMPLATE, *run_ids)
         used, began = cpu_seconds(server.pid), perf_counter()

@@ -73,7 +73,7 @@ def report_of(process: "subprocess.Popen[str]", word: str = "stop") -> dict[str,
 @contextmanager
 def worker_process(url: str, **settings: object) -> Iterator["subprocess.Popen[str]"]:
     """Start `sanctum worker`; it is stopped at the end, or killed where it does not stop."""
-    told = {"log_level": "error", "scan_s": 0} | settings
+    told = {"log_level": "error", "scan_interval_s": 0} | settings
     environ = {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}
     command = [sys.executable, "-m", "sanctum_bus.cli", "--redis", url, "worker"]
     with _started(command, environ) as process:

@@ -9,7 +9,7 @@ from bench.processes import result_of
 from bench.results import Stage
 from bench.server import Server, cpu_seconds
 
-_ORDER = ("wire", "parse", "decode", "fold", "encode", "commit", "loop", "waiting for the server")
+_ORDER = ("wire", "parse", "decode", "fold", "encode", "commit", "loop", "redis unavailable")
 
 _COMMANDS = {"xreadgroup": "read", "evalsha": "commit", "eval": "commit", "fcall": "commit"}
 

@@ -71,7 +71,7 @@ def test_the_batch_size_does_not_matter(server: Server, entries: int, name: str)
     with Publisher("r", url=server.url) as publisher:
         for record in recordings.read(recording.path):
             publisher.emit(record.event)
-    settings = load(redis_url=server.url, batch_entries=entries, commit_entries=max(entries, 2))
+    settings = load(redis_url=server.url, read_batch_size=entries, commit_max_entries=max(entries, 2))
     asyncio.run(Worker(settings).drain())
 
     assert shown(sanctum(server, "show", "r", "--json")) == folded(recording)
@@ -81,8 +81,8 @@ def slow_worker(server: Server) -> "subprocess.Popen[bytes]":
     """A worker process that reads and commits one entry at a time."""
     environment = os.environ | {
         "SANCTUM_REDIS_URL": server.url,
-        "SANCTUM_BATCH_ENTRIES": "1",
-        "SANCTUM_COMMIT_ENTRIES": "1",
+        "SANCTUM_READ_BATCH_SIZE": "1",
+        "SANCTUM_COMMIT_MAX_ENTRIES": "1",
     }
     command = [sys.executable, "-m", "sanctum_bus.cli", "worker"]
     return subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL)

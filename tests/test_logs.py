@@ -77,14 +77,14 @@ def lines_of(process: "subprocess.Popen[bytes]") -> list[dict[str, Any]]:
 def test_lines_are_json_with_their_context(valkey: Server) -> None:
     """Where no person is looking each line is a JSON object, and says of which worker, run and generation it is."""
     side = side_of(valkey)
-    with worker_process(valkey, log_level="debug", alive_s=20.0) as process:
+    with worker_process(valkey, log_level="debug", lease_s=20.0) as process:
         for first in range(0, 300, 100):
             side.add(plain(100, first=first))
             wait_for_fold(side)
         generation, owner = side.checkpoint("generation"), side.checkpoint("owner")
         lines = lines_of(process)
     # No line for an event of the telemetry, nor for a commit.
-    assert [line["event"] for line in lines] == ["worker started", "taken over", "worker stopped"]
+    assert [line["event"] for line in lines] == ["worker started", "run acquired", "worker stopped"]
 
     assert {line["worker"] for line in lines} == {owner}
     assert [line.get("run") for line in lines] == [None, side.keys.run_id, None]
@@ -102,7 +102,7 @@ def test_a_server_that_evicts_is_said(start_server: StartServer, policy: str, sa
     with at_work(server) as lines:
         wait_for_fold(side)
 
-    assert [line["policy"] for line in lines if line["event"] == "server evicts"] == said
+    assert [line["policy"] for line in lines if line["event"] == "unsafe maxmemory-policy"] == said
 
 
 def test_a_line_is_readable_on_a_terminal() -> None:
@@ -158,10 +158,10 @@ def test_a_read_only_server_is_said_once(start_server: StartServer) -> None:
             wait_until(lambda: _refusals(server) >= 10, "it was refused ten times", DEADLINE_S)
         side.add(plain(1))
         wait_for_fold(side)
-        wait_for_words(lines, "", "work recovered")
+        wait_for_words(lines, "", "task recovered")
 
     said = [line for line in lines if line.get("work") == "discovery"]
-    assert [line["event"] for line in said] == ["work failed", "work recovered"]
+    assert [line["event"] for line in said] == ["task failed", "task recovered"]
     assert said[0]["log_level"] == "warning"
     assert "read only" in said[0]["error"]
     assert said[1]["failures"] >= 5
@@ -173,12 +173,12 @@ def test_a_key_of_another_type_is_said_once(valkey: Server, key: str) -> None:
     side = side_of(valkey)
     side.redis.set(key, "x")
     with at_work(valkey) as lines:
-        wait_for_words(lines, "WRONGTYPE", "work failed")
+        wait_for_words(lines, "WRONGTYPE", "task failed")
         side.redis.delete(key)
         side.add(plain(1))
         wait_for_fold(side)
-        wait_for_words(lines, "", "work recovered")
+        wait_for_words(lines, "", "task recovered")
 
-    failed = [line["work"] for line in lines if line["event"] == "work failed"]
+    failed = [line["work"] for line in lines if line["event"] == "task failed"]
     assert len(failed) == len(set(failed))
     assert_is_fold(side)

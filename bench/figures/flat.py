@@ -56,7 +56,7 @@ def _history(bench: Bench) -> Figure:
         for turn in range(5):
             chunk = standard_entries(events, 0, turn * events + 1)
             bench.server.publish(RunKeys(RUN).events, chunk)
-            costs.append(drained(bench.server, log_lines=_ENDLESS) / events * 1e6)
+            costs.append(drained(bench.server, log_max_lines=_ENDLESS) / events * 1e6)
         fresh.append(costs[0])
         filled.append(costs[-1])
     pairs = Pairs(filled, fresh)
@@ -65,7 +65,10 @@ def _history(bench: Bench) -> Figure:
 
 def _log(bench: Bench) -> Figure:
     with standard_drain(bench, bench.share(0.2)) as drain:
-        full, endless = partial(_cost, drain, log_lines=_SHORT), partial(_cost, drain, log_lines=_ENDLESS)
+        full, endless = (
+            partial(_cost, drain, log_max_lines=_SHORT),
+            partial(_cost, drain, log_max_lines=_ENDLESS),
+        )
         pairs = paired(bench.size.pairs, full, endless)
     return _figure("log", "log full / log never full", pairs, "full", "never full")
 

@@ -16,7 +16,7 @@ _EVERY_S = 0.001
 
 #: Stages by a part of the module's path; the innermost frame that has one counts, and of its parts the first here.
 _STAGES = (
-    ("/selectors.py", "waiting for the server"),
+    ("/selectors.py", "redis unavailable"),
     ("/redis/_parsers/", "parse"),
     ("/hiredis/", "parse"),
     ("/redis/", "wire"),

@@ -185,7 +185,7 @@ def test_caps(server: Server) -> None:
     """The new snapshot keeps as many lines, batches and letters as the workers' settings say, the newest ones."""
     side = side_of(server)
     side.add([*(one for first in range(0, 80, 8) for one in story(first)), *[HOPELESS] * 9])
-    given: dict[str, Any] = {"log_lines": 5, "batch_lines": 4, "dead_entries": 3}
+    given: dict[str, Any] = {"log_max_lines": 5, "batches_max_lines": 4, "dead_letter_max_entries": 3}
     drain(server, **given)
     before = view(side)
 

@@ -55,7 +55,7 @@ def test_under_a_worker_at_work(server: Server, workers: int) -> None:
     side.add([*plain(3000), misnumbered(1), HOPELESS])
     with ExitStack() as stack:
         for _ in range(workers):
-            stack.enter_context(worker_process(server, keep_events=1_000_000))
+            stack.enter_context(worker_process(server, stream_retain_entries=1_000_000))
         generations = []
         with _published(server):
             wait_until(lambda: int(side.checkpoint("entries") or 0) > 3002, "the worker is at work")
@@ -86,7 +86,7 @@ def test_a_worker_that_trims(server: Server) -> None:
     """A stream that its worker trims all the time is rebuilt in part, and the worker goes on without a loss."""
     side = side_of(server)
     first = side.add(plain(3000))[0]
-    with worker_process(server, keep_events=100):
+    with worker_process(server, stream_retain_entries=100):
         with _published(server):
             wait_until(lambda: side.stream()[0][0] != first, "the worker has trimmed")
             for _ in range(ROUNDS):

@@ -113,7 +113,7 @@ def test_a_new_history_meets_both(server: Server, size: int) -> None:
     assert before == ([6, 3, 3], [moved.done[bad]])
     side.redis.delete(side.keys.checkpoint)
 
-    drain(server, batch_entries=size, commit_entries=size)
+    drain(server, read_batch_size=size, commit_max_entries=size)
 
     assert (counts(side), letters(side)) == before
     assert len(_stand_ins(side, good)) == 1

@@ -22,7 +22,11 @@ from tests.chaos.watch import Stall, Watch, look
 from tests.waiting import wait_until
 
 #: Streams keep everything, and logs all lines, so that they can be compared with a fold of the whole.
-_KEPT = {"keep_events": 1_000_000_000, "log_lines": 1_000_000, "dead_entries": 1_000_000}
+_KEPT = {
+    "stream_retain_entries": 1_000_000_000,
+    "log_max_lines": 1_000_000,
+    "dead_letter_max_entries": 1_000_000,
+}
 
 #: Seconds from one mishap to the next, where nobody says how many there are to be; some last longer.
 _APART_S = 3.0
@@ -64,9 +68,9 @@ class Plan:
         return [f"run-{number}" for number in range(self.runs)]
 
     @property
-    def alive_s(self) -> float:
+    def lease_s(self) -> float:
         """How long a worker counts as alive after its last beat."""
-        return float(str(self.settings.get("alive_s", 4.0)))
+        return float(str(self.settings.get("lease_s", 4.0)))
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def fight(plan: Plan) -> Outcome:
         trainings = Trainings(list(_orders(plan, ground.url)), home / "training.log")
         stack.callback(trainings.close)
         with _watched(ground, plan.run_ids) as watch:
-            happened = _happen(plan, ground.kinds() | fleet.kinds(plan.alive_s))
+            happened = _happen(plan, ground.kinds() | fleet.kinds(plan.lease_s))
             reports = trainings.reports()
             _await_folded(ground, plan.run_ids)
         problems = fleet.end()

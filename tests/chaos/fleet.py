@@ -69,13 +69,13 @@ class Fleet:
         process.kill()
         process.wait()
 
-    def kinds(self, alive_s: float) -> dict[str, Kind]:
+    def kinds(self, lease_s: float) -> dict[str, Kind]:
         """The mishaps of workers, with how long each lasts.
 
         Args:
-            alive_s: how long a worker counts as alive after its last beat.
+            lease_s: how long a worker counts as alive after its last beat.
         """
-        beyond = alive_s + 1.0
+        beyond = lease_s + 1.0
         return {
             "worker killed": Kind(self._is_killed, beyond, beyond + 2.0),
             "worker frozen": Kind(self._is_frozen, beyond, beyond + 2.0),

@@ -18,7 +18,12 @@ from tests.servers import Server
 from tests.worker.harness import drain
 
 #: Workers that notice a dead one soon, and so make the run short.
-_QUICK: dict[str, object] = {"alive_s": 1.0, "discovery_s": 0.1, "block_ms": 200, "socket_timeout_s": 2.0}
+_QUICK: dict[str, object] = {
+    "lease_s": 1.0,
+    "heartbeat_interval_s": 0.1,
+    "poll_timeout_ms": 200,
+    "socket_timeout_s": 2.0,
+}
 
 
 #: What happens in the short form, by the kind of servers; in the long one it is everything that there is.

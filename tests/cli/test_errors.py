@@ -101,10 +101,10 @@ def test_sentences(error: RedisError, words: str) -> None:
 
 def test_settings_that_are_wrong(run: Run) -> None:
     """A wrong setting stops a worker with a sentence that names it."""
-    ran = run.sanctum("worker", "--drain", env={"SANCTUM_BATCH_ENTRIES": "0"})
+    ran = run.sanctum("worker", "--drain", env={"SANCTUM_READ_BATCH_SIZE": "0"})
 
     assert ran.status == 1
-    assert "batch_entries" in ran.err
+    assert "read_batch_size" in ran.err
 
 
 def test_a_settings_file(run: Run, tmp_path: object) -> None:

@@ -172,7 +172,7 @@ def test_a_worker_that_waits_can_be_stopped(home: Path, started: list[subprocess
     process = start("worker", env=environment(SANCTUM_STATE_DIR=str(home)))
     started.append(process)
     assert process.stderr is not None
-    assert b"waiting for a server" in process.stderr.readline()
+    assert b"redis not found" in process.stderr.readline()
 
     assert stop(process).status == 0
 

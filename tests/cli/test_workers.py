@@ -37,7 +37,7 @@ def told(client: "Redis") -> set[str]:
 def test_two_workers_of_which_one_is_killed(valkey: Server, run: Run) -> None:
     """Both are listed with the runs that each folds; of one that was killed nothing is left when its time is over."""
     client = valkey.client()
-    with worker_process(valkey, alive_s=ALIVE_S), worker_process(valkey, alive_s=ALIVE_S) as second:
+    with worker_process(valkey, lease_s=ALIVE_S), worker_process(valkey, lease_s=ALIVE_S) as second:
         wait_until(lambda: client.zcard(keys.workers()) == 2, "both workers are there")
         for name in NAMES:
             side_of(valkey, name).add(plain(1))
@@ -59,7 +59,7 @@ def test_the_last_error_is_shown(valkey: Server, run: Run) -> None:
     side = side_of(valkey)
     side.redis.set(side.keys.events, "x")
     side.redis.zadd(keys.runs(), {side.keys.run_id: 4e12})
-    with worker_process(valkey, alive_s=ALIVE_S):
+    with worker_process(valkey, lease_s=ALIVE_S):
         wait_until(lambda: "is a string" in run.good("workers").out, "the error is shown")
         (said,) = run.good("workers", "--json").json_lines
 
@@ -70,7 +70,7 @@ def test_the_last_error_is_shown(valkey: Server, run: Run) -> None:
 def test_a_worker_that_stops_leaves_nothing(valkey: Server, run: Run) -> None:
     """Told to stop it takes back what it said of itself; then the list says that nobody is there."""
     client = valkey.client()
-    with worker_process(valkey, alive_s=ALIVE_S) as process:
+    with worker_process(valkey, lease_s=ALIVE_S) as process:
         wait_until(lambda: told(client), "the worker has said something")
         process.terminate()
         process.wait(20)

@@ -10,10 +10,10 @@ from tests.cli.running import sanctum
 
 def test_it_prints_every_setting_with_its_source(tmp_path: Path) -> None:
     """Every setting has its value and its source; an option is not taken for the variable of the same name."""
-    (tmp_path / "own.toml").write_text("log_lines = 7\n")
+    (tmp_path / "own.toml").write_text("log_max_lines = 7\n")
     env = {
         "SANCTUM_CONFIG": str(tmp_path / "own.toml"),
-        "SANCTUM_BLOCK_MS": "400",
+        "SANCTUM_POLL_TIMEOUT_MS": "400",
         "SANCTUM_KEY_PREFIX": "other",
     }
 
@@ -22,18 +22,22 @@ def test_it_prints_every_setting_with_its_source(tmp_path: Path) -> None:
     assert found.keys() == Settings.model_fields.keys()
     assert found["redis_url"] == {"value": "redis://h/0", "source": "option", "where": ""}
     assert found["key_prefix"] == {"value": "other", "source": "environment", "where": "SANCTUM_KEY_PREFIX"}
-    assert found["block_ms"] == {"value": 400, "source": "environment", "where": "SANCTUM_BLOCK_MS"}
-    assert found["log_lines"] == {"value": 7, "source": "file", "where": str(tmp_path / "own.toml")}
-    assert found["scan_s"] == {"value": 10.0, "source": "default", "where": ""}
+    assert found["poll_timeout_ms"] == {
+        "value": 400,
+        "source": "environment",
+        "where": "SANCTUM_POLL_TIMEOUT_MS",
+    }
+    assert found["log_max_lines"] == {"value": 7, "source": "file", "where": str(tmp_path / "own.toml")}
+    assert found["scan_interval_s"] == {"value": 10.0, "source": "default", "where": ""}
 
 
 def test_people_see_the_same_as_tools() -> None:
     """The table has a line for each setting: its name, its value, its source."""
-    ran = sanctum("config", env={"SANCTUM_BLOCK_MS": "400"})
+    ran = sanctum("config", env={"SANCTUM_POLL_TIMEOUT_MS": "400"})
 
     lines = {line.split()[0]: line.split()[1:] for line in ran.out.splitlines()[2:]}
     assert lines.keys() == Settings.model_fields.keys()
-    assert lines["block_ms"] == ["400", "environment", "SANCTUM_BLOCK_MS"]
+    assert lines["poll_timeout_ms"] == ["400", "environment", "SANCTUM_POLL_TIMEOUT_MS"]
 
 
 def test_passwords_are_masked() -> None:
@@ -52,12 +56,14 @@ def test_passwords_are_masked() -> None:
 def test_an_empty_variable_says_nothing() -> None:
     """It is as if it were not there, for this command as for all others."""
     found = sanctum(
-        "config", "--json", env={"SANCTUM_KEY_PREFIX": "", "SANCTUM_REDIS_URL": "", "SANCTUM_BLOCK_MS": ""}
+        "config",
+        "--json",
+        env={"SANCTUM_KEY_PREFIX": "", "SANCTUM_REDIS_URL": "", "SANCTUM_POLL_TIMEOUT_MS": ""},
     ).json
 
     assert found["key_prefix"] == {"value": "nissa", "source": "default", "where": ""}
     assert found["redis_url"]["source"] in {"default", "running"}
-    assert found["block_ms"]["value"] == 1000
+    assert found["poll_timeout_ms"]["value"] == 1000
 
 
 @pytest.mark.parametrize(
@@ -81,5 +87,6 @@ def test_wrong_settings_are_said_in_a_line() -> None:
 
     assert (ran.status, ran.out) == (1, "")
     assert (
-        ran.err == "sanctum: unknown environment variable SANCTUM_BLOK_MS: did you mean SANCTUM_BLOCK_MS?\n"
+        ran.err
+        == "sanctum: unknown environment variable SANCTUM_BLOK_MS: did you mean SANCTUM_POLL_TIMEOUT_MS?\n"
     )

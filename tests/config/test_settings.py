@@ -27,23 +27,23 @@ def test_the_shipped_file_is_a_valid_configuration(monkeypatch: pytest.MonkeyPat
 
 def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """What is given goes before the environment, the environment before the file, the file before the default."""
-    (tmp_path / "own.toml").write_text("block_ms = 300\nlog_lines = 7\nscan_s = 3.0\n")
+    (tmp_path / "own.toml").write_text("poll_timeout_ms = 300\nlog_lines = 7\nscan_s = 3.0\n")
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
-    monkeypatch.setenv("SANCTUM_BLOCK_MS", "400")
-    monkeypatch.setenv("SANCTUM_SCAN_S", "4")
+    monkeypatch.setenv("SANCTUM_POLL_TIMEOUT_MS", "400")
+    monkeypatch.setenv("SANCTUM_SCAN_INTERVAL_S", "4")
 
-    settings = load(scan_s=5.0)
+    settings = load(scan_interval_s=5.0)
 
-    assert (settings.log_lines, settings.block_ms, settings.scan_s) == (7, 400, 5.0)
+    assert (settings.log_max_lines, settings.poll_timeout_ms, settings.scan_interval_s) == (7, 400, 5.0)
 
 
 @pytest.mark.parametrize(
     ("given", "words"),
     [
-        ({"block_ms": 6000}, "socket_timeout_s"),
-        ({"health_stuck_s": 5.0, "metrics_port": 1}, "health_stuck_s"),
-        ({"grace_s": 1.0}, "grace_s"),
-        ({"batch_entries": 0}, "batch_entries"),
+        ({"poll_timeout_ms": 6000}, "socket_timeout_s"),
+        ({"health_timeout_s": 5.0, "metrics_port": 1}, "health_timeout_s"),
+        ({"shutdown_timeout_s": 1.0}, "shutdown_timeout_s"),
+        ({"read_batch_size": 0}, "read_batch_size"),
         ({"no_such_setting": 1}, "no_such_setting"),
     ],
 )
@@ -56,8 +56,8 @@ def test_wrong_settings_are_refused_by_name(given: dict[str, object], words: str
 @pytest.mark.parametrize(
     ("variable", "nearest"),
     [
-        ("SANCTUM_BLOK_MS", "did you mean SANCTUM_BLOCK_MS?"),
-        ("sanctum_log_line", "did you mean SANCTUM_LOG_LINES?"),
+        ("SANCTUM_BLOK_MS", "did you mean SANCTUM_POLL_TIMEOUT_MS?"),
+        ("sanctum_log_line", "did you mean SANCTUM_LOG_MAX_LINES?"),
         ("SANCTUM_QQQQ", "`sanctum config` lists all there are"),
     ],
 )
@@ -93,9 +93,9 @@ def test_variables_of_others_are_left_alone(
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("blok_ms = 3", "own.toml: blok_ms: did you mean block_ms?"),
+        ("blok_ms = 3", "own.toml: blok_ms: did you mean poll_timeout_ms?"),
         ("[worker]\nblock_ms = 3", "own.toml: worker"),
-        ("block_ms = ", "own.toml, which cannot be read"),
+        ("poll_timeout_ms = ", "own.toml, which cannot be read"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused(
@@ -114,34 +114,34 @@ def test_a_wrong_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch,
     (tmp_path / "own.toml").write_text("socket_timeout_s = 0.5\nlog_lines = 0\n")
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
 
-    with pytest.raises(ConfigurationError, match=rf"log_lines \(file {tmp_path}/own\.toml\).*not 0"):
+    with pytest.raises(ConfigurationError, match=rf"log_max_lines \(file {tmp_path}/own\.toml\).*not 0"):
         load()
 
-    monkeypatch.setenv("SANCTUM_LOG_LINES", "7")
+    monkeypatch.setenv("SANCTUM_LOG_MAX_LINES", "7")
     with pytest.raises(
-        ConfigurationError, match=rf"socket_timeout_s: file {tmp_path}/own\.toml; block_ms: default"
+        ConfigurationError, match=rf"socket_timeout_s: file {tmp_path}/own\.toml; poll_timeout_ms: default"
     ):
         load()
 
 
 def test_every_value_is_traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """It is known of every value whether an option, a variable, the file or nobody has said it."""
-    (tmp_path / "own.toml").write_text("block_ms = 300\nlog_lines = 7\nscan_s = 3.0\n")
+    (tmp_path / "own.toml").write_text("poll_timeout_ms = 300\nlog_lines = 7\nscan_s = 3.0\n")
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
-    monkeypatch.setenv("SANCTUM_BLOCK_MS", "400")
-    monkeypatch.setenv("sanctum_idle_s", "5")
+    monkeypatch.setenv("SANCTUM_POLL_TIMEOUT_MS", "400")
+    monkeypatch.setenv("sanctum_idle_timeout_s", "5")
 
-    loaded = load_traced(scan_s=5.0)
+    loaded = load_traced(scan_interval_s=5.0)
 
     said = {name: str(origin) for name, origin in loaded.origins.items() if origin.kind != "default"}
     assert said == {
-        "scan_s": "option",
-        "block_ms": "environment SANCTUM_BLOCK_MS",
-        "idle_s": "environment sanctum_idle_s",
-        "log_lines": f"file {tmp_path}/own.toml",
+        "scan_interval_s": "option",
+        "poll_timeout_ms": "environment SANCTUM_POLL_TIMEOUT_MS",
+        "idle_timeout_s": "environment sanctum_idle_timeout_s",
+        "log_max_lines": f"file {tmp_path}/own.toml",
     }
     assert loaded.origins.keys() == type(loaded.settings).model_fields.keys()
-    assert loaded.settings.idle_s == 5
+    assert loaded.settings.idle_timeout_s == 5
 
 
 def test_a_missing_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

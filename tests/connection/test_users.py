@@ -40,7 +40,7 @@ def test_each_user_does_its_whole_work(start: Start, kind: ServerKind) -> None:
     with feeding(server.url_of(PUBLISHER), "r") as (feed,):
         feed.send()
         feed.arrive()
-        with working(folding, idle_s=0.5), working(folding, idle_s=0.5):
+        with working(folding, idle_timeout_s=0.5), working(folding, idle_timeout_s=0.5):
             wait_until(lambda: last_number(reading, "r") == 49, "the events are folded", PATIENCE_S)
             admin.xadd(RUN.events, {"type": "X", "json": "no json"})
             for follower in ("sync", "async"):

@@ -36,7 +36,12 @@ class Start(Protocol):
 @contextmanager
 def working(url: str, **settings: object) -> Iterator[Worker]:
     """A worker in a thread of its own; what ends it ends the test."""
-    quick: dict[str, object] = {"block_ms": 100, "discovery_s": 0.1, "scan_s": 0.5, "log_level": "error"}
+    quick: dict[str, object] = {
+        "poll_timeout_ms": 100,
+        "heartbeat_interval_s": 0.1,
+        "scan_interval_s": 0.5,
+        "log_level": "error",
+    }
     failures: list[BaseException] = []
     started = threading.Event()
     parts: list[Any] = []

@@ -135,7 +135,7 @@ def test_compose_gives_a_worker_time_to_stop() -> None:
     """A container is not killed before the worker's own time for stopping is over."""
     worker = compose()["services"]["worker"]
 
-    assert int(worker["stop_grace_period"].removesuffix("s")) > load().grace_s
+    assert int(worker["stop_grace_period"].removesuffix("s")) > load().shutdown_timeout_s
     assert worker["deploy"]["replicas"] > 1
     assert "container_name" not in worker
 

@@ -70,7 +70,7 @@ def test_a_worker_has_time_to_stop(overlay: str, monkeypatch: pytest.MonkeyPatch
     for name, value in told_settings(overlay).items():
         monkeypatch.setenv(name, value)
 
-    assert worker_pod(overlay)["spec"]["terminationGracePeriodSeconds"] > load().grace_s
+    assert worker_pod(overlay)["spec"]["terminationGracePeriodSeconds"] > load().shutdown_timeout_s
 
 
 @pytest.mark.parametrize("overlay", OVERLAYS)

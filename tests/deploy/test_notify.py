@@ -47,7 +47,7 @@ def test_a_worker_is_ready_stays_alive_and_says_that_it_stops(valkey: Server, ma
     """Signs of life come for as long as the loop turns, and the last word is that it stops."""
     process = start(
         "worker",
-        env=environment(valkey.url, NOTIFY_SOCKET=manager.getsockname(), SANCTUM_DISCOVERY_S="0.05"),
+        env=environment(valkey.url, NOTIFY_SOCKET=manager.getsockname(), SANCTUM_HEARTBEAT_INTERVAL_S="0.05"),
     )
     try:
         assert [manager.recv(1024) for _ in range(5)] == [ALIVE] * 5
@@ -65,7 +65,8 @@ def test_a_worker_that_waits_for_its_server_lives(manager: socket.socket) -> Non
     """A server that is away is no reason to restart the worker: it says that it is alive while it waits."""
     url = f"redis://127.0.0.1:{free_port()}/0"
     process = start(
-        "worker", env=environment(url, NOTIFY_SOCKET=manager.getsockname(), SANCTUM_DISCOVERY_S="0.05")
+        "worker",
+        env=environment(url, NOTIFY_SOCKET=manager.getsockname(), SANCTUM_HEARTBEAT_INTERVAL_S="0.05"),
     )
     try:
         assert [manager.recv(1024) for _ in range(3)] == [ALIVE] * 3
@@ -93,7 +94,7 @@ def test_a_worker_whose_loop_hangs_says_nothing(
 
     monkeypatch.setattr(Registry, "scanned", scanned)
     monkeypatch.setattr(Worker, "_look_around", hang)
-    worker = Worker(load(redis_url=valkey.url, discovery_s=0.01, scan_s=0.01))
+    worker = Worker(load(redis_url=valkey.url, heartbeat_interval_s=0.01, scan_interval_s=0.01))
     with pytest.raises(EOFError):
         asyncio.run(asyncio.wait_for(worker.follow(), DEADLINE_S))
 

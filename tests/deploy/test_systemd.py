@@ -37,7 +37,7 @@ def test_the_worker_unit_gives_time_to_stop() -> None:
     """The worker is not killed before its own time for stopping is over, and comes back whatever ended it."""
     told = unit(WORKER)
 
-    assert int(told["TimeoutStopSec"][0]) > load().grace_s
+    assert int(told["TimeoutStopSec"][0]) > load().shutdown_timeout_s
     assert told["Restart"] == ["always"]
     assert told["StartLimitIntervalSec"] == ["0"]
 

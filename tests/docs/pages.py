@@ -46,7 +46,7 @@ def settings() -> str:
         rows.append((f"`{name}`", f"`{json.dumps(default)}`", ", ".join(limits), field.description or ""))
     return (
         f"# Settings\n\n{_MADE}\n"
-        "What a worker can be told, as an environment variable (`block_ms` is "
+        "What a worker can be told, as an environment variable (`poll_timeout_ms` is "
         f"`{PREFIX}BLOCK_MS`) or in the TOML file that `SANCTUM_CONFIG` names; [Operating](operating.md#settings) says which goes "
         "first. Units are in the names: `_s` seconds, `_ms` milliseconds, `_bytes`. `redis_url` and `key_prefix` are for every "
         "command.\n\n" + _table(("setting", "default", "limits", "what it does"), rows)

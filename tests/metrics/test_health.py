@@ -29,14 +29,14 @@ def test_an_idle_worker_is_healthy_and_ready(valkey: Server) -> None:
     """A worker whose runs have nothing to fold turns for longer than a stuck one may, and is well all the time."""
     port, side = free_port(), side_of(valkey)
     side.add(plain(1))
-    with at_work(valkey, metrics_port=port, health_stuck_s=_STUCK_S, block_ms=50):
+    with at_work(valkey, metrics_port=port, health_timeout_s=_STUCK_S, poll_timeout_ms=50):
         wait_for_status(port, "/readyz", 200)
         turns = _STUCK_S * 2 / 0.05
         statuses = set[int]()
 
         def is_idle_for_long() -> bool:
             statuses.update(ask(port, path).status for path in ("/healthz", "/readyz"))
-            return scrape(port).get("sanctum_empty_commits_total", 0.0) >= turns
+            return scrape(port).get("sanctum_ownership_checks_total", 0.0) >= turns
 
         wait_until(is_idle_for_long, f"it asked {turns:g} times in vain", 60)
 
@@ -52,7 +52,7 @@ def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.Monke
         release.wait(60)
         return whole(*arguments)
 
-    with at_work(valkey, metrics_port=port, health_stuck_s=_STUCK_S):
+    with at_work(valkey, metrics_port=port, health_timeout_s=_STUCK_S):
         wait_for_status(port, "/readyz", 200)
         monkeypatch.setattr("sanctum_bus.fold.aggregate.fold", hang)
         try:
@@ -93,7 +93,7 @@ def test_a_worker_without_its_server_is_healthy_and_not_ready(
         found = scrape(port)
     # Each loop that has met it has counted it, under the name of its error.
     assert [
-        name for name in found if name.startswith("sanctum_troubles_total") and name.endswith(",discovery}")
+        name for name in found if name.startswith("sanctum_errors_total") and name.endswith(",discovery}")
     ]
 
 

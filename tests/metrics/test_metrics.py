@@ -25,7 +25,7 @@ from tests.worker.harness import Side, drain, plain, side_of
 from tests.worker.processes import worker_process
 
 #: Settings of a worker that a busy machine does not count as dead.
-PATIENT = {"alive_s": 20.0}
+PATIENT = {"lease_s": 20.0}
 
 
 def publish(side: Side, server: Server) -> None:
@@ -45,20 +45,20 @@ def test_the_numbers_are_right(server: Server) -> None:
         publish(side, server)
         expected = fold_entries(side.stream()).counters
         wait_for_sample(port, "sanctum_entries_total", expected.entries)
-        found = wait_for_sample(port, "sanctum_producers_sent", 1)
+        found = wait_for_sample(port, "sanctum_producer_events_sent", 1)
     said = [json.loads(one) for one in cast("list[bytes]", side.redis.hvals(side.keys.producers))]
 
     assert (expected.parked, expected.duplicates, expected.lost) == (1, 1, {"gap": 2})
     assert {
         name: found[f"sanctum_{name}_total"] for name in ("entries", "events", "parked", "duplicates")
     } == {name: getattr(expected, name) for name in ("entries", "events", "parked", "duplicates")}
-    assert found["sanctum_lost_total{gap}"] == 2
-    assert found["sanctum_takeovers_total{gap}"] == 1
-    assert found["sanctum_takeovers_total{assigned}"] == 1
-    assert found["sanctum_producers_sent"] == sum(one["sent"] for one in said) > 100
+    assert found["sanctum_events_lost_total{gap}"] == 2
+    assert found["sanctum_acquisitions_total{gap}"] == 1
+    assert found["sanctum_acquisitions_total{assigned}"] == 1
+    assert found["sanctum_producer_events_sent"] == sum(one["sent"] for one in said) > 100
     assert (found["sanctum_owned_runs"], found["sanctum_waiting_runs"]) == (1, 0)
-    assert found["sanctum_batch_entries_sum"] == expected.entries
-    for name in ("batch_entries", "fold_seconds", "commit_seconds", "arrival_to_visible_seconds"):
+    assert found["sanctum_commit_entries_sum"] == expected.entries
+    for name in ("commit_entries", "fold_seconds", "commit_seconds", "stream_latency_seconds"):
         assert found[f"sanctum_{name}_count"] == found["sanctum_commits_total"] > 0
 
 
@@ -67,12 +67,12 @@ def test_a_take_over_is_counted_by_its_reason(valkey: Server) -> None:
     side, port = side_of(valkey), free_port()
     side.add(plain(3))
     with worker_process(valkey, metrics_port=port, **PATIENT):
-        wait_for_sample(port, "sanctum_empty_commits_total", 1)
+        wait_for_sample(port, "sanctum_ownership_checks_total", 1)
         side.redis.hincrby(side.keys.checkpoint, "generation", 1)
-        found = wait_for_sample(port, "sanctum_takeovers_total{refused}", 1)
+        found = wait_for_sample(port, "sanctum_acquisitions_total{refused}", 1)
 
-    assert found["sanctum_refused_commits_total{generation}"] == 1
-    assert found["sanctum_troubles_total{generation,run}"] == 1
+    assert found["sanctum_commits_refused_total{generation}"] == 1
+    assert found["sanctum_errors_total{generation,run}"] == 1
 
 
 def test_a_new_worker_counts_what_it_folds_itself(valkey: Server) -> None:
@@ -109,7 +109,7 @@ def test_series_for_each_run_are_there_only_where_somebody_asks(valkey: Server, 
     port, sides = free_port(), [side_of(valkey, f"run-{number}") for number in range(20)]
     sides[0].add(plain(1))
     with worker_process(valkey, metrics_port=port, metrics_per_run=wanted, **PATIENT):
-        few = wait_for_sample(port, "sanctum_empty_commits_total", 1)
+        few = wait_for_sample(port, "sanctum_ownership_checks_total", 1)
         for side in sides[1:]:
             side.add(plain(1))
         wait_for_sample(port, "sanctum_events_total", 20)

@@ -72,7 +72,7 @@ def test_a_histogram_is_cumulative() -> None:
 
 def test_a_worker_takes_part_for_as_long_as_its_last_beat_counts() -> None:
     """Before the first beat it does not, nor when the last one is too old by its own clock."""
-    tally, nobody = WorkerMetrics(alive_s=60.0), frozenset[str]()
+    tally, nobody = WorkerMetrics(lease_s=60.0), frozenset[str]()
     before = health.not_ready_reason(tally)
     tally.beat(time.monotonic() - 61.0, Membership(1, nobody))
     late = health.not_ready_reason(tally)

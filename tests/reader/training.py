@@ -115,4 +115,4 @@ def until(views: Iterator[Snapshot], version: str) -> list[Snapshot]:
 
 
 def _settings(server: Server) -> Settings:
-    return load(redis_url=server.url, scan_s=0.02, discovery_s=0.02, block_ms=20)
+    return load(redis_url=server.url, scan_interval_s=0.02, heartbeat_interval_s=0.02, poll_timeout_ms=20)

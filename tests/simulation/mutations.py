@@ -145,9 +145,9 @@ def _profile(faults: dict[str, float], **given: Any) -> Profile:
     return Profile(faults=faults, **(usual | given))
 
 
-STOPS = _profile({"stop": 2, "storm": 1, "join": 1}, workers=3, settings={"batch_entries": 1})
+STOPS = _profile({"stop": 2, "storm": 1, "join": 1}, workers=3, settings={"read_batch_size": 1})
 BACK = _profile({"failover": 1}, workers=1)
-THIEVES = _profile({"thief": 1}, workers=1, hands=3, publishers=0, settings={"batch_entries": 1})
+THIEVES = _profile({"thief": 1}, workers=1, hands=3, publishers=0, settings={"read_batch_size": 1})
 CURSORS = _profile({"hand_setid_end": 1, "stop": 0.5}, workers=1, hands=3, publishers=0)
 DEATHS = _profile({"die": 1}, workers=1)
 ROBBED = _profile({"storm": 1}, workers=1, quiet=("rob",), events=5)

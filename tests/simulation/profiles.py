@@ -68,16 +68,16 @@ class Profile:
 #: Settings of the workers: quick to notice things, so that there is much to see in little time.
 QUICK: dict[str, Any] = {
     "socket_timeout_s": 0.5,
-    "block_ms": 150,
-    "discovery_s": 0.3,
-    "alive_s": 0.8,
-    "scan_s": 0.5,
-    "grace_s": 1.0,
-    "batch_entries": 3,
-    "commit_entries": 8,
+    "poll_timeout_ms": 150,
+    "heartbeat_interval_s": 0.3,
+    "lease_s": 0.8,
+    "scan_interval_s": 0.5,
+    "shutdown_timeout_s": 1.0,
+    "read_batch_size": 3,
+    "commit_max_entries": 8,
     "commit_interval_ms": 10,
-    "keep_events": 10,
-    "log_lines": 20,
+    "stream_retain_entries": 10,
+    "log_max_lines": 20,
 }
 
 
@@ -104,8 +104,8 @@ def drawn(chance: Random) -> Profile:
         poison=chance.choice((0.0, 0.05)),
         quiet=tuple(chance.choice((("rob",), ("thief",), ("stop",), ("kill",), ()))),
         settings={
-            "batch_entries": chance.choice((1, 3, 10)),
-            "keep_events": chance.choice((0, 10, 1000)),
-            "idle_s": chance.choice((1.0, 600.0)),
+            "read_batch_size": chance.choice((1, 3, 10)),
+            "stream_retain_entries": chance.choice((0, 10, 1000)),
+            "idle_timeout_s": chance.choice((1.0, 600.0)),
         },
     )

@@ -97,7 +97,9 @@ def test_a6_a_hand_in_the_group_costs_nothing(hand: str) -> None:
             world.chaos.do(hand)
 
     with mock.patch.object(World, "skip"):
-        world = play(story, dataclasses.replace(QUIET, settings={"commit_entries": 1, "batch_entries": 1}))
+        world = play(
+            story, dataclasses.replace(QUIET, settings={"commit_max_entries": 1, "read_batch_size": 1})
+        )
 
     assert len(world.oracle.histories[RUN].folded) == 62
 
@@ -189,4 +191,4 @@ def test_trouble_while_a_run_falls_asleep_ends_no_worker() -> None:
         await asyncio.sleep(3.0)
         world.add_by_hand(RUN)
 
-    play(story, dataclasses.replace(QUIET, settings={"idle_s": 0.5}))
+    play(story, dataclasses.replace(QUIET, settings={"idle_timeout_s": 0.5}))

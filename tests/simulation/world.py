@@ -47,7 +47,7 @@ class World:
         self.model = Model(lambda: _EPOCH_US + self.skew_us + int(self.loop.time() * 1e6))
         self.network = Network(self.loop, self.chance, self.model, self._after)
         self.network.note = self.note
-        self.oracle = Oracle(self.model, QUICK["log_lines"], fence=profile.fence)
+        self.oracle = Oracle(self.model, QUICK["log_max_lines"], fence=profile.fence)
         self.runs = [f"r{number}" for number in range(profile.runs)]
         self.steps: deque[tuple[float, str]] = deque(maxlen=_STEPS)
         self.fingerprint = 0

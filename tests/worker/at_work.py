@@ -18,7 +18,7 @@ from tests.worker.harness import Side, settings_of
 Lines = list[MutableMapping[str, Any]]
 
 #: Settings that make it quick to notice a server that does not answer, and patient with a busy machine.
-_PATIENCE = {"socket_timeout_s": 1.0, "alive_s": 20.0}
+_PATIENCE = {"socket_timeout_s": 1.0, "lease_s": 20.0}
 
 
 @contextmanager

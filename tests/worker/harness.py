@@ -37,7 +37,17 @@ Texts = dict[bytes, bytes]
 
 def settings_of(server: Server, **given: object) -> Settings:
     """Settings of a worker for a server, quick to notice things."""
-    return load(**({"redis_url": server.url, "block_ms": 50, "discovery_s": 0.05, "scan_s": 0.05} | given))
+    return load(
+        **(
+            {
+                "redis_url": server.url,
+                "poll_timeout_ms": 50,
+                "heartbeat_interval_s": 0.05,
+                "scan_interval_s": 0.05,
+            }
+            | given
+        )
+    )
 
 
 def texts(fields: dict[str, Any]) -> Texts:

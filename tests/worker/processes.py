@@ -23,10 +23,10 @@ def worker_process(server: Server, *arguments: str, **settings: object) -> Itera
     """
     told = {
         "redis_url": server.url,
-        "block_ms": 50,
-        "discovery_s": 0.05,
-        "alive_s": 0.2,
-        "scan_s": 0.05,
+        "poll_timeout_ms": 50,
+        "heartbeat_interval_s": 0.05,
+        "lease_s": 0.2,
+        "scan_interval_s": 0.05,
         "log_level": "error",
     } | settings
     environ = os.environ | {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}

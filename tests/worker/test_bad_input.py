@@ -133,7 +133,7 @@ def test_all_of_it_at_once(server: Server) -> None:
     bad = list(PARKED.values())
     side.add([one for pair in zip(bad, plain(len(bad)), strict=True) for one in pair])
 
-    drain(server, dead_bytes=1 << 30)
+    drain(server, dead_letter_max_bytes=1 << 30)
 
     assert_is_fold(side)
     assert [_raw(line) for line in side.dead()] == bad
@@ -157,7 +157,7 @@ def test_dead_letters_are_capped_in_bytes(server: Server) -> None:
     side = side_of(server)
     side.add([{b"type": b"X", b"event": bytes([number]) * 100_000} for number in range(60)])
 
-    drain(server, dead_bytes=1_000_000, batch_entries=7)
+    drain(server, dead_letter_max_bytes=1_000_000, read_batch_size=7)
 
     assert 1 <= len(side.dead()) <= 10
     assert side.dead()[-1][b"raw.event"] == bytes([59]) * 100_000

@@ -97,7 +97,7 @@ def test_replies_that_are_lost(server: Server) -> None:
         await rig.drain()
         return rig.store.reads, rig.store.commits
 
-    reads, commits = rigged(server, use, kind=Deaf, batch_entries=2, commit_entries=2)
+    reads, commits = rigged(server, use, kind=Deaf, read_batch_size=2, commit_max_entries=2)
 
     assert reads > 2
     assert commits > 2

@@ -15,7 +15,7 @@ def test_a_hint_says_what_changed_and_how_many_hear_it(server: Server) -> None:
     with side.redis.pubsub(ignore_subscribe_messages=True) as pubsub:
         pubsub.ssubscribe(side.keys.changed)
         pubsub.get_message(timeout=1.0)
-        rigged(server, lambda rig: rig.drain(), batch_entries=1, commit_entries=1)
+        rigged(server, lambda rig: rig.drain(), read_batch_size=1, commit_max_entries=1)
         while len(hints) < len(told):
             message: Any = pubsub.get_message(timeout=5.0)
             assert message is not None, f"only {len(hints)} hints came"

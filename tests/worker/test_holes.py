@@ -63,7 +63,7 @@ def test_many_holes_cost_few_start_overs(server: Server) -> None:
         take_overs = rigged(server, _drained, kind=Counting, commit_interval_ms=60_000)
 
     assert take_overs <= 1 + READS
-    assert [line["event"] for line in lines].count("taken over") == 1
+    assert [line["event"] for line in lines].count("run acquired") == 1
     assert side.checkpoint("lost") == f'{{"gap":{COUNT - 1}}}'
     _assert_all_count_alike(server, side)
 
@@ -87,7 +87,7 @@ def test_what_was_stolen_is_never_believed(server: Server, holes: list[int]) -> 
     side = side_of(server)
     side.add(_numbered([seq for seq in range(1, 51) if seq not in holes]))
 
-    take_overs = rigged(server, _drained, kind=Robbed, batch_entries=5, commit_interval_ms=60_000)
+    take_overs = rigged(server, _drained, kind=Robbed, read_batch_size=5, commit_interval_ms=60_000)
 
     assert take_overs > 3
     assert json.loads(side.checkpoint("lost")) == ({"gap": len(holes)} if holes else {})

@@ -18,7 +18,7 @@ from tests.worker.processes import worker_process
 RUNS = [f"run-{number}" for number in range(12)]
 
 #: Seconds; the shipped defaults, so that what they promise is what is tested.
-DEFAULTS = {"discovery_s": 0.5, "alive_s": 4.0, "block_ms": 1000}
+DEFAULTS = {"heartbeat_interval_s": 0.5, "lease_s": 4.0, "poll_timeout_ms": 1000}
 
 
 #: Seconds: several times the membership time-out, for a machine that does much else may be slow to notice.
@@ -58,7 +58,7 @@ def _client(valkey: Server) -> Iterator["Redis"]:
 
 def start(stack: ExitStack, server: Server, **settings: object) -> "subprocess.Popen[bytes]":
     """Start a worker process with the shipped times."""
-    return stack.enter_context(worker_process(server, **(DEFAULTS | {"scan_s": 0.5} | settings)))
+    return stack.enter_context(worker_process(server, **(DEFAULTS | {"scan_interval_s": 0.5} | settings)))
 
 
 def workers(client: "Redis") -> int:
@@ -127,7 +127,7 @@ def test_a_frozen_worker_is_replaced_and_fenced(valkey: Server, client: "Redis")
 def test_a_run_sleeps_and_wakes(valkey: Server, client: "Redis") -> None:
     """A run without events is given up; the next event, unregistered as it is, wakes it."""
     with ExitStack() as stack:
-        start(stack, valkey, idle_s=1.0)
+        start(stack, valkey, idle_timeout_s=1.0)
         ids = add(client, RUNS[:1], 1)
         wait_until(lambda: folded(client, ids), "the run is folded")
         wait_until(lambda: not owners(client), "the run is given up")
@@ -139,7 +139,7 @@ def test_a_run_sleeps_and_wakes(valkey: Server, client: "Redis") -> None:
 def test_a_run_beyond_its_retention_is_removed_as_a_whole(valkey: Server, client: "Redis") -> None:
     """Every key goes at once, and only from a run in which nothing is unread; then its name in the index."""
     with ExitStack() as stack:
-        start(stack, valkey, idle_s=1.0, retention_s=2.0)
+        start(stack, valkey, idle_timeout_s=1.0, retention_s=2.0)
         ids = add(client, RUNS[:1], 1)
         wait_until(lambda: folded(client, ids), "the run is folded")
 

@@ -206,4 +206,4 @@ def test_a_run_is_said_to_be_taken_over_once(server: Server) -> None:
 
     assert side.checkpoint("attempts") == "0"
     assert side.checkpoint("entries") == "3"
-    assert [line["event"] for line in lines] == ["taken over"]
+    assert [line["event"] for line in lines] == ["run acquired"]

@@ -70,7 +70,7 @@ def _live_and_die(server: Server, side: Side, chance: random.Random, size: int) 
         return  # nobody takes a run over of which all is folded
     generation = side.checkpoint("generation")
     target = _entries(side) + chance.choice([0, chance.randrange(1, 700)])
-    settings = {"batch_entries": size, "commit_entries": size, "commit_interval_ms": 60_000}
+    settings = {"read_batch_size": size, "commit_max_entries": size, "commit_interval_ms": 60_000}
     with worker_process(server, **settings) as process:
         wait_until(
             lambda: (
@@ -96,7 +96,7 @@ def test_kill_9_at_any_moment_leaves_no_trace(valkey: Server, size: int) -> None
     for _ in range(4):
         _live_and_die(valkey, killed, chance, size)
 
-    drain(valkey, batch_entries=size, commit_entries=size)
+    drain(valkey, read_batch_size=size, commit_max_entries=size)
 
     assert _view(killed) == _view(calm)
     assert_is_fold(killed)
@@ -123,7 +123,7 @@ def test_any_batches_and_commits_give_the_same(valkey: Server, size: int, commit
     side = side_of(valkey)
     side.add([one for first in range(0, 160, 8) for one in story(first)])
 
-    drain(valkey, batch_entries=size, commit_entries=commit)
+    drain(valkey, read_batch_size=size, commit_max_entries=commit)
 
     assert_is_fold(side)
     assert side.checkpoint("entries") == "160"
@@ -134,7 +134,7 @@ def test_a_stop_commits_what_was_read(server: Server, number: signal.Signals) ->
     """Design 6: told to stop under backlog, a worker commits what it has read, leaves nothing pending, and exits 0."""
     side = side_of(server)
     side.add(plain(20_000))
-    with worker_process(server, batch_entries=20, commit_entries=100) as process:
+    with worker_process(server, read_batch_size=20, commit_max_entries=100) as process:
         wait_until(lambda: _entries(side) > 0, "the worker is at work")
         process.send_signal(number)
         assert process.wait(10) == 0
@@ -148,7 +148,9 @@ def test_an_idle_worker_stops_at_once(valkey: Server) -> None:
     """Design 6: a stop does not wait for the idle read, however long that may block."""
     side = side_of(valkey)
     side.add(plain(3))
-    with worker_process(valkey, block_ms=20_000, socket_timeout_s=21, grace_s=30) as process:
+    with worker_process(
+        valkey, poll_timeout_ms=20_000, socket_timeout_s=21, shutdown_timeout_s=30
+    ) as process:
         wait_until(lambda: _entries(side) == 3, "all is folded")
         process.send_signal(signal.SIGTERM)
         assert process.wait(5) == 0
@@ -159,7 +161,7 @@ def test_a_second_signal_ends_it_now(start_server: StartServer) -> None:
     server = start_server()
     side = side_of(server)
     side.add(plain(3))
-    with worker_process(server, socket_timeout_s=30, grace_s=60) as process:
+    with worker_process(server, socket_timeout_s=30, shutdown_timeout_s=60) as process:
         wait_until(lambda: _entries(side) == 3, "all is folded")
         os.kill(server.pid, signal.SIGSTOP)
         process.send_signal(signal.SIGTERM)

@@ -45,7 +45,7 @@ async def _loops(
     server: Server, queue: asyncio.Semaphore, tally: WorkerMetrics
 ) -> AsyncIterator[tuple[dict[str, RunLoop], asyncio.Event]]:
     """Follow runs that share a queue, until the end of the block or until told to stop."""
-    settings = settings_of(server, batch_entries=500, commit_entries=1000)
+    settings = settings_of(server, read_batch_size=500, commit_max_entries=1000)
     client, blocking, stop = connect_async(server.url), connect_async(server.url), asyncio.Event()
     loops = {
         run: RunLoop(

@@ -68,7 +68,7 @@ def test_nothing_starts_over_for_a_script_that_was_forgotten(server: Server, kin
         await rig.drain()
         return rig.store.take_overs, rig.loop.commits
 
-    take_overs, commits = rigged(server, use, kind=kind, batch_entries=10, commit_entries=20)
+    take_overs, commits = rigged(server, use, kind=kind, read_batch_size=10, commit_max_entries=20)
 
     assert take_overs == 1
     assert commits > 2

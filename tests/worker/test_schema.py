@@ -133,7 +133,7 @@ def test_a_newer_snapshot_is_said_once_and_keeps_no_other_run(valkey: Server) ->
     newer, other = _newer(valkey), side_of(valkey, "other")
     newer.add(story(first=8))
     with at_work(valkey) as lines:
-        wait_for_words(lines, "upgrade Sanctum", "starting over")
+        wait_for_words(lines, "upgrade Sanctum", "run reloaded")
         for first in range(0, 48, 8):
             other.add(story(first))
             wait_for_fold(other)

@@ -28,12 +28,12 @@ def test_a_fault_under_a_worker_at_work(start_server: StartServer, kind: ServerK
     with at_work(server) as lines:
         wait_for_fold(side)
         with fault.lasts(server):
-            wait_for_words(lines, fault.says, "starting over")
+            wait_for_words(lines, fault.says, "run reloaded")
         # Its connection may have gone with the server.
         side.redis.close()
         side.add(story(first=8))
         wait_for_fold(side)
-        wait_for_words(lines, "", "recovered")
+        wait_for_words(lines, "", "run recovered")
 
     assert_is_fold(side)
     assert side.pending() == 0
@@ -50,7 +50,7 @@ def test_a_worker_that_starts_under_a_fault(start_server: StartServer, fault: Fa
     with ExitStack() as stack:
         stack.enter_context(fault.lasts(server))
         with at_work(server) as lines:
-            wait_for_words(lines, fault.says, "waiting for the server", "discovery")
+            wait_for_words(lines, fault.says, "redis unavailable", "discovery")
             stack.close()
             side.redis.close()
             wait_for_fold(side)
@@ -70,7 +70,7 @@ def test_a_primary_that_is_a_replica_for_a_while(start_server: StartServer) -> N
         wait_until(lambda: elsewhere.checkpoint() == side.checkpoint(), "the replica has all", DEADLINE_S)
         other.client().replicaof("NO", "ONE")
         server.client().replicaof("127.0.0.1", str(other.port))
-        wait_for_words(lines, "read only replica", "starting over")
+        wait_for_words(lines, "read only replica", "run reloaded")
         elsewhere.add(story(first=8))
         wait_until(lambda: len(side.stream()) == len(elsewhere.stream()), "it has followed", DEADLINE_S)
         server.client().replicaof("NO", "ONE")
@@ -93,7 +93,7 @@ def test_a_full_server_drains_itself(start_server: StartServer) -> None:
     wait_until(lambda: "OutOfMemory" in str(publisher.stats.last_error), "the server is full", DEADLINE_S)
     assert publisher.stats.sent < events
 
-    with at_work(server, keep_events=100, batch_entries=200, commit_entries=200):
+    with at_work(server, stream_retain_entries=100, read_batch_size=200, commit_max_entries=200):
         assert publisher.flush(3 * DEADLINE_S)
         publisher.close(DEADLINE_S)
         wait_for_fold(side)
@@ -168,7 +168,7 @@ def test_a_stream_of_another_type_under_a_worker_at_work(server: Server) -> None
         wait_for_fold(side)
         side.redis.rename(side.keys.events, "aside")
         side.redis.set(side.keys.events, "x")
-        wait_for_words(lines, f"{side.keys.events} is a string", "starting over")
+        wait_for_words(lines, f"{side.keys.events} is a string", "run reloaded")
         side.redis.rename("aside", side.keys.events)
         side.add(story(first=8))
         wait_for_fold(side)

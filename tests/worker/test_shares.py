@@ -52,7 +52,7 @@ def test_what_another_has_folded_since_is_not_kept(valkey: Server) -> None:
     side.add(plain(3))
 
     async def use() -> list[set[str]]:
-        worker = Worker(settings_of(valkey, scan_s=1))
+        worker = Worker(settings_of(valkey, scan_interval_s=1))
         await worker._scan()
         found = [worker._woken]
         await worker._scan()
@@ -92,7 +92,7 @@ def test_a_run_whose_first_event_is_on_its_way_is_waited_for(valkey: Server) -> 
         await asyncio.sleep(0.3)
         assert worker.loops[RUN] is loop
 
-    following(valkey, use, scan_s=0)
+    following(valkey, use, scan_interval_s=0)
     assert not side.redis.exists(side.keys.checkpoint)
 
 
@@ -114,10 +114,10 @@ def test_a_loop_ends_when_the_run_is_another_s(server: Server) -> None:
         await asyncio.wait_for(rig.loop.follow(rig.stop), 10)
 
     with structlog.testing.capture_logs() as lines:
-        rigged(server, use, idle_s=3600)
+        rigged(server, use, idle_timeout_s=3600)
 
     assert answers == [True, False]
-    assert [line["event"] for line in lines] == ["starting over"]
+    assert [line["event"] for line in lines] == ["run reloaded"]
 
 
 def test_shares_change_where_the_index_cannot_be_read(valkey: Server) -> None:
@@ -145,7 +145,7 @@ def test_shares_change_where_the_index_cannot_be_read(valkey: Server) -> None:
         await asyncio.sleep(1)
         assert commands(sides[0]) - before < 1000
 
-    following(valkey, use, block_ms=1000)
+    following(valkey, use, poll_timeout_ms=1000)
 
 
 def commands(side: Side) -> int:

@@ -166,7 +166,7 @@ def test_a_stream_that_others_cap_is_folded(server: Server) -> None:
             )
             return entries
 
-    rigged(server, lambda rig: rig.drain(), kind=Capped, batch_entries=4, commit_entries=4)
+    rigged(server, lambda rig: rig.drain(), kind=Capped, read_batch_size=4, commit_max_entries=4)
 
     assert side.checkpoint("events") == "20"
 

@@ -35,7 +35,7 @@ def test_drains(server: Server) -> None:
 
     for number in range(_BURSTS):
         _burst(side, number)
-        drain(server, keep_events=100)
+        drain(server, stream_retain_entries=100)
 
     assert _is_trimmed(side)
     assert side.checkpoint("entries") == str(50 * _BURSTS)
@@ -45,13 +45,13 @@ def test_a_run_that_sleeps_between_bursts(server: Server) -> None:
     """P18: a run that is woken for each burst is trimmed as one that never slept."""
     side = side_of(server)
 
-    with at_work(server, keep_events=100, idle_s=0.02) as lines:
+    with at_work(server, stream_retain_entries=100, idle_timeout_s=0.02) as lines:
         for number in range(_BURSTS):
             _burst(side, number)
             wait_for_fold(side)
             wait_until(lambda: side.checkpoint("owner") == "", "the run sleeps")
 
-    assert sum(line["event"] == "asleep" for line in lines) >= _BURSTS
+    assert sum(line["event"] == "run idle" for line in lines) >= _BURSTS
     assert _is_trimmed(side)
 
 
@@ -65,10 +65,10 @@ def test_changes_of_owner(server: Server) -> None:
             rig.loop.owned = None
             await rig.drain()
 
-    rigged(server, use, keep_events=100)
+    rigged(server, use, stream_retain_entries=100)
     assert _is_trimmed(side)
     _burst(side, _BURSTS)
-    drain(server, keep_events=0)
+    drain(server, stream_retain_entries=0)
 
     assert side.redis.xlen(side.keys.events) < 100 + 50
 
@@ -82,7 +82,7 @@ def test_a_checkpoint_without_marks(server: Server) -> None:
 
     for number in range(20, 24):
         _burst(side, number)
-        drain(server, keep_events=100)
+        drain(server, stream_retain_entries=100)
 
     assert _is_trimmed(side)
 
@@ -98,7 +98,7 @@ def test_what_nobody_has_read_is_not_trimmed(server: Server) -> None:
             rig.loop.owned = None
             await rig.loop._turn(stop)
 
-    rigged(server, use, keep_events=0, batch_entries=50, commit_entries=50)
+    rigged(server, use, stream_retain_entries=0, read_batch_size=50, commit_max_entries=50)
 
     assert_is_fold(side, zip(ids, entries, strict=True))
     assert side.redis.xlen(side.keys.events) <= 150
@@ -108,7 +108,7 @@ def test_a_stream_that_was_replaced(server: Server) -> None:
     """A17: marks of the stream that was here before are none in one with lesser ids, where all of it is unread."""
     side = side_of(server)
     side.add(plain(90), ids=[f"9-{number}" for number in range(1, 91)])
-    drain(server, keep_events=100)
+    drain(server, stream_retain_entries=100)
     side.redis.delete(side.keys.events)
     entries = plain(1000, first=90)
     ids = side.add(entries, ids=[f"5-{number}" for number in range(1, 1001)])
@@ -116,10 +116,10 @@ def test_a_stream_that_was_replaced(server: Server) -> None:
     async def use(rig: Rig) -> None:
         await rig.loop._turn(rig.stop)
 
-    rigged(server, use, keep_events=10, batch_entries=20, commit_entries=20)
+    rigged(server, use, stream_retain_entries=10, read_batch_size=20, commit_max_entries=20)
     assert side.checkpoint("entries") == "110"
     assert side.redis.xlen(side.keys.events) == 1000
-    rigged(server, lambda rig: rig.drain(), keep_events=10)
+    rigged(server, lambda rig: rig.drain(), stream_retain_entries=10)
 
     assert side.checkpoint("entries") == "1090"
     assert side.checkpoint() == ids[-1]

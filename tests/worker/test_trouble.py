@@ -22,7 +22,7 @@ def test_a_full_server_drains(start_server: StartServer) -> None:
     side.redis.config_set("maxmemory-policy", "noeviction")
     side.redis.config_set("maxmemory", used - 100_000)
 
-    drain(server, keep_events=100, batch_entries=100, commit_entries=100)
+    drain(server, stream_retain_entries=100, read_batch_size=100, commit_max_entries=100)
 
     assert_is_fold(side, whole)
     assert side.redis.xlen(side.keys.events) < 500
@@ -82,7 +82,7 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
 
 
 def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P18: the stream keeps `keep_events` folded entries and little more, also where each entry has its own commit."""
+    """P18: the stream keeps `stream_retain_entries` folded entries and little more, also where each entry has its own commit."""
     # A short memory for commits, so that a few hundred are as many as it can hold.
     monkeypatch.setattr("sanctum_bus.worker.session._MARKS", 64)
     side = side_of(server)
@@ -92,7 +92,7 @@ def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatc
             side.add(plain(1, first=number))
             await rig.drain()
 
-    rigged(server, use, keep_events=100)
+    rigged(server, use, stream_retain_entries=100)
 
     # Whole nodes of a stream go, of a hundred entries each.
     assert side.redis.xlen(side.keys.events) <= 300
@@ -104,7 +104,7 @@ def test_what_was_not_folded_is_never_trimmed(server: Server) -> None:
     entries = plain(3000)
     ids = side.add(entries)
 
-    drain(server, keep_events=0, batch_entries=10, commit_entries=10)
+    drain(server, stream_retain_entries=0, read_batch_size=10, commit_max_entries=10)
 
     assert_is_fold(side, zip(ids, entries, strict=True))
     assert side.redis.xlen(side.keys.events) < 300
@@ -117,7 +117,7 @@ def test_a_crowd_of_runs(valkey: Server) -> None:
         side.add(plain(1))
 
     async def use() -> set[str]:
-        worker = Worker(settings_of(valkey, block_ms=300))
+        worker = Worker(settings_of(valkey, poll_timeout_ms=300))
         following = asyncio.create_task(worker.follow())
         await asyncio.to_thread(
             wait_until, lambda: _busy(worker, len(sides)), "all were looked at three times"

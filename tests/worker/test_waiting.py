@@ -35,7 +35,7 @@ def test_what_comes_while_it_waits_is_read(server: Server) -> None:
         told = await asyncio.to_thread(side.add, plain(1, first=3))
         return await waiting, told
 
-    found, told = rigged(server, use, block_ms=4_000)
+    found, told = rigged(server, use, poll_timeout_ms=4_000)
 
     assert [raw_id.decode() for raw_id, _ in found] == told
     assert side.pending() == 4
@@ -50,7 +50,7 @@ def test_what_is_there_is_read_at_once(server: Server) -> None:
         _, _, held = await rig.begin(2)
         return await rig.store.wait_and_read(held.ids[-1], 5)
 
-    assert [raw_id.decode() for raw_id, _ in rigged(server, use, block_ms=4_000)] == told[2:7]
+    assert [raw_id.decode() for raw_id, _ in rigged(server, use, poll_timeout_ms=4_000)] == told[2:7]
 
 
 def test_nothing_is_read_when_nothing_came(server: Server) -> None:
@@ -62,7 +62,7 @@ def test_nothing_is_read_when_nothing_came(server: Server) -> None:
         _, _, held = await rig.begin()
         return await rig.store.wait_and_read(held.ids[-1], 5)
 
-    assert rigged(server, use, block_ms=10) == []
+    assert rigged(server, use, poll_timeout_ms=10) == []
     assert side.pending() == 1
 
 
@@ -95,7 +95,7 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
         await asyncio.to_thread(wait_until, lambda: not _is_waited_for(side), gone, 3.0)
         await asyncio.to_thread(side.add, plain(1, first=2))
 
-    rigged(server, use, block_ms=4_000)
+    rigged(server, use, poll_timeout_ms=4_000)
 
     assert side.pending() == 1
 

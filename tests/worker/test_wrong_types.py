@@ -91,7 +91,7 @@ def test_a_section_is_made_again_when_it_is_written(server: Server) -> None:
         wait_for_fold(side)
 
     assert_is_fold(side)
-    assert [line for line in lines if line["event"] == "starting over"] != []
+    assert [line for line in lines if line["event"] == "run reloaded"] != []
 
 
 def test_a_run_that_sleeps_is_woken_for_its_checkpoint(valkey: Server) -> None:
@@ -151,10 +151,10 @@ def test_a_key_of_all_workers(valkey: Server, key: str, what: str) -> None:
     side.redis.set(key, "x")
 
     with at_work(valkey) as lines:
-        wait_for_words(lines, f"WRONGTYPE {key} is a string and no ", "work failed")
-        wait_for_words(lines, "rename or delete it", "work failed")
+        wait_for_words(lines, f"WRONGTYPE {key} is a string and no ", "task failed")
+        wait_for_words(lines, "rename or delete it", "task failed")
         side.redis.rename(key, "aside") if what == "rename" else side.redis.delete(key)
-        wait_for_words(lines, "", "work recovered")
+        wait_for_words(lines, "", "task recovered")
         side.add(story())
         wait_for_fold(side)
         wait_until(lambda: side.redis.exists(key), f"{key} is made again")

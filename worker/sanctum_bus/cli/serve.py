@@ -121,7 +121,7 @@ def _await_server(place: ServerTarget) -> ServerTarget | None:
                 found = place
             else:
                 if not said:
-                    _log.warning("waiting for a server", url=place.url, embedded=str(default_state_dir()))
+                    _log.warning("redis not found", url=place.url, embedded=str(default_state_dir()))
                 said = True
                 time.sleep(_LOOK_S)
     return found

@@ -92,7 +92,11 @@ class Declared:
 @cache
 def declared() -> Mapping[tuple[str, str], Declared]:
     """Every declared field, by canonical event type and field, in the catalogue's order."""
-    text = resources.files(__package__ or "sanctum_bus.events").joinpath("declared.json").read_text(encoding="utf-8")
+    text = (
+        resources.files(__package__ or "sanctum_bus.events")
+        .joinpath("declared.json")
+        .read_text(encoding="utf-8")
+    )
     rows = (_row(row) for row in json.loads(text))
     return MappingProxyType({(row.event_type, row.field): row for row in rows})
 

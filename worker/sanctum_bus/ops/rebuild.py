@@ -104,8 +104,8 @@ class _Rebuild:
         self._source = StreamPages(client, run)
         self._aggregate = Aggregate(State(max_envs=settings.max_envs), memo=memo)
         self._index: dict[str, str] = {}
-        self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_lines)
-        self._batches: deque[tuple[str, Fields]] = deque(maxlen=settings.batch_lines)
+        self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_max_lines)
+        self._batches: deque[tuple[str, Fields]] = deque(maxlen=settings.batches_max_lines)
         self._parked: dict[str, Parked] = {}
         self._parked_bytes = 0
 
@@ -196,8 +196,8 @@ class _Rebuild:
         for parked in changes.parked:
             self._parked[parked.entry_id] = parked
             self._parked_bytes += _size(parked)
-        while len(self._parked) > self._settings.dead_entries or (
-            self._parked_bytes > self._settings.dead_bytes and len(self._parked) > 1
+        while len(self._parked) > self._settings.dead_letter_max_entries or (
+            self._parked_bytes > self._settings.dead_letter_max_bytes and len(self._parked) > 1
         ):
             self._forget(next(iter(self._parked)))
 
@@ -241,10 +241,10 @@ class _Rebuild:
             *args.sections(changes),
             *args.with_length(encode_fields(args.checkpoint(aggregate.counters))),
             *args.with_length(encode_fields(changes.coverage)),
-            *args.lines(changes.lines, settings.log_lines),
-            *args.lines(changes.batches, settings.batch_lines),
-            *args.parked(changes.parked, settings.dead_entries),
-            settings.dead_entries,
+            *args.lines(changes.lines, settings.log_max_lines),
+            *args.lines(changes.batches, settings.batches_max_lines),
+            *args.parked(changes.parked, settings.dead_letter_max_entries),
+            settings.dead_letter_max_entries,
         ]
 
 

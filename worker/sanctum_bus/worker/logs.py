@@ -32,47 +32,47 @@ EVENTS = (
         "The server answers, and will do. `failures`: attempts before that.",
     ),
     LogEvent(
-        "server evicts",
+        "unsafe maxmemory-policy",
         "warning",
         ("policy",),
         "A full server would throw streams and snapshots away: set `maxmemory-policy noeviction`.",
     ),
     LogEvent("worker stopped", "info", ("runs",), "It was told to; it had so many runs, and gave them up."),
     LogEvent(
-        "waiting for the server",
+        "redis unavailable",
         "warning",
         ("url", "error"),
         "The server cannot be asked, or says no for now. The worker tries again until it can.",
     ),
     LogEvent(
-        "waiting for a server",
+        "redis not found",
         "warning",
         ("url", "embedded"),
         "Nobody named a server, and none runs at the usual places: start one (`sanctum server`), or name one.",
     ),
     LogEvent(
-        "work failed",
+        "task failed",
         "warning",
         ("work", "error"),
         "`discovery` (membership, which runs there are), `scan` (streams nobody registered, runs to remove) or `watch` "
         "(lag, what `sanctum workers` shows) cannot be done. It is tried again; said once, and again when the error changes. "
         "Where a key has the wrong type (`WRONGTYPE`), `error` names it, and says what to do.",
     ),
-    LogEvent("work recovered", "info", ("work", "failures"), "It can be done again, after so many failures."),
+    LogEvent("task recovered", "info", ("work", "failures"), "It can be done again, after so many failures."),
     LogEvent(
-        "too many runs",
+        "run limit reached",
         "warning",
         ("waiting", "max_runs"),
         "So many runs of this worker's share wait, for it folds `max_runs` already: start another worker. 0: none waits any more.",
     ),
     LogEvent(
-        "retired",
+        "run expired",
         "info",
         ("run",),
         "A run without events for `retention_s`, and with nothing unread, was removed.",
     ),
     LogEvent(
-        "taken over",
+        "run acquired",
         "info",
         (
             "generation",
@@ -87,16 +87,18 @@ EVENTS = (
         "`trimmed_entries`: so many, at least, had gone from the stream unread.",
     ),
     LogEvent(
-        "starting over",
+        "run reloaded",
         "warning",
         ("trouble", "kind", "failures", "error"),
         "The run is taken over again from its checkpoint: a commit was refused, or the server could not be asked. Nothing is "
         "lost. Said once, and again when the kind of trouble changes.",
     ),
-    LogEvent("recovered", "info", ("failures",), "The run is folded again, after so many failures in a row."),
-    LogEvent("asleep", "info", (), "The run had no event for `idle_s`; the next one wakes it."),
     LogEvent(
-        "not drained",
+        "run recovered", "info", ("failures",), "The run is folded again, after so many failures in a row."
+    ),
+    LogEvent("run idle", "info", (), "The run had no event for `idle_timeout_s`; the next one wakes it."),
+    LogEvent(
+        "drain failed",
         "error",
         (),
         "`sanctum worker --drain` gave this run up; the others are drained. The exception says why.",

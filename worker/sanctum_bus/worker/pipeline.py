@@ -49,8 +49,8 @@ class Pipeline:
             await self._read(owned, [])
 
     async def wait(self, owned: RunSession) -> None:
-        """Wait until there are entries, at most `block_ms`, and read them."""
-        count = owned.next_read(self._settings.batch_entries)
+        """Wait until there are entries, at most `poll_timeout_ms`, and read them."""
+        count = owned.next_read(self._settings.read_batch_size)
         owned.receive(await self._store.wait_and_read(owned.aggregate.version, count), count)
 
     async def fold(self, owned: RunSession) -> int:
@@ -81,21 +81,21 @@ class Pipeline:
         return await self._commit(owned, reads_on=False)
 
     async def _read(self, owned: RunSession, entries: Entries) -> None:
-        count = owned.next_read(self._settings.batch_entries)
+        count = owned.next_read(self._settings.read_batch_size)
         owned.receive(await self._meanwhile(self._store.read(count), owned, entries), count)
 
     async def _commit(self, owned: RunSession, *, reads_on: bool) -> int:
         aggregate, taken = owned.aggregate, owned.taken
         version = aggregate.version
-        trim_before = owned.trim_before(self._settings.keep_events)
+        trim_before = owned.trim_before(self._settings.stream_retain_entries)
         held, ahead = owned.let_go()
-        count = owned.next_read(self._settings.batch_entries) if reads_on else 0
+        count = owned.next_read(self._settings.read_batch_size) if reads_on else 0
         committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
         found = await self._meanwhile(self._meter.commits(aggregate, held, committing), owned, ahead)
         if reads_on:
             owned.receive(found, count)
         owned.version = version
-        owned.settle(len(held.ids), self._settings.batch_entries)
+        owned.settle(len(held.ids), self._settings.read_batch_size)
         return len(held.ids)
 
     async def _meanwhile(self, request: Awaitable[T], owned: RunSession, entries: Entries) -> T:
@@ -136,6 +136,6 @@ class Pipeline:
         return held > 0 and (
             owned.is_suspicious
             or owned.held.size >= _HELD_BYTES
-            or held + self._settings.batch_entries > self._settings.commit_entries
+            or held + self._settings.read_batch_size > self._settings.commit_max_entries
             or time.monotonic() - began >= self._settings.commit_interval_ms / 1000
         )

@@ -166,7 +166,7 @@ class RunLoop:
             await self._start_over(error, trouble, stop)
             return None
         if self._failures and self.owned is not None:
-            _log.info("recovered", failures=self._failures)
+            _log.info("run recovered", failures=self._failures)
             self._failures, self._kind = 0, ""
         return done
 
@@ -211,10 +211,10 @@ class RunLoop:
 
     async def _falls_asleep(self, _: asyncio.Event) -> bool:
         """Put a run to sleep that had no event for long; an XADD at that very moment keeps it awake."""
-        if time.monotonic() - self._active_at < self.settings.idle_s:
+        if time.monotonic() - self._active_at < self.settings.idle_timeout_s:
             return False
         if self.owned is None or await self.store.give_up(self.owned.taken, asleep=True):
-            _log.info("asleep")
+            _log.info("run idle")
             return True
         return False
 
@@ -237,7 +237,7 @@ class RunLoop:
         self.meter.taken_over(taken, aggregate.counters)
         bind_contextvars(generation=taken.generation)
         if not self._innocent:
-            _log.info("taken over", **taken._asdict())
+            _log.info("run acquired", **taken._asdict())
         self._innocent = False
         return self.owned
 
@@ -260,7 +260,7 @@ class RunLoop:
         kind, word, text = error_kind(error), trouble.name.lower(), str(error)[:300]
         if kind != self._kind:
             self._kind = kind
-            _log.warning("starting over", trouble=word, kind=kind, failures=self._failures, error=text)
+            _log.warning("run reloaded", trouble=word, kind=kind, failures=self._failures, error=text)
         if isinstance(error, RestartRun) and self._failures == 1:
             return
         delay = backoff_s(self._failures, random.random())  # noqa: S311  # jitter is no secret

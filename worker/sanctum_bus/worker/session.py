@@ -104,19 +104,19 @@ class RunSession:
         """Whether the first entry is parked unread."""
         return self.taken.attempts >= _GUILTY_ATTEMPTS
 
-    def trim_before(self, keep_events: int) -> str:
-        """Return an id that leaves `keep_events` folded entries up to the next commit, or "" where there is none yet.
+    def trim_before(self, stream_retain_entries: int) -> str:
+        """Return an id that leaves `stream_retain_entries` folded entries up to the next commit, or "" where there is none yet.
 
         That commit is remembered now and then, as a place to trim at, and writes down what is remembered: whoever owns
         the run next goes on with it.
 
         Args:
-            keep_events: folded entries that the stream keeps.
+            stream_retain_entries: folded entries that the stream keeps.
         """
         counters = self.aggregate.counters
         marks, entries, found = counters.marks, counters.entries, ""
-        if not marks or entries - marks[-1][0] >= max(1, keep_events // (_MARKS // 4)):
+        if not marks or entries - marks[-1][0] >= max(1, stream_retain_entries // (_MARKS // 4)):
             marks.append((entries, self.aggregate.version))
-        while marks and marks[0][0] <= entries - keep_events:
+        while marks and marks[0][0] <= entries - stream_retain_entries:
             _, found = marks.pop(0)
         return found

@@ -31,41 +31,45 @@ class Settings(BaseSettings):
     socket_timeout_s: float = Field(
         5.0, gt=0, description="How long a reply may take before the connection is given up."
     )
-    block_ms: int = Field(
+    poll_timeout_ms: int = Field(
         1000, ge=10, description="How long an idle worker waits for entries before it looks around."
     )
-    batch_entries: int = Field(2500, ge=1, le=100_000, description="Entries that one read asks for.")
-    commit_entries: int = Field(
+    read_batch_size: int = Field(2500, ge=1, le=100_000, description="Entries that one read asks for.")
+    commit_max_entries: int = Field(
         5000, ge=1, le=100_000, description="Entries after which a commit is due under backlog."
     )
     commit_interval_ms: int = Field(200, ge=0, description="Time after which a commit is due under backlog.")
-    log_lines: int = Field(10_000, ge=1, description="Lines that the seed event log keeps.")
-    batch_lines: int = Field(5_000, ge=1, description="Lines that the batches stream keeps.")
-    dead_entries: int = Field(
+    log_max_lines: int = Field(10_000, ge=1, description="Lines that the seed event log keeps.")
+    batches_max_lines: int = Field(5_000, ge=1, description="Lines that the batches stream keeps.")
+    dead_letter_max_entries: int = Field(
         1_000, ge=1, description="Parked entries that are kept; their count is never capped."
     )
-    dead_bytes: int = Field(64 << 20, ge=1, description="Memory that parked entries may take in the server.")
-    keep_events: int = Field(
+    dead_letter_max_bytes: int = Field(
+        64 << 20, ge=1, description="Memory that parked entries may take in the server."
+    )
+    stream_retain_entries: int = Field(
         10_000, ge=0, description="Folded entries that the source stream keeps for replay."
     )
     max_envs: int = Field(
         MAX_ENVS, ge=1, description="Environments that a run may have; an event of one more parks."
     )
-    discovery_s: float = Field(
+    heartbeat_interval_s: float = Field(
         0.2, gt=0, description="How often a worker looks at the index of runs, and beats."
     )
-    scan_s: float = Field(
+    scan_interval_s: float = Field(
         10.0, ge=0, description="How often workers scan for runs that nobody registered; 0: never."
     )
-    alive_s: float = Field(4.0, gt=0, description="How long a worker counts as alive after its last beat.")
+    lease_s: float = Field(4.0, gt=0, description="How long a worker counts as alive after its last beat.")
     max_runs: int = Field(
         1000, ge=1, description="Runs that a worker folds at most; what is over waits, and is logged."
     )
-    idle_s: float = Field(600.0, gt=0, description="Time without an event after which a run goes to sleep.")
+    idle_timeout_s: float = Field(
+        600.0, gt=0, description="Time without an event after which a run goes to sleep."
+    )
     retention_s: float = Field(
         604_800.0, ge=0, description="Age at which a sleeping run is removed; 0: never."
     )
-    grace_s: float = Field(10.0, gt=0, description="How long a stop may take.")
+    shutdown_timeout_s: float = Field(10.0, gt=0, description="How long a stop may take.")
     metrics_port: int = Field(
         0,
         ge=0,
@@ -76,7 +80,7 @@ class Settings(BaseSettings):
     metrics_per_run: bool = Field(
         False, description="Metrics also by run: three series for each, of which there may be many."
     )
-    health_stuck_s: float = Field(
+    health_timeout_s: float = Field(
         30.0, gt=0, description="Time without a turn after which a loop is stuck, and /healthz says so."
     )
     log_level: str = Field(
@@ -85,25 +89,28 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        if self.block_ms / 1000 >= self.socket_timeout_s:
+        if self.poll_timeout_ms / 1000 >= self.socket_timeout_s:
             raise ValueError(
-                f"block_ms ({self.block_ms}) must be below socket_timeout_s ({self.socket_timeout_s}), "
+                f"poll_timeout_ms ({self.poll_timeout_ms}) must be below socket_timeout_s ({self.socket_timeout_s}), "
                 "or every idle wait would look like a dead server"
             )
-        if self.alive_s < 2 * self.discovery_s:
+        if self.lease_s < 2 * self.heartbeat_interval_s:
             raise ValueError(
-                f"alive_s ({self.alive_s}) must be at least twice discovery_s ({self.discovery_s}), "
+                f"lease_s ({self.lease_s}) must be at least twice heartbeat_interval_s ({self.heartbeat_interval_s}), "
                 "or a worker would count as dead between two beats"
             )
-        if self.metrics_port and self.health_stuck_s < 2 * self.socket_timeout_s + self.discovery_s:
+        if (
+            self.metrics_port
+            and self.health_timeout_s < 2 * self.socket_timeout_s + self.heartbeat_interval_s
+        ):
             raise ValueError(
-                f"health_stuck_s ({self.health_stuck_s}) must be at least twice socket_timeout_s "
-                f"({self.socket_timeout_s}) and discovery_s ({self.discovery_s}), "
+                f"health_timeout_s ({self.health_timeout_s}) must be at least twice socket_timeout_s "
+                f"({self.socket_timeout_s}) and heartbeat_interval_s ({self.heartbeat_interval_s}), "
                 "or a worker whose server is slow would look stuck"
             )
-        if self.socket_timeout_s >= self.grace_s:
+        if self.socket_timeout_s >= self.shutdown_timeout_s:
             raise ValueError(
-                f"socket_timeout_s ({self.socket_timeout_s}) must be below grace_s ({self.grace_s}), "
+                f"socket_timeout_s ({self.socket_timeout_s}) must be below shutdown_timeout_s ({self.shutdown_timeout_s}), "
                 "or a stop could not wait for its last commit"
             )
         return self
@@ -179,7 +186,7 @@ def _words(place: tuple[int | str, ...], message: str, value: object, found: dic
 def as_toml() -> str:
     """Return every setting with its default and its sentence, as the text of a configuration file."""
     lines = [
-        "# Every setting of a worker, with its default. The environment goes before this file: SANCTUM_BLOCK_MS=500.",
+        "# Every setting of a worker, with its default. The environment goes before this file: SANCTUM_POLL_TIMEOUT_MS=500.",
         f"# A worker reads the file that {CONFIG_VARIABLE} names.",
     ]
     for name, field in Settings.model_fields.items():

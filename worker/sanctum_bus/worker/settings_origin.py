@@ -34,7 +34,7 @@ class Origin(NamedTuple):
     where: str = ""
 
     def __str__(self) -> str:
-        """As a sentence may have it: `environment SANCTUM_BLOCK_MS`."""
+        """As a sentence may have it: `environment SANCTUM_POLL_TIMEOUT_MS`."""
         return f"{self.kind} {self.where}".rstrip()
 
 

@@ -74,7 +74,7 @@ class RunStore:
 
     Args:
         client: makes no retries of its own.
-        blocking: likewise; its replies may take `block_ms` longer.
+        blocking: likewise; its replies may take `poll_timeout_ms` longer.
     """
 
     def __init__(self, client: Redis, blocking: Redis, run: RunKeys, settings: Settings) -> None:
@@ -179,7 +179,7 @@ class RunStore:
         return ("XREADGROUP", "GROUP", GROUP, CONSUMER, "COUNT", count, "STREAMS", self._run.events, ">")
 
     async def wait(self, version: str) -> bool:
-        """Wait until the stream holds an entry after the version, at most `block_ms`; changes nothing."""
+        """Wait until the stream holds an entry after the version, at most `poll_timeout_ms`; changes nothing."""
         return bool(await self._blocking.execute_command(*self._waiting(version)))
 
     async def wait_and_read(self, version: str, count: int) -> Entries:
@@ -196,7 +196,16 @@ class RunStore:
         return found
 
     def _waiting(self, version: str) -> tuple[str | int, ...]:
-        return ("XREAD", "COUNT", 1, "BLOCK", self._settings.block_ms, "STREAMS", self._run.events, version)
+        return (
+            "XREAD",
+            "COUNT",
+            1,
+            "BLOCK",
+            self._settings.poll_timeout_ms,
+            "STREAMS",
+            self._run.events,
+            version,
+        )
 
     def commit(
         self,
@@ -236,11 +245,11 @@ class RunStore:
         arguments += args.sections(changes, self._written)
         arguments += args.with_length(encode_fields(args.checkpoint(aggregate.counters)))
         arguments += args.with_length(encode_fields(changes.coverage))
-        arguments += args.lines(changes.lines, self._settings.log_lines)
-        arguments += args.lines(changes.batches, self._settings.batch_lines)
+        arguments += args.lines(changes.lines, self._settings.log_max_lines)
+        arguments += args.lines(changes.batches, self._settings.batches_max_lines)
         arguments += args.with_length(changes.put_back)
-        arguments += args.parked(changes.parked, self._settings.dead_entries)
-        arguments += [self._settings.dead_entries, self._settings.dead_bytes]
+        arguments += args.parked(changes.parked, self._settings.dead_letter_max_entries)
+        arguments += [self._settings.dead_letter_max_entries, self._settings.dead_letter_max_bytes]
         hint = args.hint(changes.sections, taken.generation, version)
         arguments += [trim_before, run.changed, hint]
         return self._commit((*run.written, *section_keys), arguments, count)

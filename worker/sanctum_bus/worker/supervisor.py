@@ -58,7 +58,7 @@ class Worker:
         timeout_s, most = settings.socket_timeout_s, settings.max_runs + _SPARE_CONNECTIONS
         self._client = connect_async(url, timeout_s=timeout_s, max_connections=most)
         self._blocking = connect_async(
-            url, timeout_s=timeout_s + settings.block_ms / 1000, max_connections=most
+            url, timeout_s=timeout_s + settings.poll_timeout_ms / 1000, max_connections=most
         )
         self._directory = Registry(self._client, settings.key_prefix)
         self._stop, self._queue = asyncio.Event(), asyncio.Semaphore(BUSY_RUNS)
@@ -66,7 +66,7 @@ class Worker:
         self._now_ms = 0
         self._woken: set[str] = set()
         self._folding: dict[str, _Folding] = {}
-        self.tally = WorkerMetrics(self.id, settings.alive_s, settings.health_stuck_s)
+        self.tally = WorkerMetrics(self.id, settings.lease_s, settings.health_timeout_s)
         self.loops: dict[str, RunLoop] = {}
 
     def stop(self) -> None:
@@ -94,14 +94,14 @@ class Worker:
         beside: list[asyncio.Task[None]] = []
         try:
             await self._begin(patient=True)
-            scan_s = self.settings.scan_s or _RETIRE_S
-            works = (("scan", self._scan, scan_s), ("watch", self._watch, POLL_INTERVAL_S))
+            scan_interval_s = self.settings.scan_interval_s or _RETIRE_S
+            works = (("scan", self._scan, scan_interval_s), ("watch", self._watch, POLL_INTERVAL_S))
             beside = [asyncio.create_task(self._repeat(*work)) for work in works]
             while not self._stop.is_set():
                 systemd.alive()
                 await self._attempt("discovery", self._look_around)
                 self._raise_defects(beside)
-                await self._pause(self.settings.discovery_s)
+                await self._pause(self.settings.heartbeat_interval_s)
         finally:
             for task in beside:
                 task.cancel()
@@ -144,7 +144,7 @@ class Worker:
             except Exception as error:
                 if classify(error) is None:
                     raise
-                _log.exception("not drained")
+                _log.exception("drain failed")
                 return error
         return None
 
@@ -163,15 +163,15 @@ class Worker:
                 if not patient or isinstance(error, NoPermissionError):
                     raise
                 if self.tally.failed("discovery", error):
-                    _log.warning("waiting for the server", url=redacted(url), error=str(error)[:300])
-                await self._pause(self.settings.discovery_s)
+                    _log.warning("redis unavailable", url=redacted(url), error=str(error)[:300])
+                await self._pause(self.settings.heartbeat_interval_s)
             else:
                 # A full server must be drained, not asked for room first.
                 with suppress(RedisError, OSError):
                     await self._directory.publish_catalog(catalog.declared())
                 with suppress(RedisError, OSError):
                     if policy := await self._directory.evicting():
-                        _log.warning("server evicts", policy=policy)
+                        _log.warning("unsafe maxmemory-policy", policy=policy)
                 failures = self.tally.done("discovery")
                 _log.info("worker started", server=server, failures=failures)
                 return
@@ -180,7 +180,7 @@ class Worker:
         """Beat, see who is alive and which runs there are, and fold exactly this worker's share."""
         now_ms = await self._beat()
         try:
-            active = await self._directory.active(now_ms - int(self.settings.idle_s * 1000))
+            active = await self._directory.active(now_ms - int(self.settings.idle_timeout_s * 1000))
         except ResponseError:
             # What is known without the index is shared out all the same.
             self._share_out(set())
@@ -209,7 +209,7 @@ class Worker:
 
     async def _beat(self) -> int:
         asked_at = time.monotonic()
-        membership = await self._directory.beat(self.id, int(self.settings.alive_s * 1000))
+        membership = await self._directory.beat(self.id, int(self.settings.lease_s * 1000))
         self.tally.beat(asked_at, membership)
         self._now_ms, self._members = membership
         return self._now_ms
@@ -231,14 +231,14 @@ class Worker:
             if classify(error) is None:
                 raise
             if self.tally.failed(work, error):
-                _log.warning("work failed", work=work, error=str(error)[:300])
+                _log.warning("task failed", work=work, error=str(error)[:300])
             return
         if failures := self.tally.done(work):
-            _log.info("work recovered", work=work, failures=failures)
+            _log.info("task recovered", work=work, failures=failures)
 
     async def _scan(self) -> None:
         """Find what the index does not tell: streams that nobody registered, sleepers that moved, runs to remove."""
-        streams = await self._directory.scanned() if self.settings.scan_s else set()
+        streams = await self._directory.scanned() if self.settings.scan_interval_s else set()
         try:
             known = await self._directory.known()
         except ResponseError:
@@ -267,7 +267,7 @@ class Worker:
         # Who woke up before it was seen at rest is in the index by now; who does later rests there no more.
         for run_id in resting.keys() - await self._directory.active(since_ms):
             if await self._directory.retire(run_id, resting[run_id]):
-                _log.info("retired", run=run_id)
+                _log.info("run expired", run=run_id)
 
     def _loop_of(self, run_id: str) -> RunLoop:
         store = RunStore(
@@ -284,7 +284,7 @@ class Worker:
         over = max(0, over)
         if over != self.tally.waiting:
             self.tally.waiting = over
-            _log.warning("too many runs", waiting=over, max_runs=self.settings.max_runs)
+            _log.warning("run limit reached", waiting=over, max_runs=self.settings.max_runs)
 
     def _raise_defects(self, beside: list[asyncio.Task[None]]) -> None:
         """Forget runs that have ended; what ended with a defect ends the worker."""
@@ -310,7 +310,7 @@ class Worker:
             folding.stop.set()
         tasks = [folding.task for folding in self._folding.values()]
         if tasks:
-            _, late = await asyncio.wait(tasks, timeout=self.settings.grace_s)
+            _, late = await asyncio.wait(tasks, timeout=self.settings.shutdown_timeout_s)
             for task in late:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)

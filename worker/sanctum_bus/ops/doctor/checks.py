@@ -165,7 +165,7 @@ RUN_CHECKS = (
         "index",
         "whether the run is in the index of runs",
         "workers find it only by a slow scan",
-        "publish with `Publisher`, or leave `scan_s` above 0",
+        "publish with `Publisher`, or leave `scan_interval_s` above 0",
         judge_runs.registered,
     ),
 )

@@ -151,6 +151,6 @@ def registered(run: Run) -> list[Verdict]:
     return [
         note(
             "not in the index of runs: found by scanning alone",
-            "leave scan_s above 0; publish with Publisher",
+            "leave scan_interval_s above 0; publish with Publisher",
         )
     ]

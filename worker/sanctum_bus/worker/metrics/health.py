@@ -21,6 +21,6 @@ def not_ready_reason(tally: WorkerMetrics) -> str:
     discovery = tally.works.get("discovery")
     if discovery is not None and discovery.streak.failures:
         return f"the server cannot be asked, {discovery.streak.failures} times in a row"
-    if time.monotonic() - tally.beat_at >= tally.alive_s:
+    if time.monotonic() - tally.beat_at >= tally.lease_s:
         return "the server does not count this worker as alive: its last beat is too old, or there was none"
     return ""

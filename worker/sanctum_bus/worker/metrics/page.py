@@ -17,7 +17,7 @@ $ curl localhost:9464/metrics
 | path | says |
 |---|---|
 | `/metrics` | the metrics below, for Prometheus |
-| `/healthz` | 200 as long as discovery and the loop of every run have begun another turn within `health_stuck_s`, else 503 with the names of those that have not: restart the worker. An idle worker is healthy, and so is one whose server is away |
+| `/healthz` | 200 as long as discovery and the loop of every run have begun another turn within `health_timeout_s`, else 503 with the names of those that have not: restart the worker. An idle worker is healthy, and so is one whose server is away |
 | `/readyz` | 200 as long as the server answers and counts the worker as alive, else 503 with the reason: look at the server |
 
 The same state is in Redis for `sanctum workers`: who is there, since when, what each folds, its lag, its last error.

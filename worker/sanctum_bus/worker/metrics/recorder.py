@@ -80,12 +80,12 @@ class WorkerMetrics:
     """A worker's counts since its start.
 
     Args:
-        alive_s: how long it counts as alive after a beat.
+        lease_s: how long it counts as alive after a beat.
         stuck_s: how long a loop may take for a turn.
     """
 
     worker: str = ""
-    alive_s: float = math.inf
+    lease_s: float = math.inf
     stuck_s: float = math.inf
     entries: int = 0
     events: int = 0
