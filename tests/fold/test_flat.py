@@ -67,7 +67,7 @@ def _laid_out(draw: st.DrawFn, made: Made, producer: bytes, seq: bytes) -> list[
         fields[draw(st.sampled_from([b"requeued_from", b"dropped", b"x", b"json"]))] = b"1-0"
     if draw(st.integers(0, 19)) == 0:
         fields[b"seq"] = draw(odd_numbers)
-    names = [name for name in RAW_LAYOUT]
+    names = list(RAW_LAYOUT)
     if rarely == 3:
         names = draw(st.permutations(names))
     names += [name for name in fields if name not in names]
@@ -132,7 +132,7 @@ def test_both_ways_are_one(stream: list[tuple[str, list[bytes]]], suspects: tupl
 def _laid_out_plainly(*entries: Entry) -> list[tuple[bytes, list[bytes]]]:
     """Entries as a publisher sends them, the first with the id 1-0."""
     return [
-        (b"%d-0" % place, [part for name in RAW_LAYOUT for part in (name, fields[name.encode()])])
+        (b"%d-0" % place, [part for name in RAW_LAYOUT for part in (name, fields[name])])
         for place, fields in enumerate(entries, 1)
     ]
 
