@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-# Tests import their helpers as `tests.waiting`, under the one name that mypy knows them by.
+# Tests import their helpers as `tests.support.waiting`, under the one name that mypy knows them by.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # A shell lets what it starts in the background ignore Ctrl-C, and the commands that tests start would inherit that.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
-from tests.servers import SUPPORTED, VALKEY_9, Server, ServerKind, StartServer, report
+from tests.support.servers import SUPPORTED, VALKEY_9, Server, ServerKind, StartServer, report
 
 
 def pytest_report_header() -> list[str]:

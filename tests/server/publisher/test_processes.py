@@ -1,0 +1,209 @@
+"""Forks, and processes that end without closing."""
+
+import subprocess
+import sys
+import time
+from collections import defaultdict
+
+from tests.support.published import RUN, Sent, entries
+from tests.support.servers import Server
+
+
+def run(script: str, *arguments: str, timeout_s: float = 30, code: int = 0) -> str:
+    """Run a script in a fresh interpreter, whose warnings about forks with threads are no news."""
+    result = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", script, *arguments],
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+    )
+    assert result.returncode == code, result.stderr
+    return result.stdout.strip()
+
+
+def by_producer(sent: list[Sent]) -> list[list[Sent]]:
+    """The entries of each producer, those of the one with the most first."""
+    producers: dict[str, list[Sent]] = defaultdict(list)
+    for entry in sent:
+        producers[entry.producer].append(entry)
+    return sorted(producers.values(), key=len, reverse=True)
+
+
+FORK = f"""
+import os, sys
+from sanctum_bus.publisher import Publisher
+
+publisher = Publisher("{RUN}", url=sys.argv[1], linger_s=0.05, labels={{"a": "b"}})
+publisher.emit({{"type": "BEFORE"}})
+publisher.flush(10)
+# These are in the buffer, or under way, at the moment of the fork.
+for number in range(200):
+    publisher.emit({{"type": "PARENT", "data": {{"number": number}}}})
+pid = os.fork()
+name = "PARENT" if pid else "CHILD"
+before = publisher.stats.emitted
+for number in range(200, 300):
+    publisher.emit({{"type": name, "data": {{"number": number}}}})
+stats = publisher.close(10)
+if not pid:
+    os._exit(0 if (before, stats.emitted, stats.sent, stats.errors) == (0, 100, 100, 0) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+print(stats.sent, stats.errors)
+"""
+
+
+def test_after_a_fork_there_are_two_producers(server: Server) -> None:
+    """The child has an id, numbers and an empty buffer of its own; the parent does not notice."""
+    assert run(FORK, server.url) == "301 0"
+
+    parent, child = by_producer(entries(server.client()))
+    assert [entry.seq for entry in parent] == list(range(1, 303))
+    assert [entry.type for entry in parent] == ["BEFORE", *["PARENT"] * 300, "_closed"]
+    assert [entry.seq for entry in child] == list(range(1, 102))
+    assert [entry.type for entry in child] == [*["CHILD"] * 100, "_closed"]
+    assert child[0].body["labels"] == {"a": "b"}
+
+
+FORK_CLOSED = f"""
+import os, sys
+from sanctum_bus.publisher import Publisher
+
+publisher = Publisher("{RUN}", url=sys.argv[1])
+publisher.emit({{"type": "BEFORE"}})
+publisher.close()
+pid = os.fork()
+publisher.emit({{"type": "LATE"}})
+stats = publisher.close()
+if not pid:
+    os._exit(stats.dropped)
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), stats.dropped)
+"""
+
+
+def test_a_closed_publisher_is_closed_in_the_child_too(server: Server) -> None:
+    """A fork does not bring it back to life."""
+    assert run(FORK_CLOSED, server.url) == "1 1"
+    assert [entry.type for entry in entries(server.client())] == ["BEFORE", "_closed"]
+
+
+FORK_BUSY = f"""
+import os, sys, threading
+from sanctum_bus.publisher import Publisher
+
+publisher = Publisher("{RUN}", url=sys.argv[1])
+stop = threading.Event()
+def emit():
+    while not stop.is_set():
+        publisher.emit({{"type": "OTHER"}})
+        # A machine that is slow to send must not lose any: that is another test's matter.
+        while publisher.stats.buffered > 10_000 and not stop.wait(0.001):
+            pass
+threads = [threading.Thread(target=emit) for _ in range(3)]
+for thread in threads:
+    thread.start()
+for _ in range(20):
+    pid = os.fork()
+    if not pid:
+        publisher.emit({{"type": "CHILD"}})
+        os._exit(0 if publisher.close(10).sent == 1 else 1)
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+stop.set()
+for thread in threads:
+    thread.join()
+stats = publisher.close(20)
+print(stats.buffered, stats.dropped, stats.errors)
+"""
+
+
+def test_a_fork_in_the_middle_of_an_emit_hangs_nobody(server: Server) -> None:
+    """Locks that other threads hold at that moment are no locks of the child's."""
+    assert run(FORK_BUSY, server.url) == "0 0 0"
+
+    producers = by_producer(entries(server.client()))
+    assert len(producers) == 21
+    for sent in producers:
+        assert [entry.seq for entry in sent] == list(range(1, len(sent) + 1))
+
+
+EXIT = f"""
+import sys
+from sanctum_bus.publisher import Publisher
+
+def train():
+    publisher = Publisher("{RUN}", url=sys.argv[1])
+    for number in range(100):
+        publisher.emit({{"type": "STEP"}})
+
+train()
+"""
+
+
+def test_a_process_that_forgets_to_close_loses_nothing(server: Server) -> None:
+    """Also when nobody holds the publisher any more: what it has is sent, and the goodbye is said."""
+    run(EXIT, server.url)
+
+    assert [entry.type for entry in entries(server.client())] == [*["STEP"] * 100, "_closed"]
+
+
+def test_a_process_ends_when_redis_is_away() -> None:
+    """It waits two seconds at most, and then goes."""
+    before = time.monotonic()
+    run(EXIT, "redis://127.0.0.1:1/0")
+
+    assert time.monotonic() - before < 10
+
+
+POOL = f"""
+import multiprocessing, sys
+from sanctum_bus.publisher import Publisher
+
+def work(inherited, number):
+    own = Publisher("{RUN}", url=sys.argv[1], producer="own", linger_s=60)
+    for one in (inherited, own):
+        for event in range(10):
+            one.emit({{"type": "CHILD", "data": {{"number": number, "event": event}}}})
+
+publisher = Publisher("{RUN}", url=sys.argv[1], linger_s=60)
+publisher.emit({{"type": "PARENT"}})
+context = multiprocessing.get_context("fork")
+children = [context.Process(target=work, args=(publisher, number)) for number in range(3)]
+for child in children:
+    child.start()
+for child in children:
+    child.join()
+assert [child.exitcode for child in children] == [0, 0, 0]
+"""
+
+
+def test_a_child_of_multiprocessing_closes_at_its_end(server: Server) -> None:
+    """It ends without running what was registered with `atexit`; nothing that it emitted is lost, and it says goodbye."""
+    run(POOL, server.url)
+
+    sent = entries(server.client())
+    producers = by_producer(sent)
+    assert len([one for one in sent if one.type == "CHILD"]) == 60
+    assert len(producers) == 7
+    assert {found[-1].type for found in producers} == {"_closed"}
+
+
+SIGNALLED = f"""
+import os, signal, sys
+from sanctum_bus.publisher import Publisher
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+publisher = Publisher("{RUN}", url=sys.argv[1], linger_s=60)
+for number in range(2000):
+    publisher.emit({{"type": "EVENT", "data": {{"number": number}}}})
+os.kill(os.getpid(), signal.SIGTERM)
+signal.pause()
+"""
+
+
+def test_a_signal_that_is_made_an_exit_loses_nothing(server: Server) -> None:
+    """What the documentation advises for SIGTERM: the exit closes the publisher."""
+    run(SIGNALLED, server.url, code=143)
+
+    sent = entries(server.client())
+    assert len(sent) == 2001
+    assert sent[-1].type == "_closed"

@@ -1,0 +1,29 @@
+"""What a worker keeps in memory is the state of its runs: a commit leaves nothing behind."""
+
+import gc
+
+from tests.support.servers import Server
+from tests.support.worker_rig import Rig, plain, rigged, side_of
+
+#: Commits until everything is there that is kept once, and commits that must add nothing.
+WARM, MORE = 50, 200
+
+
+def test_a_commit_leaves_nothing_in_memory(server: Server) -> None:
+    """However often the same section is folded and written, the worker's objects do not grow in number."""
+    side_of(server).add(plain(WARM + MORE))
+
+    async def use(rig: Rig) -> int:
+        aggregate, taken, held = await rig.begin(1)
+        version = taken.version
+        counted = []
+        for commits in (WARM, MORE - 1):
+            for _ in range(commits):
+                entries = await rig.store.commit(aggregate, taken, version, held, "", count=1)
+                version, held.ids = held.ids[-1], [raw_id.decode() for raw_id, _ in entries]
+                aggregate.apply_batch(entries)
+            gc.collect()
+            counted.append(len(gc.get_objects()))
+        return counted[1] - counted[0]
+
+    assert rigged(server, use) < MORE // 10

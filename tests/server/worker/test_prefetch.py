@@ -1,0 +1,91 @@
+"""A commit reads on in the same request: what the read behind it brings is the next, whatever the commit met."""
+
+from typing import Any
+
+import pytest
+
+from sanctum_bus.errors import RestartRun
+from sanctum_bus.protocol.entry import Entries
+from sanctum_bus.protocol.keys import GROUP
+from sanctum_bus.worker.store import Lease, RunStore
+from tests.support.servers import Server
+from tests.support.worker_rig import Rig, assert_is_fold, plain, rigged, side_of
+
+#: More than two commits of the settings below.
+MANY = 60
+
+
+class Counting(RunStore):
+    """A store that counts how often its run was taken over."""
+
+    take_overs = 0
+
+    async def take_over(self, owner: str, *, innocent: bool) -> Lease | None:
+        """Count, and take the run over."""
+        self.take_overs += 1
+        return await super().take_over(owner, innocent=innocent)
+
+
+class Forgetting(Counting):
+    """A store whose server forgets all scripts before each commit."""
+
+    async def commit(self, *given: Any, **named: Any) -> Entries:
+        """Let the server forget, then commit."""
+        await self._client.script_flush()
+        return await super().commit(*given, **named)
+
+
+class Robbed(RunStore):
+    """A store whose group goes right behind its commit: what reads then finds none."""
+
+    def _reading(self, count: int) -> tuple[str | int, ...]:
+        reading = super()._reading(count)
+        return reading if count > 5 else tuple("none" if word == GROUP else word for word in reading)
+
+
+def test_the_read_behind_a_commit_is_the_next(server: Server) -> None:
+    """The entries that a commit brings are those behind the ones that it acknowledges, and they are pending."""
+    side = side_of(server)
+    told = side.add(plain(MANY))
+
+    async def use(rig: Rig) -> Entries:
+        aggregate, taken, held = await rig.begin(10)
+        return await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
+
+    assert [raw_id.decode() for raw_id, _ in rigged(server, use)] == told[10:15]
+    assert side.checkpoint() == told[9]
+    assert side.pending() == 5
+
+
+@pytest.mark.parametrize("kind", [Counting, Forgetting])
+def test_nothing_starts_over_for_a_script_that_was_forgotten(server: Server, kind: type[Counting]) -> None:
+    """Where the server no longer knows the script, the commit is sent again, and what was read behind it is kept."""
+    side = side_of(server)
+    side.add(plain(MANY))
+
+    async def use(rig: Rig) -> tuple[int, int]:
+        assert isinstance(rig.store, Counting)
+        await rig.drain()
+        return rig.store.take_overs, rig.loop.commits
+
+    take_overs, commits = rigged(server, use, kind=kind, read_batch_size=10, commit_max_entries=20)
+
+    assert take_overs == 1
+    assert commits > 2
+    assert_is_fold(side)
+    assert side.pending() == 0
+
+
+def test_a_read_that_fails_behind_a_commit(server: Server) -> None:
+    """The commit was done all the same; the run starts over from it."""
+    side = side_of(server)
+    told = side.add(plain(MANY))
+
+    async def use(rig: Rig) -> None:
+        aggregate, taken, held = await rig.begin(10)
+        with pytest.raises(RestartRun, match="NOGROUP"):
+            await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
+
+    rigged(server, use, kind=Robbed)
+
+    assert side.checkpoint() == told[9]

@@ -1,0 +1,111 @@
+"""What the tests of mending share: letters by their source, and a client on which the wire breaks or somebody acts."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from redis import Redis
+from redis.exceptions import ConnectionError as NoConnection
+
+from sanctum_bus.fold.offline import fold_entries
+from sanctum_bus.ops.rebuild import RebuildResult, rebuild_run
+from sanctum_bus.protocol.scripts import script
+from tests.support.fold_run import Entry, entry
+from tests.support.servers import Server
+from tests.support.worker_rig import Side, assert_is_fold, drain, settings_of, side_of, story
+
+#: What no worker can fold, ever.
+HOPELESS: Entry = {b"type": b"X", b"event": b"\xc1"}
+
+
+def misnumbered(number: int) -> Entry:
+    """An event that parks for its number alone, so that it is folded when it comes back without one."""
+    return entry("BACK", {"n": number}, event_id=f"b{number}", timestamp=float(number), producer="q", seq="x")
+
+
+def letters(side: Side) -> list[str]:
+    """The dead letters, by the ids that their entries had in the stream."""
+    return [fields[b"source_id"].decode() for fields in side.dead()]
+
+
+def assert_is_right(side: Side) -> None:
+    """The snapshot is the fold of the stream, and the letters are what that fold has parked and not met again."""
+    assert_is_fold(side)
+    expected = fold_entries(side.stream()).drain_changes().parked
+    assert letters(side) == [parked.entry_id for parked in expected]
+
+
+def counts(side: Side) -> list[int]:
+    """Entries taken in, events folded, entries parked."""
+    return [int(side.checkpoint(name)) for name in ("entries", "events", "parked")]
+
+
+Hook = Callable[[], object]
+
+
+_COUNTERS = (
+    "version",
+    "entries",
+    "events",
+    "parked",
+    "duplicates",
+    "lost",
+    "lost_ranges",
+    "producers",
+    "closed",
+)
+
+
+def view(side: Side) -> dict[str, Any]:
+    """All of a snapshot that does not depend on who made it."""
+    return {
+        "sections": side.sections(),
+        "log": side.lines(side.keys.log),
+        "batches": side.lines(side.keys.batches),
+        "coverage": side.coverage(),
+        "dead": side.dead(),
+        "counters": {name: side.checkpoint(name) for name in _COUNTERS},
+    }
+
+
+def rebuild(server: Server, side: Side, *, partial: bool = False, **given: object) -> RebuildResult:
+    """Rebuild the run, with the settings of its workers."""
+    return rebuild_run(side.redis, side.keys, settings_of(server, **given), partial=partial)
+
+
+def folded(server: Server, *more: Entry) -> Side:
+    """A run with all that a run can have, folded."""
+    side = side_of(server)
+    side.add([entry("OLD", {"a": 1}), *story(), *story()[2:4], *story(first=12), *more])
+    drain(server)
+    return side
+
+
+class Hooked(Redis):
+    """A client with which something happens just before or just after a script.
+
+    Args:
+        side: whose server it asks.
+    """
+
+    def __init__(self, side: Side) -> None:
+        super().__init__(connection_pool=side.redis.connection_pool)
+        self._texts = {script(name).text: name for name in ("touch", "requeue", "hold", "replace")}
+        self.before: dict[str, Hook] = {}
+        self.after: dict[str, Hook] = {}
+
+    def execute_command(self, *args: Any, **options: Any) -> Any:
+        """Send a command, with what belongs before and after it; each hook is called once."""
+        name = self._texts.get(args[1], "") if args[0] == "EVAL" else ""
+        self.before.pop(name, _nothing)()
+        reply = cast("Any", super()).execute_command(*args, **options)
+        self.after.pop(name, _nothing)()
+        return reply
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def cut() -> None:
+    """The connection breaks."""
+    raise NoConnection("cut by the test")

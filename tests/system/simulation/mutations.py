@@ -1,0 +1,169 @@
+"""What is taken away, one at a time, to show that the simulation notices; and the trouble in which it does."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any
+from unittest import mock
+
+from redis.exceptions import RedisError
+
+from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.publisher.batch import parse_replies
+from sanctum_bus.publisher.buffer import Entry
+from sanctum_bus.worker.store import InFlight, Lease, RunStore
+from tests.system.simulation.network import Weather
+from tests.system.simulation.patches import Edit, untouched
+from tests.system.simulation.profiles import Profile
+from tests.system.simulation.publishers import SimPublisher
+
+_CALM = Weather()
+
+
+def without(script: str, *texts: str) -> Edit:
+    """Return an edit that takes texts out of a script.
+
+    Raises:
+        AssertionError: a text is not there; the mutation has to follow the script.
+    """
+
+    def edit(name: str, text: str) -> str:
+        if name == script:
+            for one in texts:
+                assert one in text, f"{script}.lua has no longer: {one}"
+                text = text.replace(one, "")
+        return text
+
+    return edit
+
+
+def _instead(script: str, old: str, new: str) -> Edit:
+    def edit(name: str, text: str) -> str:
+        if name == script:
+            assert old in text, f"{script}.lua has no longer: {old}"
+            text = text.replace(old, new)
+        return text
+
+    return edit
+
+
+GENERATION = "if known[1] ~= generation then return refused('generation', known[1]) end"
+VERSION = "if known[2] ~= old_version then return refused('version', known[2]) end"
+PENDING = "if pending[1] ~= tonumber(held) or (pending[1] > 0 and (pending[2] ~= held_min or pending[3] ~= held_max)) then"
+FIRST = "if not id_less(old_version, first) or (following and id_less(following[1], first)) then"
+TORN = "redis.call('HSET', checkpoint, 'version', 'torn')"
+AGAIN = "redis.pcall('XGROUP', 'DESTROY', events, group)\n  redis.call("
+
+
+class TwoUnderWay(SimPublisher):
+    """Sends two batches at a time."""
+
+    async def deliver(self) -> None:
+        """Send a batch in halves, the second before the first is accepted."""
+        entries = self.buffer.take(self.batch_events, 1 << 20)
+        middle = (len(entries) + 1) // 2
+        todo = [half for half in (entries[:middle], entries[middle:]) if half]
+        failed = False
+        while todo:
+            again: list[list[Entry]] = []
+            for half in todo:
+                counts = self.buffer.counts
+                batch = self.batch_of(half, counts.sent + len(half), counts)
+                try:
+                    result = parse_replies(await self.execute(batch))
+                except (RedisError, OSError):
+                    again.append(half)
+                    continue
+                self.settle(result, half)
+            failed, todo = bool(again), again
+            if failed:
+                await self._drop_client()
+
+
+class Thawing(SimPublisher):
+    """Takes back what it has sent, until it is accepted: the buffer may drop it."""
+
+    async def insist(self, batch: list[Any]) -> Any:
+        """Send a batch once."""
+        return parse_replies(await self.execute(batch))
+
+    async def deliver(self) -> None:
+        """Send a batch; what is not accepted goes back to the others."""
+        try:
+            await super().deliver()
+        except (RedisError, OSError):
+            buffer = self.buffer
+            buffer._entries.extendleft(entry[:3] for entry in reversed(buffer._under_way))
+            buffer._handed_out = buffer._under_way[0].seq - 1 - buffer._under_way[0].dropped
+            buffer._bytes += sum(len(entry.event) for entry in buffer._under_way)
+            buffer._under_way.clear()
+            buffer._drop_oldest()
+            await self._drop_client()
+
+
+@contextmanager
+def no_empty_commits() -> Iterator[None]:
+    """Let an owner that found nothing to read ask nobody."""
+    real = RunStore.commit
+
+    async def commit(
+        self: RunStore, aggregate: Aggregate, taken: Lease, old: str, held: InFlight, trim: str
+    ) -> None:
+        if held.ids:
+            await real(self, aggregate, taken, old, held, trim)
+
+    with mock.patch.object(RunStore, "commit", commit):
+        yield
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """Something that is taken away.
+
+    Args:
+        name: what.
+        profile: the trouble in which it is missed.
+        seeds: how many seeds are tried at most.
+    """
+
+    name: str
+    profile: Profile
+    edit: Edit = untouched
+    publisher: type[SimPublisher] = SimPublisher
+    patch: Callable[[], AbstractContextManager[None]] = nullcontext
+    seeds: int = 40
+
+
+def _profile(faults: dict[str, float], **given: Any) -> Profile:
+    usual: dict[str, Any] = {
+        "weather": _CALM,
+        "poison": 0.0,
+        "every_s": 0.06,
+        "workers": 2,
+        "patience_s": 8.0,
+    }
+    return Profile(faults=faults, **(usual | given))
+
+
+STOPS = _profile({"stop": 2, "storm": 1, "join": 1}, workers=3, settings={"read_batch_size": 1})
+BACK = _profile({"failover": 1}, workers=1)
+THIEVES = _profile({"thief": 1}, workers=1, hands=3, publishers=0, settings={"read_batch_size": 1})
+CURSORS = _profile({"hand_setid_end": 1, "stop": 0.5}, workers=1, hands=3, publishers=0)
+DEATHS = _profile({"die": 1}, workers=1)
+ROBBED = _profile({"storm": 1}, workers=1, quiet=("rob",), events=5)
+FULL = _profile(
+    {"full": 1}, workers=1, weather=Weather(0.0, 0.0, 0.0, 0.02), every_s=0.2, hands=0, pace_s=0.01
+)
+SLOW = _profile({"storm": 1}, workers=1, buffer_events=3, hands=0, pace_s=0.01, every_s=0.1)
+
+MUTATIONS = (
+    Mutation("the generation guard", STOPS, without("commit", GENERATION)),
+    Mutation("the version guard", BACK, without("commit", VERSION)),
+    Mutation("the pending summary", THIEVES, _instead("commit", PENDING, "if false then")),
+    Mutation("the first-entry check", CURSORS, _instead("commit", FIRST, "if false then")),
+    Mutation("the torn mark", DEATHS, without("commit", TORN)),
+    Mutation("the commit of empty reads", ROBBED, patch=no_empty_commits),
+    Mutation("the group's new beginning", STOPS, _instead("takeover", AGAIN, "redis.pcall(")),
+    Mutation("one batch under way", FULL, publisher=TwoUnderWay),
+    Mutation("freezing what was sent", SLOW, publisher=Thawing),
+)

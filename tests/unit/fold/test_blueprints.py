@@ -1,0 +1,143 @@
+"""What became of a blueprint's seeds: `blueprint:<id>`, for ever."""
+
+from typing import Any
+
+import pytest
+
+from tests.support.fold_run import Run
+
+NORM = "blueprint:norm"
+
+
+def test_tallies() -> None:
+    """Germinated, fossilised and culled count the events of all environments."""
+    run = Run()
+
+    for env_id in range(3):
+        run.germinate(env_id, blueprint_id="norm")
+    run.germinate(3, blueprint_id="mlp")
+    run.seed("CULLED", 0, blueprint_id="norm")
+    run.seed("FOSSILIZED", 1, blueprint_id="norm")
+
+    norm = run.section(NORM)
+    assert [norm[name] for name in ("germinated", "fossilized", "culled", "auto_culled")] == [3, 1, 1, 0]
+    assert run.section("blueprint:mlp")["germinated"] == 1
+
+
+@pytest.mark.parametrize("data", [{}, {"blueprint_id": None}])
+@pytest.mark.parametrize(
+    ("what", "tally"), [("CULLED", "culled"), ("PRUNED", "culled"), ("FOSSILIZED", "fossilized")]
+)
+def test_the_blueprint_of_the_seed(what: str, tally: str, data: dict[str, Any]) -> None:
+    """Where the end of a seed does not name its blueprint, it is the one the seed was germinated from."""
+    run = Run()
+
+    run.germinate(blueprint_id="norm")
+    run.seed(what, **data)
+
+    assert run.section(NORM)[tally] == 1
+
+
+def test_the_blueprint_an_epoch_told() -> None:
+    """A seed that only an epoch reported has that epoch's blueprint."""
+    run = Run()
+
+    run.epoch(0, 1, 50.0, seeds={"r0c0": {"stage": "TRAINING", "blueprint_id": "norm"}})
+    run.seed("CULLED")
+
+    assert run.section(NORM)["culled"] == 1
+    assert run.section(NORM)["germinated"] == 0
+
+
+def test_an_unknown_blueprint() -> None:
+    """A seed whose blueprint nobody knows counts in its environment only."""
+    run = Run()
+
+    run.germinate()
+    run.seed("CULLED", blueprint_id=None)
+
+    assert [name for name in run.sections if name.startswith("blueprint:")] == []
+    assert run.section("env:0")["culled"] == 1
+
+
+def test_reasons() -> None:
+    """`cull_reasons` counts by reason; `auto_culled` counts what the system did."""
+    run = Run()
+
+    for reason, auto in (("stagnation", False), ("timeout", True), ("stagnation", True)):
+        run.germinate(blueprint_id="norm")
+        run.seed("CULLED", blueprint_id="norm", reason=reason, auto_culled=auto)
+
+    assert run.section(NORM)["cull_reasons"] == {"stagnation": 2, "timeout": 1}
+    assert run.section(NORM)["auto_culled"] == 2
+
+
+def test_null_is_no_reason() -> None:
+    """A reason that is null or missing is none, and a null flag is not automatic."""
+    run = Run()
+
+    run.seed("CULLED", blueprint_id="norm", reason=None, auto_culled=None)
+    run.seed("CULLED", blueprint_id="norm")
+
+    assert run.section(NORM)["cull_reasons"] == {}
+    assert (run.section(NORM)["culled"], run.section(NORM)["auto_culled"]) == (2, 0)
+
+
+def test_improvement() -> None:
+    """Sum, best and worst of the improvements of the seeds that ended; null is no value."""
+    run = Run()
+
+    run.seed("FOSSILIZED", blueprint_id="norm", improvement=4.0)
+    run.seed("CULLED", blueprint_id="norm", improvement=-1.5)
+    run.seed("CULLED", blueprint_id="norm", improvement=None)
+    run.seed("CULLED", blueprint_id="norm")
+
+    norm = run.section(NORM)
+    assert (norm["improvement_sum"], norm["improvement_best"], norm["improvement_worst"]) == (2.5, 4.0, -1.5)
+
+
+def test_only_losses() -> None:
+    """The best of only negative improvements is negative."""
+    run = Run()
+
+    run.seed("CULLED", blueprint_id="norm", improvement=-3.0)
+    run.seed("CULLED", blueprint_id="norm", improvement=-2.0)
+
+    assert (run.section(NORM)["improvement_best"], run.section(NORM)["improvement_worst"]) == (-2.0, -3.0)
+
+
+def test_an_improvement_that_is_not_a_number() -> None:
+    """An improvement that is NaN is neither the best nor the worst, wherever in the row it comes."""
+    run = Run()
+
+    for improvement in (float("nan"), 1.0, float("nan"), 3.0):
+        run.seed("CULLED", blueprint_id="norm", improvement=improvement)
+
+    assert (run.section(NORM)["improvement_best"], run.section(NORM)["improvement_worst"]) == (3.0, 1.0)
+    assert run.parked() == []
+
+
+def test_ages_and_parameters() -> None:
+    """The ages of the ended seeds and the parameters of the fossilised ones add up."""
+    run = Run()
+
+    run.seed("FOSSILIZED", blueprint_id="norm", epochs_total=11, params_added=100)
+    run.seed("FOSSILIZED", blueprint_id="norm", epochs_total=None, params_added=50)
+    run.seed("CULLED", blueprint_id="norm", epochs_total=5, params_added=7)
+
+    assert run.section(NORM)["epochs_total_sum"] == 16
+    assert run.section(NORM)["fossilized_params"] == 150
+
+
+def test_for_ever() -> None:
+    """Neither a batch end nor a new start takes anything from a blueprint."""
+    run = Run()
+
+    run.start({"n_envs": 1})
+    run.germinate(blueprint_id="norm")
+    run.batch(1)
+    run.germinate(blueprint_id="norm")
+    run.start({"n_envs": 1})
+    run.germinate(blueprint_id="norm")
+
+    assert run.section(NORM)["germinated"] == 3
