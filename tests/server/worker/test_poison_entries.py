@@ -32,7 +32,7 @@ def _deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
             raise Killed
         feed(self, entry_id, fields)
 
-    monkeypatch.setattr(Aggregate, "feed", feeding)
+    monkeypatch.setattr(Aggregate, "apply", feeding)
     yield ids
     monkeypatch.undo()
 
