@@ -3,8 +3,8 @@
 import time
 
 from bench.subjects.telling import report, told
-from sanctum_bus.cli.serve import work
 from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.cli.worker import work
 from sanctum_bus.worker import settings, supervisor  # noqa: F401  # loaded before the clock starts
 
 

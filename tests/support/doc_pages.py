@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from typer.testing import CliRunner
 
 from sanctum_bus.cli import app
-from sanctum_bus.cli.commands import COMMANDS
+from sanctum_bus.cli.group import COMMANDS
 from sanctum_bus.events import catalog
 from sanctum_bus.events.catalog import Declared, Variant
 from sanctum_bus.worker.settings import Settings
@@ -56,7 +56,7 @@ def settings() -> str:
 def commands() -> str:
     """Return the page of commands: their own help."""
     parts = [_help()]
-    parts += [f"## {command.name}\n\n{_help(command.name)}" for command in COMMANDS]
+    parts += [f"## {name}\n\n{_help(name)}" for name in COMMANDS]
     return (
         f"# Commands\n\n{_MADE}\n"
         "What `--help` says of each. Exit status: 0 all is well; 1 what was asked for could not be done, and a line on standard "

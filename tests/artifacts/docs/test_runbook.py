@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from sanctum_bus.cli import look
+from sanctum_bus.cli import runs
 from sanctum_bus.protocol.scripts import script
 from sanctum_bus.worker import store
 from sanctum_bus.worker.metrics import health
@@ -36,7 +36,7 @@ def test_every_alert_has_a_row() -> None:
 
 def test_every_state_of_a_run_has_a_row() -> None:
     """So does who reads `sanctum runs`."""
-    states = set(re.findall(r'"([a-z ]+)"', inspect.getsource(look._state)))
+    states = set(re.findall(r'"([a-z ]+)"', inspect.getsource(runs._state)))
 
     assert {name for row in rows("State of a run") for name in names(row[0])} == states
 

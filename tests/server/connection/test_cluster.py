@@ -125,7 +125,7 @@ def test_the_commands_work_on_a_cluster(start: Start) -> None:
         assert sanctum("--redis", cluster.url, "show", run_id).status == 0
         rebuilt = sanctum("--redis", cluster.url, "rebuild", run_id, "--yes")
         assert rebuilt.status == 0, rebuilt.err
-    assert sanctum("--redis", cluster.url, "dead", "a", "all", "--requeue").status == 0
+    assert sanctum("--redis", cluster.url, "dead-letters", "a", "all", "--requeue").status == 0
     assert client.xlen(RunKeys("a").dead) == 0
     for run_id in RUNS:
         assert sanctum("--redis", cluster.url, "rm", run_id, "--yes").status == 0

@@ -12,7 +12,7 @@ from tests.support.waiting import wait_until
 ASKING = [
     (["rm", "r"], "sanctum: run r is not removed"),
     (["rebuild", "r"], "sanctum: run r is not rebuilt"),
-    (["dead", "r", "--drop", "all"], "sanctum: nothing of run r is dropped"),
+    (["dead-letters", "r", "--delete", "all"], "sanctum: nothing of run r is dropped"),
 ]
 
 

@@ -18,8 +18,8 @@ def test_dead_letters(run: Run, valkey: Server) -> None:
         client.xadd(f"nissa:{{{run.id}}}:events", {"type": "X", "event": b"\xc1\xff", "note": "\x1b[1m"})
     run.drain()
 
-    first, second = run.good("dead", run.id, "--json").json_lines
-    shown = run.good("dead", run.id).out
+    first, second = run.good("dead-letters", run.id, "--json").json_lines
+    shown = run.good("dead-letters", run.id).out
 
     assert first["source_id"] == source
     assert "env_id" in first["reason"]
@@ -37,6 +37,6 @@ def test_none(run: Run) -> None:
     """A run without parked entries has none: nothing on standard output, a word on the other."""
     run.publish({"event_type": "OTHER", "data": {}})
 
-    ran = run.good("dead", run.id)
+    ran = run.good("dead-letters", run.id)
 
     assert (ran.out, ran.err) == ("", f"sanctum: run {run.id} has no parked entries\n")

@@ -20,7 +20,7 @@ COMMANDS = (
     ["show", "r"],
     ["log", "r"],
     ["coverage", "r"],
-    ["dead", "r"],
+    ["dead-letters", "r"],
     ["rm", "r", "--yes"],
     ["worker", "--drain"],
     ["publish", "-", "--run", "r"],

@@ -1,12 +1,14 @@
 """The help: it comes at once, and it shows how each command is used."""
 
+import importlib
+import inspect
 import subprocess
 import sys
 
 import pytest
 
 from sanctum_bus import __version__
-from sanctum_bus.cli.commands import COMMANDS
+from sanctum_bus.cli.group import COMMANDS
 from sanctum_bus.protocol.entry import WIRE_VERSION
 from sanctum_bus.protocol.schema import SCHEMA_VERSION
 from tests.support.commands import environment, sanctum
@@ -36,11 +38,11 @@ def test_help_lists_every_command() -> None:
     ran = sanctum("--help")
 
     assert ran.status == 0
-    assert [one.name for one in COMMANDS if f"\n  {one.name} " not in ran.out] == []
+    assert [name for name in COMMANDS if f"\n  {name} " not in ran.out] == []
     assert "Examples:\n    sanctum demo" in ran.out
 
 
-@pytest.mark.parametrize("name", [one.name for one in COMMANDS])
+@pytest.mark.parametrize("name", list(COMMANDS))
 def test_each_command_has_help(name: str) -> None:
     """Each command says in a sentence what it does, and shows how it is used."""
     ran = sanctum(name, "--help")
@@ -48,6 +50,14 @@ def test_each_command_has_help(name: str) -> None:
     assert ran.status == 0
     assert ran.out.startswith(f"Usage: sanctum {name} ")
     assert f"\n    sanctum {name}" in ran.out
+
+
+@pytest.mark.parametrize("name", list(COMMANDS))
+def test_the_list_repeats_the_first_line_of_the_help(name: str) -> None:
+    """`sanctum --help` imports no command, so its table repeats the first sentence of each command's docstring."""
+    module = importlib.import_module(f"sanctum_bus.cli.{COMMANDS[name].module}")
+
+    assert (inspect.getdoc(module.command) or "").partition("\n\n")[0].replace("\n", " ") == COMMANDS[name].help
 
 
 def test_the_short_help_is_help() -> None:

@@ -1,4 +1,4 @@
-"""`sanctum dead --requeue`, `--drop` and `sanctum rebuild`: what they print, and when they refuse."""
+"""`sanctum dead-letters --requeue`, `--delete` and `sanctum rebuild`: what they print, and when they refuse."""
 
 import json
 
@@ -29,8 +29,8 @@ def test_requeue(run: Run, parked: tuple[Side, list[str]]) -> None:
     """Those that were named come back, each with its new id; what is not there is told, and the status is 1."""
     side, (first, second, _) = parked
 
-    one = run.good("dead", "r", "--requeue", first)
-    again = run.sanctum("dead", "r", "--requeue", first, second, "--json")
+    one = run.good("dead-letters", "r", "--requeue", first)
+    again = run.sanctum("dead-letters", "r", "--requeue", first, second, "--json")
     run.drain()
 
     assert first in one.out
@@ -52,8 +52,8 @@ def test_requeue_all(run: Run, parked: tuple[Side, list[str]]) -> None:
     """All of them come back; where there is none, that is no failure."""
     side, ids = parked
 
-    moved = run.good("dead", "r", "--requeue", "all", "--json").json
-    none = run.good("dead", "r", "--requeue", "all")
+    moved = run.good("dead-letters", "r", "--requeue", "all", "--json").json
+    none = run.good("dead-letters", "r", "--requeue", "all")
 
     assert list(moved["requeued"]) == ids
     assert (none.out, none.err) == ("", "sanctum: run r has no parked entries\n")
@@ -67,7 +67,7 @@ def test_refused(run: Run, valkey: Server) -> None:
     (source,) = side.add([HOPELESS | {f"f{number}".encode(): b"" for number in range(4000)}])
     drain(valkey)
 
-    ran = run.sanctum("dead", "r", "--requeue", "all", "--json")
+    ran = run.sanctum("dead-letters", "r", "--requeue", "all", "--json")
 
     assert ran.status == 1
     assert list(ran.json["refused"]) == [source]
@@ -79,9 +79,9 @@ def test_drop(run: Run, parked: tuple[Side, list[str]]) -> None:
     """Nothing is dropped unless somebody is sure; then it is gone."""
     side, (first, *others) = parked
 
-    unsure = run.sanctum("dead", "r", "--drop", "all")
-    one = run.good("dead", "r", "--drop", first, "--yes")
-    rest = run.good("dead", "r", "--drop", "all", "--yes", "--json").json
+    unsure = run.sanctum("dead-letters", "r", "--delete", "all")
+    one = run.good("dead-letters", "r", "--delete", first, "--yes")
+    rest = run.good("dead-letters", "r", "--delete", "all", "--yes", "--json").json
 
     assert unsure.status == 1
     assert "--yes" in unsure.err
@@ -93,10 +93,10 @@ def test_drop(run: Run, parked: tuple[Side, list[str]]) -> None:
 @pytest.mark.parametrize(
     "args",
     [
-        ["dead", "r", "--requeue"],
-        ["dead", "r", "--drop"],
-        ["dead", "r", "1-1"],
-        ["dead", "r", "--requeue", "--drop", "all"],
+        ["dead-letters", "r", "--requeue"],
+        ["dead-letters", "r", "--delete"],
+        ["dead-letters", "r", "1-1"],
+        ["dead-letters", "r", "--requeue", "--delete", "all"],
     ],
     ids=" ".join,
 )
@@ -111,8 +111,8 @@ def test_a_wrong_command_line(args: list[str]) -> None:
 def test_an_unknown_run(run: Run) -> None:
     """Each says so in one line."""
     for args in (
-        ["dead", "r", "--requeue", "all"],
-        ["dead", "r", "--drop", "all", "--yes"],
+        ["dead-letters", "r", "--requeue", "all"],
+        ["dead-letters", "r", "--delete", "all", "--yes"],
         ["rebuild", "r", "--yes"],
     ):
         ran = run.sanctum(*args)

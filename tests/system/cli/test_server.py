@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sanctum_bus.cli import serve
+from sanctum_bus.cli import worker
 from sanctum_bus.ops.embedded import running_server
 from sanctum_bus.ops.embedded.state_dir import registered
 from sanctum_bus.worker.settings import load
@@ -209,7 +209,7 @@ def test_a_drain_that_is_cut_short(run: Run) -> None:
     run.good("publish", "-", "--run", run.id, stdin=lines_of([EVENT]))
 
     async def interrupted() -> bool:
-        draining = asyncio.create_task(serve._work(load(redis_url=run.url), frozenset(), drain=True))
+        draining = asyncio.create_task(worker._work(load(redis_url=run.url), frozenset(), drain=True))
         # It has begun by now, and waits for the server.
         await asyncio.sleep(0)
         os.kill(os.getpid(), signal.SIGINT)

@@ -198,7 +198,7 @@ def test_no_runs(run: Run) -> None:
         ["show", "nosuch"],
         ["log", "nosuch"],
         ["coverage", "nosuch"],
-        ["dead", "nosuch"],
+        ["dead-letters", "nosuch"],
         ["rm", "nosuch", "--yes"],
     ],
 )

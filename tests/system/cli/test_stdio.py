@@ -108,7 +108,7 @@ def test_a_terminal_of_another_encoding(run: Run) -> None:
 
 @pytest.mark.parametrize(
     "args",
-    [["rm", "r"], ["rebuild", "r"], ["dead", "r", "--drop", "all"]],
+    [["rm", "r"], ["rebuild", "r"], ["dead-letters", "r", "--delete", "all"]],
     ids=" ".join,
 )
 def test_a_question_without_an_input(run: Run, args: list[str]) -> None:

@@ -10,14 +10,14 @@ import gc
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Annotated, Any, cast
+from typing import Annotated, Any
 
 import typer
 
 from sanctum_bus._version import __version__
 from sanctum_bus.cli import stdio
-from sanctum_bus.cli.commands import COMMANDS
-from sanctum_bus.cli.options import PrefixOption, RedisOption, Where, examples
+from sanctum_bus.cli.group import LazyGroup
+from sanctum_bus.cli.options import GlobalOptions, PrefixOption, RedisOption, examples
 from sanctum_bus.errors import SanctumError
 from sanctum_bus.protocol.entry import WIRE_VERSION
 from sanctum_bus.protocol.schema import SCHEMA_VERSION
@@ -27,6 +27,7 @@ FAILED = 1
 
 app = typer.Typer(
     name="sanctum",
+    cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
     # Help is made without rich, which takes longer to load than all the rest.
@@ -64,11 +65,7 @@ def _global(
     ] = False,
 ) -> None:
     """Training telemetry as one shared, exact, crash-proof view in Redis."""
-    ctx.obj = Where(redis, prefix)
-
-
-for _command in COMMANDS:
-    app.command(_command.name, epilog=_command.epilog)(cast("Callable[..., Any]", _command.run))
+    ctx.obj = GlobalOptions(redis, prefix)
 
 
 def main() -> None:

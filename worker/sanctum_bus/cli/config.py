@@ -4,12 +4,33 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
+import typer
+
+from sanctum_bus.cli.options import (
+    GlobalOptions,
+    JsonOption,
+    is_given,
+)
 from sanctum_bus.cli.output import print_json, show, table
 from sanctum_bus.connection import redacted, target_of
 from sanctum_bus.ops.embedded import running_server
 from sanctum_bus.protocol.keys import check_prefix
 from sanctum_bus.worker.settings import Settings, load_traced
 from sanctum_bus.worker.settings_origin import DEFAULT, Origin
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum config", "sanctum config --json")
+
+
+def command(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Print every setting, its value and its source."""
+    where = ctx.find_object(GlobalOptions) or GlobalOptions()
+    config(
+        where.redis if is_given(ctx, "redis") else None,
+        where.prefix if is_given(ctx, "prefix") else None,
+        as_json=as_json,
+    )
+
 
 #: Where a server comes from that nobody named.
 _RUNNING = Origin("running", "sanctum server")

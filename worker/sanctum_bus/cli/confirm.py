@@ -6,20 +6,20 @@ from sanctum_bus.cli.output import complain
 from sanctum_bus.errors import CommandFailed, InvalidArgument
 
 
-def confirm(question: str, otherwise: str, *, sure: bool) -> None:
+def confirm(question: str, otherwise: str, *, assume_yes: bool) -> None:
     """Ask a person on a terminal, unless somebody said that he is sure.
 
     Args:
         question: what is asked.
         otherwise: what is said where nothing is done.
-        sure: somebody said so.
+        assume_yes: skip the question.
 
     Raises:
         BadInput: nobody is there to ask.
         Failed: the person is not sure.
         KeyboardInterrupt: the person pressed Ctrl-C.
     """
-    if sure:
+    if assume_yes:
         return
     if not sys.stdin.isatty():
         raise InvalidArgument(f"{otherwise}: nobody is there to ask; say --yes if you are sure")

@@ -3,11 +3,16 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
+import typer
 from rich.text import Text
 
+from sanctum_bus.cli import target
 from sanctum_bus.cli.inputs import Inputs
+from sanctum_bus.cli.options import (
+    JsonOption,
+)
 from sanctum_bus.cli.output import Row, complain, print_json, show, table
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.events import catalog
@@ -16,6 +21,35 @@ from sanctum_bus.events.recordings import Record
 from sanctum_bus.fold import offline
 from sanctum_bus.protocol.coverage import FieldCoverage, TypeCoverage, report
 from sanctum_bus.views.format import count, printable
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum coverage my-run --fields", "sanctum coverage --file events.jsonl.gz")
+
+
+def command(
+    ctx: typer.Context,
+    run: Annotated[str | None, typer.Argument(metavar="[RUN]", show_default=False, help="The run.")] = None,
+    file: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--file",
+            metavar="FILE",
+            show_default=False,
+            help="Instead of a run: a recording; may be given again.",
+        ),
+    ] = None,
+    fields: Annotated[
+        bool,
+        typer.Option("--fields", help="Every field: how often, under which names, and where it is kept."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Show which emitted fields were seen and where they are kept."""
+    if (run is None) == (not file):
+        raise typer.BadParameter("give either a run or --file")
+    types = of_files(file) if file else of_run(target.of(ctx), run or "")
+    print_coverage(run or ", ".join(file or ()), types, fields=fields, as_json=as_json)
+
 
 #: Marks a field that nobody declared; it is kept all the same.
 UNDECLARED = "*"
@@ -73,9 +107,9 @@ def _reported(event_type: str, field: FieldCoverage, spelling: tuple[str, str]) 
     return field.spellings.get(spelling, 0)
 
 
-def of_run(place: ServerTarget, run_id: str) -> list[TypeCoverage]:
+def of_run(server: ServerTarget, run_id: str) -> list[TypeCoverage]:
     """Return what a run's worker counted."""
-    with place.reader() as reader:
+    with server.reader() as reader:
         return reader.coverage(run_id)
 
 

@@ -6,11 +6,25 @@ from itertools import groupby
 import typer
 from rich.text import Text
 
+from sanctum_bus.cli import target
+from sanctum_bus.cli.options import JsonOption
 from sanctum_bus.cli.output import Row, complain, console, print_json, show, table
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import redacted
 from sanctum_bus.errors import CommandFailed
 from sanctum_bus.ops.doctor import Finding, Level, examine
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum doctor", "sanctum doctor --json | jq .findings")
+
+
+def command(ctx: typer.Context, as_json: JsonOption = False) -> None:
+    """Check the server and its runs, and print what to do.
+
+    Exit status: 0 all is well, notes apart; 1 something is wrong; 2 the server could not be asked.
+    """
+    doctor(target.of(ctx), as_json=as_json)
+
 
 #: Exit status where something is wrong, and where the server could not be asked.
 WRONG, NOT_ASKED = 1, 2
@@ -21,42 +35,42 @@ _MOST = 10
 _STYLES = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 
 
-def doctor(place: ServerTarget, *, as_json: bool) -> None:
+def doctor(server: ServerTarget, *, as_json: bool) -> None:
     """Print what is wrong, worst first; what is fine takes one line.
 
     Raises:
         Exit: something is wrong (1), or the server could not be asked (2).
     """
     try:
-        with place.client() as client:
-            found = examine(client, place.prefix)
+        with server.client() as client:
+            found = examine(client, server.prefix)
     except CommandFailed as error:
         complain(str(error))
         raise typer.Exit(NOT_ASKED) from None
     worst = max((one.level for one in found), default=Level.OK)
     if as_json:
-        _print_json(place, worst, found)
+        _print_json(server, worst, found)
     else:
-        _print(place, found)
+        _print(server, found)
     if worst > Level.NOTE:
         raise typer.Exit(WRONG)
 
 
-def _print_json(place: ServerTarget, worst: Level, found: Iterable[Finding]) -> None:
+def _print_json(server: ServerTarget, worst: Level, found: Iterable[Finding]) -> None:
     findings = [one._asdict() | {"level": one.level.word} for one in found]
     print_json(
-        {"server": redacted(place.url), "prefix": place.prefix, "level": worst.word, "findings": findings}
+        {"server": redacted(server.url), "prefix": server.prefix, "level": worst.word, "findings": findings}
     )
 
 
-def _print(place: ServerTarget, found: list[Finding]) -> None:
+def _print(server: ServerTarget, found: list[Finding]) -> None:
     bad = sorted((one for one in found if one.level > Level.OK), key=lambda one: -one.level)
     if bad:
         show(table(("level", "check", "where", "what is the matter", "what to do"), _rows(bad)))
     troubled = {one.check for one in bad}
     fine = ", ".join(dict.fromkeys(one.check for one in found if one.check not in troubled))
     said = "all is well with" if not bad else "fine with"
-    console().print(f"{said} {redacted(place.url)}: {fine or 'nothing'}", soft_wrap=True)
+    console().print(f"{said} {redacted(server.url)}: {fine or 'nothing'}", soft_wrap=True)
 
 
 def _rows(bad: list[Finding]) -> list[Row]:

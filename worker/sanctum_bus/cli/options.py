@@ -9,8 +9,8 @@ from sanctum_bus.protocol.keys import DEFAULT_PREFIX
 
 
 @dataclass(frozen=True, slots=True)
-class Where:
-    """What the global options say of the server; None is not said."""
+class GlobalOptions:
+    """The options before the command; None if not given."""
 
     redis: str | None = None
     prefix: str | None = None
@@ -43,6 +43,7 @@ FilesArgument = Annotated[
         metavar="FILE...", show_default=False, help="JSON lines, plain or gzipped; `-`: standard input."
     ),
 ]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")]
 JsonOption = Annotated[bool, typer.Option("--json", help="JSON for tools.")]
 StrictOption = Annotated[
     bool,
@@ -70,14 +71,14 @@ def is_given(ctx: typer.Context, name: str) -> bool:
     return source is not None and source.name == "COMMANDLINE"
 
 
-def goes_with(option: str, other: str, *, given: object, there: bool) -> None:
-    """Refuse an option that does nothing without another one.
+def requires(option: str, other: str, *, given: object, present: bool) -> None:
+    """Reject an option that has no effect without another one.
 
     Raises:
-        BadParameter: it is given, and the other one is not there.
+        BadParameter: the option is given without the other one.
     """
-    if given and not there:
-        raise typer.BadParameter(f"goes with {other}", param_hint=option)
+    if given and not present:
+        raise typer.BadParameter(f"{option} requires {other}")
 
 
 def speed_of(text: str) -> float | None:

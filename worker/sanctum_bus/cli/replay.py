@@ -26,17 +26,22 @@ _LATEST_S = 1e12
 _LOOK_S = 0.5
 
 
-def publisher_for(place: ServerTarget, run_id: str, **more: Any) -> Publisher:
+def publisher_for(server: ServerTarget, run_id: str, **more: Any) -> Publisher:
     """Return a publisher that has room for all that a replay hands it before it waits.
 
     Raises:
         BadInput: the run's name cannot be one.
         Failed: the server cannot be asked.
     """
-    with place.client() as client:
+    with server.client() as client:
         client.ping()
     return Publisher(
-        run_id, url=place.url, key_prefix=place.prefix, buffer_bytes=_BUFFER_BYTES, producer="replay", **more
+        run_id,
+        url=server.url,
+        key_prefix=server.prefix,
+        buffer_bytes=_BUFFER_BYTES,
+        producer="replay",
+        **more,
     )
 
 

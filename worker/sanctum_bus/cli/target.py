@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import redis
+import typer
 from redis.exceptions import (
     AuthenticationError,
     AuthorizationError,
@@ -18,7 +19,7 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as TooLate
 
-from sanctum_bus.cli.options import Where
+from sanctum_bus.cli.options import GlobalOptions
 from sanctum_bus.connection import DEFAULT_URL, connect, permanent_error, redacted, target_of
 from sanctum_bus.errors import CommandFailed
 from sanctum_bus.ops.embedded import running_server
@@ -52,17 +53,17 @@ class ServerTarget:
         # Not every command reads, and all are to start at once.
         from sanctum_bus.reader import Reader
 
-        with self.asking(), Reader(self.url, key_prefix=self.prefix) as reader:
+        with self.explain_errors(), Reader(self.url, key_prefix=self.prefix) as reader:
             yield reader
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
         """Yield a client; trouble with the server becomes a sentence."""
-        with self.asking(), connect(self.url) as client:
+        with self.explain_errors(), connect(self.url) as client:
             yield client
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def explain_errors(self) -> Iterator[None]:
         """Say in a sentence what is wrong with the server.
 
         Raises:
@@ -109,7 +110,7 @@ def sentence(error: RedisError, url: str) -> str:
     return words.format(url=url, error=error)
 
 
-def resolve(where: Where) -> ServerTarget:
+def resolve(where: GlobalOptions) -> ServerTarget:
     """Return where to work: what the options or the environment say, then the settings file, then what runs here."""
     url, prefix = where.redis, where.prefix
     if os.environ.get("SANCTUM_CONFIG"):
@@ -125,3 +126,8 @@ def resolve(where: Where) -> ServerTarget:
         return ServerTarget(url, prefix)
     running = running_server()
     return ServerTarget(running or DEFAULT_URL, prefix, chosen=running is not None)
+
+
+def of(ctx: typer.Context) -> ServerTarget:
+    """Return the target that the options before the command name."""
+    return resolve(ctx.find_object(GlobalOptions) or GlobalOptions())

@@ -1,7 +1,11 @@
 """`watch`: the live view of a run."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
+import typer
+
+from sanctum_bus.cli import target
 from sanctum_bus.cli.output import console, show
 from sanctum_bus.cli.sections import picture_of, view_of
 from sanctum_bus.cli.signals import until_told
@@ -14,8 +18,24 @@ from sanctum_bus.views.tui.app import watch as draw
 from sanctum_bus.views.tui.layout import view
 from sanctum_bus.views.tui.view import View
 
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum watch", "sanctum watch my-run")
 
-def watch(place: ServerTarget, run_id: str | None) -> None:
+
+def command(
+    ctx: typer.Context,
+    run: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[RUN]", show_default=False, help="The run; else the one that was active last."
+        ),
+    ] = None,
+) -> None:
+    """Show a run live."""
+    watch_run(target.of(ctx), run)
+
+
+def watch_run(server: ServerTarget, run_id: str | None) -> None:
     """Draw a run until the person quits; without a name, the run that was active last.
 
     Raises:
@@ -23,7 +43,7 @@ def watch(place: ServerTarget, run_id: str | None) -> None:
     """
     if not console().is_terminal:
         raise InvalidArgument("the live view needs a terminal; without one: sanctum show RUN")
-    with place.reader() as reader:
+    with server.reader() as reader:
         looking = Looking(reader, run_id or _newest(reader), picture)
         with until_told():
             draw(looking, console(), lambda _: False)

@@ -2,12 +2,17 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple, cast
+from typing import Annotated, Any, NamedTuple, cast
 
 import redis
+import typer
 from redis.exceptions import ResponseError
 from rich.text import Text
 
+from sanctum_bus.cli import target
+from sanctum_bus.cli.options import (
+    JsonOption,
+)
 from sanctum_bus.cli.output import Row, complain, print_json, show, table
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import owner
@@ -15,6 +20,19 @@ from sanctum_bus.ops.runs import wrong_shared
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.key_types import is_wrong_type, refusal
 from sanctum_bus.views.format import UNKNOWN, count, duration, number, printable
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum workers", "sanctum workers -v")
+
+
+def command(
+    ctx: typer.Context,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the runs that each folds.")] = False,
+    as_json: JsonOption = False,
+) -> None:
+    """List the live workers with their runs, lag and last error."""
+    workers(target.of(ctx), as_json=as_json, verbose=verbose)
+
 
 #: Characters of an error that are shown.
 _ERROR_CHARS = 80
@@ -32,26 +50,26 @@ class _Seen(NamedTuple):
     said: dict[str, Mapping[str, Any]]
 
 
-def workers(place: ServerTarget, *, as_json: bool, verbose: bool) -> None:
+def workers(server: ServerTarget, *, as_json: bool, verbose: bool) -> None:
     """Print the workers that are alive, and with `verbose` which runs each of them folds.
 
     Raises:
         NotNow: a key in which they stand has the wrong type.
     """
-    with place.client() as client:
+    with server.client() as client:
         try:
-            seen = _look(client, place.prefix)
+            seen = _look(client, server.prefix)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
-            raise refusal("the list of workers", wrong_shared(client, place.prefix)) from error
+            raise refusal("the list of workers", wrong_shared(client, server.prefix)) from error
     if as_json:
         for worker, said in seen.said.items():
             print_json({**said, "worker": worker})
         return
     if not seen.said:
         complain(
-            f"no worker is alive on this server (keys begin with {place.prefix}); start one with: sanctum worker"
+            f"no worker is alive on this server (keys begin with {server.prefix}); start one with: sanctum worker"
         )
         return
     rows = [_row(worker, said, seen.now_ms) for worker, said in seen.said.items()]

@@ -76,7 +76,7 @@ def test_parked_and_lost_entries(start_server: StartServer) -> None:
     assert (found.status, found.bad()) == (1, {"parked": "warning", "lost": "warning"})
     assert "1 kept, 1 ever" in found.one("parked").seen
     assert found.one("parked").remedy.startswith(
-        "sanctum dead r says why; where that is to rebuild the run: "
+        "sanctum dead-letters r says why; where that is to rebuild the run: "
     )
     assert "sanctum rebuild r; else mend the cause, then --requeue or --drop" in found.one("parked").remedy
     assert found.one("lost").seen == "events that never arrived: gap 3"
@@ -90,7 +90,7 @@ def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: 
     run.publish(EVENT)
 
     remedy = Diagnosis(server.url).one("parked").remedy
-    assert "rebuild the run" in run.good("dead", "r").out
+    assert "rebuild the run" in run.good("dead-letters", "r").out
     assert "rebuild the run: sanctum rebuild r" in remedy
     run.good("rebuild", "r", "--yes")
 

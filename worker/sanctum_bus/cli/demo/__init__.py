@@ -6,12 +6,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Annotated
 
+import typer
 from rich.text import Text
 
 from sanctum_bus.cli.demo.play import RUN, DemoPublisher
 from sanctum_bus.cli.demo.summary import Summary
-from sanctum_bus.cli.options import speed_of
+from sanctum_bus.cli.options import DemoSpeedOption, speed_of
 from sanctum_bus.cli.output import console, show
 from sanctum_bus.cli.signals import INTERRUPTED, until_told
 from sanctum_bus.cli.target import ServerTarget
@@ -21,6 +23,21 @@ from sanctum_bus.ops.embedded import EmbeddedServer
 from sanctum_bus.ops.embedded.process import end, launch
 from sanctum_bus.reader import Reader
 from sanctum_bus.views.tui.app import Looking, watch
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum demo", "sanctum demo --once", "sanctum demo --speed 1 --keep")
+
+
+def command(
+    speed: DemoSpeedOption = None,
+    once: Annotated[bool, typer.Option("--once", help="Without a picture; ends with a summary.")] = False,
+    keep: Annotated[
+        bool, typer.Option("--keep", help="Leave the server running at the end, until Ctrl-C.")
+    ] = False,
+) -> None:
+    """Play a recording on an embedded server and show the run live."""
+    demo(speed, once=once, keep=keep)
+
 
 #: The pace of the picture: a minute of training in fifteen seconds.
 _SPEED = "4"
@@ -98,10 +115,10 @@ def demo(speed: str | None, *, once: bool, keep: bool) -> None:
     live, finished = console().is_terminal and not once, False
     pace = speed_of(speed or (_SPEED if live else "max"))
     with until_told(), EmbeddedServer.start() as server:
-        place = ServerTarget(server.url)
-        with _worker(place, server) as worker, place.reader() as reader:
+        target = ServerTarget(server.url)
+        with _worker(target, server) as worker, target.reader() as reader:
             began = time.monotonic()
-            play = _Play(server, worker, DemoPublisher(place, pace), reader)
+            play = _Play(server, worker, DemoPublisher(target, pace), reader)
             looking = play.run(live=live)
             finished = not looking.quit
             if finished:
@@ -117,9 +134,9 @@ def demo(speed: str | None, *, once: bool, keep: bool) -> None:
 
 
 @contextmanager
-def _worker(place: ServerTarget, server: EmbeddedServer) -> Iterator["subprocess.Popen[bytes]"]:
+def _worker(target: ServerTarget, server: EmbeddedServer) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a worker as a process of its own, its log in a file; it ends with this process, however that ends."""
-    options = ["--redis", place.url, "--prefix", place.prefix, "worker"]
+    options = ["--redis", target.url, "--prefix", target.prefix, "worker"]
     # -P: what lies in the current directory must not stand in for the standard library.
     command = [sys.executable, "-P", "-m", "sanctum_bus.cli", *options]
     process = launch(command, server.state_dir / "worker.log")

@@ -115,7 +115,7 @@ def parked(run: Run) -> list[Verdict]:
     return [
         warning(
             f"entries that could not be folded: {run.letters:,} kept, {run.view.parked:,} ever",
-            f"sanctum dead {run.view.run_id} says why; where that is to rebuild the run: sanctum rebuild "
+            f"sanctum dead-letters {run.view.run_id} says why; where that is to rebuild the run: sanctum rebuild "
             f"{run.view.run_id}; else mend the cause, then --requeue or --drop them",
         )
     ]

@@ -2,24 +2,46 @@
 
 import time
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Annotated
 
+import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from sanctum_bus.cli.inputs import STDIN, Inputs, lines_in
+from sanctum_bus.cli import target
+from sanctum_bus.cli.inputs import Inputs, lines_in
+from sanctum_bus.cli.options import (
+    FilesArgument,
+    JsonOption,
+    SpeedOption,
+    speed_of,
+)
 from sanctum_bus.cli.output import complain, console, print_json
 from sanctum_bus.cli.replay import losses, publisher_for, replay, settle
-from sanctum_bus.cli.sections import Picture, chosen, print_picture
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.errors import CommandFailed, SanctumError
 from sanctum_bus.events.recordings import Record
-from sanctum_bus.fold import offline
-from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.publisher import Publisher
+
+#: Examples at the end of the help.
+EXAMPLES = (
+    "sanctum publish events.jsonl.gz --run demo",
+    "tail -f events.jsonl | sanctum publish - --run demo",
+)
+
+
+def command(
+    ctx: typer.Context,
+    files: FilesArgument,
+    run: Annotated[str, typer.Option("--run", metavar="RUN", show_default=False, help="The run.")],
+    speed: SpeedOption = "max",
+    as_json: JsonOption = False,
+) -> None:
+    """Publish recorded telemetry to a run."""
+    publish(target.of(ctx), files, run, speed_of(speed), as_json=as_json)
 
 
 def publish(
-    place: ServerTarget, files: list[str], run_id: str, speed: float | None, *, as_json: bool
+    server: ServerTarget, files: list[str], run_id: str, speed: float | None, *, as_json: bool
 ) -> None:
     """Publish recordings to a run.
 
@@ -27,9 +49,9 @@ def publish(
         Failed: not everything arrived.
         BadInput: a file cannot be opened, or the run's name cannot be one.
     """
-    place.keys(run_id)
+    server.keys(run_id)
     source, began = Inputs(files), time.monotonic()
-    publisher = publisher_for(place, run_id)
+    publisher = publisher_for(server, run_id)
     try:
         with publisher:
             for _ in _with_progress(replay(source, publisher, speed), files):
@@ -76,41 +98,3 @@ def _with_progress(records: Iterator[Record], files: list[str]) -> Iterator[Reco
         for record in records:
             progress.advance(task)
             yield record
-
-
-def fold(files: list[str], patterns: list[str], *, as_json: bool, strict: bool) -> None:
-    """Fold recordings without a server and print what comes of it.
-
-    Raises:
-        BadInput: a file cannot be read, or no section is called so.
-    """
-    source = Inputs(files)
-    aggregate = offline.fold_records(iter(source))
-    changes = aggregate.drain_changes()
-    for entry_id, reason, _ in changes.parked:
-        complain(f"event {entry_id.partition('-')[2]} cannot be folded: {reason}")
-    name = "standard input" if files[0] == STDIN else _stem(files[0])
-    picture = _picture(name, aggregate)
-    picture = picture.with_lines([fields for _, fields in changes.lines])
-    sections = chosen(picture.sections, patterns)
-    if as_json:
-        print_json(picture.as_json(sections), strict=strict)
-    else:
-        print_picture(picture, sections if patterns else None)
-
-
-def _picture(name: str, aggregate: Aggregate) -> Picture:
-    counters = aggregate.counters
-    return Picture(
-        run_id=name,
-        version=aggregate.version,
-        sections=aggregate.state.sections,
-        events=counters.events,
-        parked=counters.parked,
-        duplicates=counters.duplicates,
-        lost=sum(counters.lost.values()),
-    )
-
-
-def _stem(name: str) -> str:
-    return Path(name).name.removesuffix(".gz").removesuffix(".jsonl")

@@ -1,6 +1,14 @@
 """`rm`: the end of a run."""
 
+from typing import Annotated
+
+import typer
+
+from sanctum_bus.cli import target
 from sanctum_bus.cli.confirm import confirm
+from sanctum_bus.cli.options import (
+    RunArgument,
+)
 from sanctum_bus.cli.output import console
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import redacted
@@ -8,23 +16,35 @@ from sanctum_bus.errors import Unavailable
 from sanctum_bus.ops import runs
 from sanctum_bus.reader import Reader
 
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum rm my-run", "sanctum rm my-run --yes")
 
-def remove(place: ServerTarget, run_id: str, *, sure: bool) -> None:
+
+def command(
+    ctx: typer.Context,
+    run: RunArgument,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove a run with its stream, snapshot and log."""
+    remove(target.of(ctx), run, assume_yes=yes)
+
+
+def remove(server: ServerTarget, run_id: str, *, assume_yes: bool) -> None:
     """Remove a run, once the person is sure.
 
     Raises:
         BadInput: nobody is there to ask, or there is no such run.
         Failed: the person is not sure.
     """
-    keys = place.keys(run_id)
-    with place.reader() as reader:
+    keys = server.keys(run_id)
+    with server.reader() as reader:
         what = _content(reader, run_id)
     confirm(
-        f"Remove run {run_id} ({what}) from {redacted(place.url)} for good?",
+        f"Remove run {run_id} ({what}) from {redacted(server.url)} for good?",
         f"run {run_id} is not removed",
-        sure=sure,
+        assume_yes=assume_yes,
     )
-    with place.client() as client:
+    with server.client() as client:
         removed = runs.remove_run(client, keys)
     console().print(f"run {run_id} is removed ({removed:,} keys)")
 

@@ -2,23 +2,50 @@
 
 import asyncio
 import gc
-import sys
 import time
 from dataclasses import replace
-from pathlib import Path
+from typing import Annotated
 
 import structlog
+import typer
 from redis.exceptions import RedisError
 
+from sanctum_bus.cli import target
+from sanctum_bus.cli.options import (
+    requires,
+)
 from sanctum_bus.cli.signals import INTERRUPTED, until_told
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.cli.worker_signals import signals
 from sanctum_bus.connection import connect
-from sanctum_bus.errors import CommandFailed
-from sanctum_bus.ops.embedded import EmbeddedServer, default_state_dir, running_server
+from sanctum_bus.ops.embedded import default_state_dir, running_server
 from sanctum_bus.worker import logs
 from sanctum_bus.worker.settings import Settings, load
 from sanctum_bus.worker.supervisor import Worker
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum worker", "sanctum worker --drain --run my-run")
+
+
+def command(
+    ctx: typer.Context,
+    drain: Annotated[
+        bool, typer.Option("--drain", help="Fold what there is now, commit it, and end.")
+    ] = False,
+    run: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--run",
+            metavar="RUN",
+            show_default=False,
+            help="With --drain: only this run; may be given again.",
+        ),
+    ] = None,
+) -> None:
+    """Process all current and future runs until interrupted."""
+    requires("--run", "--drain", given=run, present=drain)
+    work(target.of(ctx), run or [], drain=drain)
+
 
 #: Seconds between two looks for a server.
 _LOOK_S = 0.3
@@ -29,42 +56,7 @@ _OBJECTS = 4_000
 _log = structlog.get_logger()
 
 
-def serve(state_dir: Path | None, port: int) -> None:
-    """Run the embedded server until told to stop.
-
-    Raises:
-        NoServer: it cannot be started.
-        Failed: it ended by itself.
-    """
-    # What prints takes long to load, and a worker prints nothing.
-    from sanctum_bus.cli.output import complain
-
-    home = default_state_dir() if state_dir is None else state_dir
-    status: int | None = None
-    with until_told(), EmbeddedServer.start(home, port=port) as server:
-        _say_where(server, default=state_dir is None)
-        status = server.wait()
-    if status is not None:
-        raise CommandFailed(
-            f"the server ended by itself with status {status}; its last words are in {home / 'server.log'}"
-        )
-    complain("the server has stopped")
-
-
-def _say_where(server: EmbeddedServer, *, default: bool) -> None:
-    from sanctum_bus.cli.output import console
-
-    out = console()
-    out.print(f"serving at {server.url}", soft_wrap=True)
-    out.print(f"data in    {server.state_dir}", soft_wrap=True)
-    if default:
-        out.print("Other sanctum commands of this user find it by themselves. For everything else:")
-    out.print(f"  export SANCTUM_REDIS_URL='{server.url}'", soft_wrap=True)
-    out.print("Stop with Ctrl-C; the data stays.")
-    sys.stdout.flush()
-
-
-def work(place: ServerTarget, runs: list[str], *, drain: bool) -> None:
+def work(server: ServerTarget, runs: list[str], *, drain: bool) -> None:
     """Fold runs until told to stop, or with `drain` what is there now.
 
     Raises:
@@ -73,16 +65,16 @@ def work(place: ServerTarget, runs: list[str], *, drain: bool) -> None:
         Failed: the server cannot be asked (with `drain`; else the worker waits for it).
         SystemExit: it was told to stop before it had drained them.
     """
-    settings = load(key_prefix=place.prefix)
+    settings = load(key_prefix=server.prefix)
     logs.configure(settings.log_level)
-    if not drain and not place.chosen:
-        found = _await_server(place)
+    if not drain and not server.chosen:
+        found = _await_server(server)
         if found is None:
             return
-        place = found
-    settings = load(redis_url=place.url, key_prefix=place.prefix)
+        server = found
+    settings = load(redis_url=server.url, key_prefix=server.prefix)
     _search_less_for_garbage()
-    with place.asking():
+    with server.explain_errors():
         through = asyncio.run(_work(settings, frozenset(runs), drain=drain))
     if not through:
         from sanctum_bus.cli.output import complain
@@ -108,7 +100,7 @@ async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> boo
     return True
 
 
-def _await_server(place: ServerTarget) -> ServerTarget | None:
+def _await_server(server: ServerTarget) -> ServerTarget | None:
     """Return the first server that shows up: the embedded one, which may be starting just now, or the default one."""
     said = False
     found: ServerTarget | None = None
@@ -116,12 +108,12 @@ def _await_server(place: ServerTarget) -> ServerTarget | None:
         while found is None:
             running = running_server()
             if running is not None:
-                found = replace(place, url=running, chosen=True)
-            elif _answers(place.url):
-                found = place
+                found = replace(server, url=running, chosen=True)
+            elif _answers(server.url):
+                found = server
             else:
                 if not said:
-                    _log.warning("redis not found", url=place.url, embedded=str(default_state_dir()))
+                    _log.warning("redis not found", url=server.url, embedded=str(default_state_dir()))
                 said = True
                 time.sleep(_LOOK_S)
     return found

@@ -1,0 +1,79 @@
+"""`fold`: recorded telemetry folded without a server."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from sanctum_bus.cli.inputs import STDIN, Inputs
+from sanctum_bus.cli.options import (
+    FilesArgument,
+    JsonOption,
+    StrictOption,
+    requires,
+)
+from sanctum_bus.cli.output import complain, print_json
+from sanctum_bus.cli.sections import Picture, chosen, print_picture
+from sanctum_bus.fold import offline
+from sanctum_bus.fold.aggregate import Aggregate
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum fold events.jsonl.gz", "sanctum fold events.jsonl.gz -s policy --json")
+
+
+def command(
+    files: FilesArgument,
+    section: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--section",
+            "-s",
+            metavar="SECTION",
+            show_default=False,
+            help="Only these sections; may be given again.",
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+) -> None:
+    """Fold recorded telemetry without a server and show the result."""
+    requires("--strict", "--json", given=strict, present=as_json)
+    fold(files, section or [], as_json=as_json, strict=strict)
+
+
+def fold(files: list[str], patterns: list[str], *, as_json: bool, strict: bool) -> None:
+    """Fold recordings without a server and print what comes of it.
+
+    Raises:
+        BadInput: a file cannot be read, or no section is called so.
+    """
+    source = Inputs(files)
+    aggregate = offline.fold_records(iter(source))
+    changes = aggregate.drain_changes()
+    for entry_id, reason, _ in changes.parked:
+        complain(f"event {entry_id.partition('-')[2]} cannot be folded: {reason}")
+    name = "standard input" if files[0] == STDIN else _stem(files[0])
+    picture = _picture(name, aggregate)
+    picture = picture.with_lines([fields for _, fields in changes.lines])
+    sections = chosen(picture.sections, patterns)
+    if as_json:
+        print_json(picture.as_json(sections), strict=strict)
+    else:
+        print_picture(picture, sections if patterns else None)
+
+
+def _picture(name: str, aggregate: Aggregate) -> Picture:
+    counters = aggregate.counters
+    return Picture(
+        run_id=name,
+        version=aggregate.version,
+        sections=aggregate.state.sections,
+        events=counters.events,
+        parked=counters.parked,
+        duplicates=counters.duplicates,
+        lost=sum(counters.lost.values()),
+    )
+
+
+def _stem(name: str) -> str:
+    return Path(name).name.removesuffix(".gz").removesuffix(".jsonl")

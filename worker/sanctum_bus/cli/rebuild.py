@@ -1,0 +1,70 @@
+"""`rebuild`: folding a run anew."""
+
+from typing import Annotated
+
+import typer
+
+from sanctum_bus.cli import target
+from sanctum_bus.cli.confirm import confirm
+from sanctum_bus.cli.options import (
+    JsonOption,
+    RunArgument,
+    YesOption,
+)
+from sanctum_bus.cli.output import console, print_json
+from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.connection import connect, redacted
+from sanctum_bus.ops.rebuild import rebuild_run
+from sanctum_bus.ops.runs import must_exist
+from sanctum_bus.worker.settings import load
+
+#: Examples at the end of the help.
+EXAMPLES = ("sanctum rebuild my-run", "sanctum rebuild my-run --partial --yes")
+
+
+def command(
+    ctx: typer.Context,
+    run: RunArgument,
+    partial: Annotated[
+        bool,
+        typer.Option(
+            "--partial",
+            help="Even where the stream was trimmed or begun anew: what is missing is counted as lost.",
+        ),
+    ] = False,
+    yes: YesOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Rebuild the snapshot of a run from its stream."""
+    rebuild(target.of(ctx), run, partial=partial, assume_yes=yes, as_json=as_json)
+
+
+#: Seconds that the server may take to put a large snapshot in its server.
+_TIMEOUT_S = 60.0
+
+
+def rebuild(server: ServerTarget, run_id: str, *, partial: bool, assume_yes: bool, as_json: bool) -> None:
+    """Rebuild a run, once the person is sure.
+
+    Raises:
+        BadInput: nobody is there to ask, or there is no such run.
+        Failed: the person is not sure.
+        NotNow: it cannot be done as things are.
+    """
+    keys = server.keys(run_id)
+    settings = load(redis_url=server.url, key_prefix=server.prefix)
+    with server.explain_errors(), connect(server.url, timeout_s=_TIMEOUT_S) as client:
+        must_exist(client, keys)
+        confirm(
+            f"Fold run {run_id} on {redacted(server.url)} anew, and replace its snapshot?",
+            f"run {run_id} is not rebuilt",
+            assume_yes=assume_yes,
+        )
+        built = rebuild_run(client, keys, settings, partial=partial)
+    if as_json:
+        print_json({"run_id": run_id, **built._asdict()})
+        return
+    missing = f"; {built.missing:,} entries were gone" if built.missing else ""
+    console().print(
+        f"run {run_id} is rebuilt up to {built.version}: {built.events:,} events folded, {built.parked:,} parked{missing}"
+    )

@@ -1,0 +1,84 @@
+"""`runs`, `show` and `log`: what a reader sees."""
+
+from typing import Annotated
+
+import typer
+
+from sanctum_bus.cli import target
+from sanctum_bus.cli.options import JsonOption, RunArgument, StrictOption, requires
+from sanctum_bus.cli.output import complain, print_json
+from sanctum_bus.cli.runs import read_counters
+from sanctum_bus.cli.sections import chosen, picture_of, print_picture
+from sanctum_bus.cli.target import ServerTarget
+
+#: Examples at the end of the help.
+EXAMPLES = (
+    "sanctum show my-run",
+    "sanctum show my-run policy 'env:*'",
+    "sanctum show my-run --json --strict | jq .sections.batch",
+)
+
+
+def command(
+    ctx: typer.Context,
+    run: RunArgument,
+    sections: Annotated[
+        list[str] | None,
+        typer.Argument(
+            metavar="[SECTION...]", show_default=False, help="Names of sections, such as policy or 'env:*'."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+    strict: StrictOption = False,
+    since: Annotated[
+        str | None,
+        typer.Option(
+            metavar="VERSION",
+            show_default=False,
+            help="Only sections that changed after this version. If the answer has another generation than the version had, ask for all.",
+        ),
+    ] = None,
+) -> None:
+    """Show the snapshot of a run."""
+    requires("--strict", "--json", given=strict, present=as_json)
+    show_run(target.of(ctx), run, sections or [], since, as_json=as_json, strict=strict)
+
+
+#: Log lines below a picture of a run.
+_TAIL = 12
+
+
+def show_run(
+    server: ServerTarget,
+    run_id: str,
+    patterns: list[str],
+    since: str | None,
+    *,
+    as_json: bool,
+    strict: bool,
+) -> None:
+    """Print a snapshot, or a picture of it.
+
+    Args:
+        server: the server.
+        run_id: the run.
+        patterns: which sections; all where there are none.
+        since: only sections that changed after this version.
+        as_json: for tools.
+        strict: NaN and infinities as text.
+    """
+    with server.reader() as reader:
+        # A version alone does not say of which history it is; the generation in the answer tells the caller.
+        mark = None if since is None else (since, read_counters(reader, run_id).generation)
+        snapshot = reader.snapshot(run_id, since=mark)
+        plain = not (as_json or patterns or since)
+        lines = reader.log(run_id, newest=_TAIL) if plain else []
+    picture = picture_of(snapshot, lines)
+    sections = chosen(snapshot.sections, patterns, snapshot.names)
+    if as_json:
+        more = {"since": since, "names": sorted(snapshot.names)} if since else {}
+        print_json(picture.as_json(sections) | more, strict=strict)
+        return
+    for notice in picture.notices if not plain else ():
+        complain(f"run {run_id}: {notice}")
+    print_picture(picture, None if plain else sections)
