@@ -6,7 +6,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "worker"))
 
-from sanctum_bus.cli.worker_signals import signals
+from sanctum_bus.cli.signals import stop_on_signal
 from sanctum_bus.worker import logs
 from sanctum_bus.worker.settings import load
 from sanctum_bus.worker.supervisor import Worker
@@ -17,7 +17,7 @@ async def work(*, drain: bool) -> None:
     settings = load()
     logs.configure(settings.log_level)
     worker = Worker(settings)
-    with signals(worker):
+    with stop_on_signal(worker.stop):
         if drain:
             await worker.drain()
         else:

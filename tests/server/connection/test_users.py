@@ -53,7 +53,11 @@ def test_each_user_does_its_whole_work(start: Start, kind: ServerKind) -> None:
             assert [one.run_id for one in reader.runs()] == ["r"]
             reader.log("r"), reader.batches("r"), reader.coverage("r"), reader.dead("r")
         assert sanctum("--redis", reading, "workers").status == 0
-    for command in (("rebuild", "r", "--yes"), ("dead-letters", "r", "all", "--requeue"), ("rm", "r", "--yes")):
+    for command in (
+        ("rebuild", "r", "--yes"),
+        ("dead-letters", "r", "all", "--requeue"),
+        ("rm", "r", "--yes"),
+    ):
         done = sanctum("--redis", folding, *command)
         assert done.status == 0, done.err
 

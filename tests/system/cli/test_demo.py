@@ -122,7 +122,7 @@ def test_watching_without_a_terminal(run: Run) -> None:
     ran = run.sanctum("watch", "r")
 
     assert ran.status == 1
-    assert ran.err == "sanctum: the live view needs a terminal; without one: sanctum show RUN\n"
+    assert ran.err == "sanctum: sanctum watch requires a terminal; use 'sanctum show RUN'\n"
 
 
 @pytest.mark.parametrize(

@@ -57,7 +57,9 @@ def test_the_list_repeats_the_first_line_of_the_help(name: str) -> None:
     """`sanctum --help` imports no command, so its table repeats the first sentence of each command's docstring."""
     module = importlib.import_module(f"sanctum_bus.cli.{COMMANDS[name].module}")
 
-    assert (inspect.getdoc(module.command) or "").partition("\n\n")[0].replace("\n", " ") == COMMANDS[name].help
+    assert (inspect.getdoc(module.command) or "").partition("\n\n")[0].replace("\n", " ") == COMMANDS[
+        name
+    ].help
 
 
 def test_the_short_help_is_help() -> None:

@@ -2,11 +2,7 @@
 
 import pytest
 
-from sanctum_bus.cli.watch import picture
-from sanctum_bus.errors import Unavailable
 from sanctum_bus.protocol.keys import RunKeys
-from sanctum_bus.reader import Reader
-from sanctum_bus.views.tui.app import Looking
 from tests.support.commands import SMALL, Run
 from tests.support.servers import Server
 
@@ -122,32 +118,3 @@ def test_it_can_be_removed(spoilt: Run, valkey: Server, name: str) -> None:
     spoilt.good("rm", "spoilt", "--yes")
 
     assert valkey.client().keys(f"{RUN.base}*") == []
-
-
-def test_a_live_view_stays(spoilt: Run, valkey: Server) -> None:
-    """A live view keeps its last picture and says what is the matter, and goes on when it is mended."""
-    with Reader(spoilt.url) as reader:
-        looking = Looking(reader, RUN.run_id, picture)
-        looking.look()
-        for name in ("checkpoint", "log"):
-            valkey.client().rename(RUN.base + name, "aside")
-            key = spoil(valkey, name)
-            valkey.client().hincrby("aside" if name == "checkpoint" else RUN.checkpoint, "generation", 1)
-            looking.look()
-            assert f"{key} is a string" in looking.trouble
-            assert looking.view() is not None
-            valkey.client().rename("aside", key)
-            looking.look()
-            assert looking.trouble == ""
-            assert looking.lines
-
-
-@pytest.mark.parametrize("name", ["checkpoint", "log"])
-def test_a_live_view_does_not_begin(spoilt: Run, valkey: Server, name: str) -> None:
-    """Where it cannot be read from the start there is no picture, and the error says why."""
-    key = spoil(valkey, name)
-
-    with Reader(spoilt.url) as reader, pytest.raises(Unavailable, match="is a string") as raised:
-        Looking(reader, RUN.run_id, picture).look()
-
-    assert key in str(raised.value)

@@ -1,6 +1,7 @@
-"""The terminal view: it fits, whatever is in it, and it shows what matters."""
+"""The terminal view fits any size with any content, and shows the values of the snapshot."""
 
 import io
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
@@ -11,13 +12,13 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from sanctum_bus.cli.demo.data import demo_recording
-from sanctum_bus.cli.sections import behind_s, notices_of
 from sanctum_bus.events import recordings
 from sanctum_bus.fold import offline
-from sanctum_bus.reader import Snapshot
-from sanctum_bus.views.model import sort_out
-from sanctum_bus.views.tui.layout import pages, view
-from sanctum_bus.views.tui.view import Line, View
+from sanctum_bus.reader import LogLine, Snapshot
+from sanctum_bus.views.build import build, with_problem
+from sanctum_bus.views.model import RunView
+from sanctum_bus.views.tui.layout import draw, pages
+from sanctum_bus.views.tui.screen import Screen
 
 Sections = dict[str, dict[str, Any]]
 
@@ -44,17 +45,30 @@ def with_envs(amount: int, prefix: str = "") -> Sections:
     return made
 
 
-def drawn(shown: View, width: int, height: int | None) -> list[str]:
-    """The lines of a picture."""
+def drawn(shown: Screen, width: int, height: int | None) -> list[str]:
+    """Return the lines of a picture."""
     out = io.StringIO()
     screen = Console(width=width, height=height, file=out, color_system=None, force_terminal=False)
-    screen.print(view(shown, width, height, "n/p page  q quit"))
+    screen.print(draw(shown, width, height, "n/p page  q quit"))
     return out.getvalue().splitlines()
 
 
-def of(sections: Sections, **more: Any) -> View:
-    """The view of sections."""
-    return View("demo", sort_out(sections), "1-0", 10, **more)
+def run_of(sections: Sections, log: Sequence[LogLine] = (), **more: Any) -> RunView:
+    """Return the view of sections that a reader would have read at version 1-0."""
+    given: dict[str, Any] = {"version": "1-0", "generation": 1, "last_id": "1-0", "events": 10} | more
+    return build(Snapshot("demo", sections=sections, names=frozenset(sections), **given), log)
+
+
+def of(
+    sections: Sections, log: Sequence[LogLine] = (), *, arm: int = 0, page: int = 0, **more: Any
+) -> Screen:
+    """Return the screen of sections."""
+    return Screen(run_of(sections, log, **more), arm, page)
+
+
+def line(event_type: str, at: Any, env_id: Any, episode: Any, message: str) -> LogLine:
+    """Return a line of the seed event log."""
+    return LogLine("1-0", event_type, at, env_id, None, None, episode, message, {})
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
@@ -62,7 +76,7 @@ def of(sections: Sections, **more: Any) -> View:
 def test_it_fits(size: tuple[int, int], envs: int) -> None:
     """No picture is wider or higher than its terminal, from one environment to hundreds."""
     width, height = size
-    lines = drawn(of(with_envs(envs), lines=[Line("T", 1.0, 0, 1, "m" * 300)] * 99), width, height)
+    lines = drawn(of(with_envs(envs), log=[line("T", 1.0, 0, 1, "m" * 300)] * 99), width, height)
 
     assert len(lines) <= height
     assert max(map(cell_len, lines)) <= width
@@ -74,7 +88,7 @@ def test_64_environments_are_all_there(size: tuple[int, int]) -> None:
     width, height = size
     picture = "\n".join(drawn(of(with_envs(64)), width, height))
 
-    assert pages(sort_out(with_envs(64)).envs, width, height) == 1
+    assert pages(run_of(with_envs(64)).envs, width, height) == 1
     assert [env for env in range(64) if f" {env} " not in picture] == []
     assert "48.4" in picture
 
@@ -82,7 +96,7 @@ def test_64_environments_are_all_there(size: tuple[int, int]) -> None:
 def test_pages_go_round() -> None:
     """Environments that do not fit are on further pages; after the last one comes the first."""
     sections = with_envs(300)
-    amount = pages(sort_out(sections).envs, 80, 24)
+    amount = pages(run_of(sections).envs, 80, 24)
     first, second, again = (drawn(of(sections, page=page), 80, 24) for page in (0, 1, amount))
 
     assert amount > 1
@@ -93,8 +107,8 @@ def test_pages_go_round() -> None:
 
 def test_what_it_shows() -> None:
     """Run, policy, batch, environments, seeds by stage, blueprints, the best episode and the log."""
-    line = Line("SEED_CULLED", 1795406632.0, 2, 14, "r0c0 culled (norm)")
-    picture = "\n".join(drawn(of(demo_sections(), lines=[line]), 120, 40))
+    culled = line("SEED_CULLED", 1795406632.0, 2, 14, "r0c0 culled (norm)")
+    picture = "\n".join(drawn(of(demo_sections(), [culled]), 120, 40))
 
     for text in (
         "cifar10_blind",
@@ -123,11 +137,11 @@ def test_ids_are_no_amounts(width: int) -> None:
     """Environments, episodes and batches are named by their numbers, whole and without separators, however long."""
     best = {"1": {"peak_accuracy": 72.7, "env_id": 15012, "episode": 1234567, "growth_ratio": 1.5}}
     sections = demo_sections() | {"best": best, "batch": {"batch_idx": 4321}}
-    picture = drawn(of(sections, lines=[Line("T", 1.0, 15012, 1234567, "said")]), width, None)
+    picture = drawn(of(sections, log=[line("T", 1.0, 15012, 1234567, "said")]), width, None)
 
-    record, line = (next(one for one in picture if words in one) for words in ("  1   72.7", "said"))
+    record, shown = (next(one for one in picture if words in one) for words in ("  1   72.7", "said"))
     assert record.split("72.7")[1].split()[:2] == ["15012", "1234567"]
-    assert "env 15012 " in line
+    assert "env 15012 " in shown
     assert any("batch 4321 " in one for one in picture)
 
 
@@ -135,11 +149,11 @@ def test_the_arms_of_a_comparison() -> None:
     """Each arm has its environments; policy and batch are those of the arm that is looked at."""
     sections = with_envs(2, "A/") | with_envs(2, "B/")
     sections["B/policy"] = sections["B/policy"] | {"updates": 77}
-    run = sort_out(sections)
+    run = run_of(sections)
 
-    assert run.arms == ("A", "B")
+    assert [arm.name for arm in run.arms] == ["A", "B"]
     assert [env.label for env in run.envs] == ["A/0", "A/1", "B/0", "B/1"]
-    assert "update 77" in "\n".join(drawn(of(sections, arm="B"), 120, 40))
+    assert "update 77" in "\n".join(drawn(of(sections, arm=1), 120, 40))
 
 
 def test_nothing_is_there_yet() -> None:
@@ -151,15 +165,16 @@ def test_nothing_is_there_yet() -> None:
 
 
 def test_what_is_wrong_stands_in_the_last_line() -> None:
-    """Parked and lost events, and notices, are in the last line; a worker that is behind is named."""
-    shown = of({}, parked=3, lost=4, notices=("look here",), behind_s=9.0)
+    """Dead letters, lost events, findings and notices are in the last line; lag is named."""
+    run = run_of({}, parked=3, lost={"gap": 4}, last_id="5000-0", server_time_s=14.0)
 
-    last = drawn(shown, 120, 24)[-1]
+    last = drawn(Screen(with_problem(run, "look here"), notices=("a warning",)), 200, 24)[-1]
 
-    assert "parked 3" in last
+    assert "dead letters 3" in last
     assert "lost 4" in last
     assert "! look here" in last
-    assert "! 9.0 s behind; is a worker there?" in last
+    assert "! a warning" in last
+    assert "! 9.0 s behind; check `sanctum workers`" in last
 
 
 def test_a_quiet_run() -> None:
@@ -253,38 +268,10 @@ NAMES = st.sampled_from(
 @given(st.dictionaries(NAMES, FIELDS, max_size=8), VALUES, VALUES)
 def test_any_value_anywhere(sections: Sections, at: Any, env_id: Any) -> None:
     """Whatever stands in whatever field, the picture is drawn and fits, and nothing in it moves the cursor."""
-    shown = of(sections, lines=[Line("T", at, env_id, at, "x")])
+    shown = of(sections, [line("T", at, env_id, at, "x")])
 
     for width, height in ((120, 40), (60, 16)):
         lines = drawn(shown, width, height)
         assert len(lines) <= height
         assert max(map(cell_len, lines)) <= width
         assert "\x1b" not in "".join(lines)
-
-
-@pytest.mark.parametrize(
-    ("snapshot", "notice"),
-    [
-        (Snapshot("r", version="torn", generation=1), "a commit died half-way"),
-        (Snapshot("r", last_id="5-0"), "start a worker"),
-        (Snapshot("r", version="5-0", generation=1, last_id="5-0"), ""),
-    ],
-)
-def test_notices(snapshot: Snapshot, notice: str) -> None:
-    """A person is told when a snapshot is not what it seems."""
-    assert notice in " ".join(notices_of(snapshot))
-    assert bool(notices_of(snapshot)) == bool(notice)
-
-
-@pytest.mark.parametrize(
-    ("version", "last_id", "now", "late"),
-    [
-        ("1000-0", "1000-0", 9.0, 0.0),
-        ("1000-0", "5000-0", 5.0, 4.0),
-        ("1000-0", "1001-0", 9.0, pytest.approx(7.999)),
-        ("torn", "5000-0", 9.0, 0.0),
-    ],
-)
-def test_behind(version: str, last_id: str, now: float, late: Any) -> None:
-    """A worker is behind by the time that the newest entry waits, or by what lies between it and the version."""
-    assert behind_s(Snapshot("r", version, 1, last_id=last_id, server_time_s=now)) == late

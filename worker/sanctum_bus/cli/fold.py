@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from sanctum_bus.cli import sections
 from sanctum_bus.cli.inputs import STDIN, Inputs
 from sanctum_bus.cli.options import (
     FilesArgument,
@@ -13,9 +14,9 @@ from sanctum_bus.cli.options import (
     requires,
 )
 from sanctum_bus.cli.output import complain, print_json
-from sanctum_bus.cli.sections import Picture, chosen, print_picture
 from sanctum_bus.fold import offline
-from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.views import fields
+from sanctum_bus.views.recorded import recorded_view
 
 #: Examples at the end of the help.
 EXAMPLES = ("sanctum fold events.jsonl.gz", "sanctum fold events.jsonl.gz -s policy --json")
@@ -53,26 +54,14 @@ def fold(files: list[str], patterns: list[str], *, as_json: bool, strict: bool) 
     for entry_id, reason, _ in changes.parked:
         complain(f"event {entry_id.partition('-')[2]} cannot be folded: {reason}")
     name = "standard input" if files[0] == STDIN else _stem(files[0])
-    picture = _picture(name, aggregate)
-    picture = picture.with_lines([fields for _, fields in changes.lines])
-    sections = chosen(picture.sections, patterns)
+    run = recorded_view(name, aggregate, changes)
+    chosen = fields.choose(run.sections, patterns)
     if as_json:
-        print_json(picture.as_json(sections), strict=strict)
+        print_json(sections.as_json(run.header, chosen), strict=strict)
+    elif patterns:
+        sections.print_sections(chosen)
     else:
-        print_picture(picture, sections if patterns else None)
-
-
-def _picture(name: str, aggregate: Aggregate) -> Picture:
-    counters = aggregate.counters
-    return Picture(
-        run_id=name,
-        version=aggregate.version,
-        sections=aggregate.state.sections,
-        events=counters.events,
-        parked=counters.parked,
-        duplicates=counters.duplicates,
-        lost=sum(counters.lost.values()),
-    )
+        sections.print_picture(run)
 
 
 def _stem(name: str) -> str:

@@ -18,7 +18,6 @@ from sanctum_bus.reader import LogLine, Reader
 from sanctum_bus.views.format import date
 from sanctum_bus.views.tui.panels import log_line
 from sanctum_bus.views.tui.style import DIM
-from sanctum_bus.views.tui.view import Line
 
 #: Examples at the end of the help.
 EXAMPLES = ("sanctum log my-run -n 100", "sanctum log my-run --follow --json")
@@ -82,7 +81,7 @@ def _print_line(line: LogLine, *, as_json: bool) -> None:
         print_json({name: getattr(line, name) for name in names} | missing)
         return
     shown = Text(f"{date(line.at)[:11]}", style=DIM)
-    shown.append_text(log_line(Line(line.type, line.at, line.env_id, line.episode, line.message)))
+    shown.append_text(log_line(line))
     if line.lost:
         shown.append(f"  ({line.lost:,} events lost before it)", style="bold red")
     if line.trimmed:

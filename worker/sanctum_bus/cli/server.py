@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from sanctum_bus.cli.signals import until_told
+from sanctum_bus.cli.signals import until_signal
 from sanctum_bus.errors import CommandFailed
 from sanctum_bus.ops.embedded import EmbeddedServer, default_state_dir
 
@@ -47,7 +47,7 @@ def serve(state_dir: Path | None, port: int) -> None:
 
     home = default_state_dir() if state_dir is None else state_dir
     status: int | None = None
-    with until_told(), EmbeddedServer.start(home, port=port) as server:
+    with until_signal(), EmbeddedServer.start(home, port=port) as server:
         _say_where(server, default=state_dir is None)
         status = server.wait()
     if status is not None:

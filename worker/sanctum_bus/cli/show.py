@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
-from sanctum_bus.cli import target
+from sanctum_bus.cli import sections, target
 from sanctum_bus.cli.options import JsonOption, RunArgument, StrictOption, requires
 from sanctum_bus.cli.output import complain, print_json
 from sanctum_bus.cli.runs import read_counters
-from sanctum_bus.cli.sections import chosen, picture_of, print_picture
 from sanctum_bus.cli.target import ServerTarget
+from sanctum_bus.views import fields
+from sanctum_bus.views.build import build
 
 #: Examples at the end of the help.
 EXAMPLES = (
@@ -22,7 +23,7 @@ EXAMPLES = (
 def command(
     ctx: typer.Context,
     run: RunArgument,
-    sections: Annotated[
+    section: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="[SECTION...]", show_default=False, help="Names of sections, such as policy or 'env:*'."
@@ -41,8 +42,11 @@ def command(
 ) -> None:
     """Show the snapshot of a run."""
     requires("--strict", "--json", given=strict, present=as_json)
-    show_run(target.of(ctx), run, sections or [], since, as_json=as_json, strict=strict)
+    show_run(target.of(ctx), run, section or [], since, as_json=as_json, strict=strict)
 
+
+#: Findings that concern each section of a run.
+_OF_THE_WHOLE = frozenset({"torn", "not_folded"})
 
 #: Log lines below a picture of a run.
 _TAIL = 12
@@ -73,12 +77,15 @@ def show_run(
         snapshot = reader.snapshot(run_id, since=mark)
         plain = not (as_json or patterns or since)
         lines = reader.log(run_id, newest=_TAIL) if plain else []
-    picture = picture_of(snapshot, lines)
-    sections = chosen(snapshot.sections, patterns, snapshot.names)
+    run = build(snapshot, lines)
+    chosen = fields.choose(snapshot.sections, patterns, snapshot.names)
     if as_json:
         more = {"since": since, "names": sorted(snapshot.names)} if since else {}
-        print_json(picture.as_json(sections) | more, strict=strict)
-        return
-    for notice in picture.notices if not plain else ():
-        complain(f"run {run_id}: {notice}")
-    print_picture(picture, None if plain else sections)
+        print_json(sections.as_json(run.header, chosen) | more, strict=strict)
+    elif plain:
+        sections.print_picture(run)
+    else:
+        for finding in run.findings:
+            if finding.kind in _OF_THE_WHOLE:
+                complain(f"run {run_id}: {finding.text}")
+        sections.print_sections(chosen)

@@ -1,22 +1,20 @@
 """`watch`: the live view of a run."""
 
-from collections.abc import Sequence
+import asyncio
 from typing import Annotated
 
 import typer
 
 from sanctum_bus.cli import target
 from sanctum_bus.cli.output import console, show
-from sanctum_bus.cli.sections import picture_of, view_of
-from sanctum_bus.cli.signals import until_told
+from sanctum_bus.cli.signals import stop_on_signal
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.errors import InvalidArgument
-from sanctum_bus.reader import LogLine, Reader, Snapshot
-from sanctum_bus.views.model import Run
-from sanctum_bus.views.tui.app import Looking
-from sanctum_bus.views.tui.app import watch as draw
-from sanctum_bus.views.tui.layout import view
-from sanctum_bus.views.tui.view import View
+from sanctum_bus.reader import AsyncReader
+from sanctum_bus.views.feed import RunFeed
+from sanctum_bus.views.tui import app
+from sanctum_bus.views.tui.layout import draw
+from sanctum_bus.views.tui.screen import Screen
 
 #: Examples at the end of the help.
 EXAMPLES = ("sanctum watch", "sanctum watch my-run")
@@ -27,7 +25,9 @@ def command(
     run: Annotated[
         str | None,
         typer.Argument(
-            metavar="[RUN]", show_default=False, help="The run; else the one that was active last."
+            metavar="[RUN]",
+            show_default=False,
+            help="Name of the run; default: the most recently active run.",
         ),
     ] = None,
 ) -> None:
@@ -36,35 +36,41 @@ def command(
 
 
 def watch_run(server: ServerTarget, run_id: str | None) -> None:
-    """Draw a run until the person quits; without a name, the run that was active last.
+    """Draw a run until the person quits.
+
+    Args:
+        server: the server.
+        run_id: the run; None: the most recently active one.
 
     Raises:
-        BadInput: no run was named and there is none, or this is no terminal.
+        InvalidArgument: the server has no run, or the output is not a terminal.
+        CommandFailed: the server cannot be read.
     """
     if not console().is_terminal:
-        raise InvalidArgument("the live view needs a terminal; without one: sanctum show RUN")
-    with server.reader() as reader:
-        looking = Looking(reader, run_id or _newest(reader), picture)
-        with until_told():
-            draw(looking, console(), lambda _: False)
-    leave(looking)
+        raise InvalidArgument("sanctum watch requires a terminal; use 'sanctum show RUN'")
+    with server.explain_errors():
+        asyncio.run(_watch(server, run_id))
 
 
-def picture(snapshot: Snapshot, lines: Sequence[LogLine], run: Run) -> View:
-    """Return the view of a snapshot, the log's newest lines, and the sections sorted out."""
-    return view_of(picture_of(snapshot, lines), run)
+async def _watch(server: ServerTarget, run_id: str | None) -> None:
+    state = app.ViewState()
+    async with AsyncReader(server.url, key_prefix=server.prefix) as reader:
+        feed = RunFeed(reader, run_id or await _newest(reader))
+        async with feed.running():
+            with stop_on_signal(lambda: app.leave(feed, state)):
+                await app.watch(feed, console(), lambda _: False, state)
+    print_last(feed, state)
 
 
-def leave(looking: Looking) -> None:
+def print_last(feed: RunFeed, state: app.ViewState) -> None:
     """Leave the last picture on the screen."""
-    shown = looking.view()
-    if shown is not None:
+    if feed.view is not None:
         width, height = console().size
-        show(view(shown, width, height - 1))
+        show(draw(Screen(feed.view, state.arm, state.page), width, height - 1))
 
 
-def _newest(reader: Reader) -> str:
-    found = reader.runs()
+async def _newest(reader: AsyncReader) -> str:
+    found = await reader.runs()
     if not found:
         raise InvalidArgument("there is no run on this server yet")
     return found[0].run_id

@@ -14,9 +14,8 @@ from sanctum_bus.cli import target
 from sanctum_bus.cli.options import (
     requires,
 )
-from sanctum_bus.cli.signals import INTERRUPTED, until_told
+from sanctum_bus.cli.signals import INTERRUPTED, stop_on_signal, until_signal
 from sanctum_bus.cli.target import ServerTarget
-from sanctum_bus.cli.worker_signals import signals
 from sanctum_bus.connection import connect
 from sanctum_bus.ops.embedded import default_state_dir, running_server
 from sanctum_bus.worker import logs
@@ -92,10 +91,10 @@ def _search_less_for_garbage() -> None:
 async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> bool:
     """Return whether all is done that was to be: a drain may be told to stop before it is through."""
     worker = Worker(settings)
-    with signals(worker) as told:
+    with stop_on_signal(worker.stop) as stopped:
         if drain:
             await worker.drain(runs)
-            return not told()
+            return not stopped()
         await worker.follow()
     return True
 
@@ -104,7 +103,7 @@ def _await_server(server: ServerTarget) -> ServerTarget | None:
     """Return the first server that shows up: the embedded one, which may be starting just now, or the default one."""
     said = False
     found: ServerTarget | None = None
-    with until_told():
+    with until_signal():
         while found is None:
             running = running_server()
             if running is not None:

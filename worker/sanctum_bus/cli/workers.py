@@ -19,7 +19,8 @@ from sanctum_bus.connection import owner
 from sanctum_bus.ops.runs import wrong_shared
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.key_types import is_wrong_type, refusal
-from sanctum_bus.views.format import UNKNOWN, count, duration, number, printable
+from sanctum_bus.views.derived import as_float
+from sanctum_bus.views.format import UNKNOWN, count, duration, printable
 
 #: Examples at the end of the help.
 EXAMPLES = ("sanctum workers", "sanctum workers -v")
@@ -110,12 +111,12 @@ def _row(worker: str, said: Mapping[str, Any], now_ms: int) -> Row:
 
 
 def _ago(at_ms: object, now_ms: int) -> str:
-    at = number(cast("Any", at_ms))
+    at = as_float(cast("Any", at_ms))
     return f"{duration((now_ms - at) / 1000)} ago" if at else UNKNOWN
 
 
 def _lag(said: Mapping[str, Any]) -> str:
-    behind, seconds = number(said.get("lag_events")), number(said.get("lag_s"))
+    behind, seconds = as_float(said.get("lag_events")), as_float(said.get("lag_s"))
     if behind is None and seconds is None:
         return "unknown" if said else UNKNOWN
     if not behind and not seconds:
@@ -140,7 +141,7 @@ def _show_runs(seen: _Seen) -> None:
             for run_id, one in named.items()
             if isinstance(one, dict)
         ]
-        more = int(number(said.get("owned")) or 0) - len(named)
+        more = int(as_float(said.get("owned")) or 0) - len(named)
         if more > 0:
             rows.append((f"and {more:,} more", worker, UNKNOWN, UNKNOWN))
     show(table(("run", "worker", "since", "lag"), rows))

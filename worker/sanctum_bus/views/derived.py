@@ -1,35 +1,41 @@
-"""Values that need no memory: what a reader works out of a snapshot's sections, in one place.
+"""Derived values that need no memory: pure functions of a snapshot's sections. Views do no other arithmetic.
 
-Pure functions. What was not measured stays None and never becomes a number; NaN that was measured stays NaN.
+A value that was not measured stays None and never becomes a number. A measured NaN stays NaN.
 """
 
 import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import TypeAlias
 from urllib.parse import unquote
 
 from sanctum_bus.events.stages import NOT_LIVE
+from sanctum_bus.protocol import stream_id
 from sanctum_bus.protocol.entry import FieldsView, Value
 from sanctum_bus.protocol.section_names import env_ids, family_prefix, is_number
+from sanctum_bus.reader import Snapshot
 
-Sections = Mapping[str, FieldsView]
+#: Name of a section -> its fields.
+Sections: TypeAlias = Mapping[str, FieldsView]
 
+#: Seconds without an event after which a run that has not ended is quiet.
+QUIET_S = 60.0
 
-#: Longest integer that is worked with, in bits: JSON text may hold one that no float takes.
+#: Longest integer to calculate with, in bits: JSON text may hold one that does not fit into a float.
 _MAX_BITS = 1000
 
 _DIGITS = re.compile(r"([0-9]+)")
 
 
 def envs(sections: Sections, *, group: str = "") -> dict[int, FieldsView]:
-    """Return the sections of a run's environments by id, in order."""
+    """Return the sections of the environments by ID, in order."""
     prefix = family_prefix(group, "env")
     return {env_id: sections[f"{prefix}{env_id}"] for env_id in env_ids(sections, group=group)}
 
 
 def seeds(sections: Sections, *, group: str = "") -> dict[int, dict[str, FieldsView]]:
-    """Return the sections of a run's seeds by environment and slot, in order: `r0c2` stands before `r0c10`."""
+    """Return the sections of the seeds by environment and slot, in natural order: `r0c2` before `r0c10`."""
     prefix = family_prefix(group, "seed")
     found: dict[int, dict[str, FieldsView]] = {}
     for name in sorted(sections, key=_natural):
@@ -46,20 +52,20 @@ def seeds_of_run(sections: Sections, *, group: str = "") -> list[FieldsView]:
 
 
 def stages(seeds: Iterable[FieldsView]) -> dict[str, int]:
-    """Return how many seeds are in which stage now, in the order of the stages' names."""
+    """Return the number of seeds in each stage now, ordered by the name of the stage."""
     counts = Counter(str(seed["stage"]) for seed in seeds if seed.get("stage") is not None)
     return dict(sorted(counts.items()))
 
 
 def active_seeds(seeds: Iterable[FieldsView]) -> int:
-    """Return how many seeds are alive now; a stage that nobody knows is a live one."""
+    """Return the number of live seeds; an unknown stage counts as live."""
     return sum(times for stage, times in stages(seeds).items() if stage not in NOT_LIVE)
 
 
 def growth_ratio(run: FieldsView, env: FieldsView) -> float | None:
-    """Return (host parameters + fossilised parameters) / host parameters of one environment, from 1.0 up.
+    """Return (host parameters + fossilized parameters) / host parameters of one environment, from 1.0 up.
 
-    None where the run does not say how many parameters its host has.
+    None if the run does not state the parameters of its host.
     """
     host, grown = number(run.get("host_params")), number(env.get("fossilized_params"))
     return (host + (grown or 0)) / host if host else None
@@ -72,7 +78,7 @@ def current_reward(env: FieldsView) -> float | None:
 
 
 def mean_reward(env: FieldsView) -> float | None:
-    """Return the mean total reward of an environment's last steps, at most 50, of this episode."""
+    """Return the mean total reward of an environment's last steps in this episode, at most 50."""
     return mean(_numbers(env.get("reward_history")))
 
 
@@ -86,9 +92,9 @@ def action_percentages(env: FieldsView) -> dict[str, float]:
 
 
 def mean_accuracy(sections: Sections, *, group: str = "") -> float | None:
-    """Return the mean of what the environments reported last as their validation accuracy, in percent.
+    """Return the mean of the validation accuracies that the environments reported last, in percent.
 
-    It mixes epochs while one is going on; `mean_accuracy` of the section `run` is that of the last whole epoch.
+    During an epoch it mixes two epochs. `mean_accuracy` of the section `run` is the mean of the last complete epoch.
     """
     return _mean_over(sections, group, "val_accuracy")
 
@@ -99,28 +105,37 @@ def mean_best_accuracy(sections: Sections, *, group: str = "") -> float | None:
 
 
 def runtime_s(run: FieldsView) -> float | None:
-    """Return the time from the run's start to its last event, in seconds, by the events' own clock."""
+    """Return the seconds from the start of a run to its last event, by the clock of the events."""
     began, last = number(run.get("started_at")), number(run.get("last_event_at"))
     return None if began is None or last is None else last - began
 
 
-def quiet_s(run: FieldsView, now_s: float) -> float | None:
-    """Return how long ago the run's last event was emitted, in seconds.
+def is_quiet(quiet_s: float | None) -> bool:
+    """Return whether so many seconds without an event make a running run quiet."""
+    return quiet_s is not None and quiet_s > QUIET_S
 
-    Args:
-        run: the section `run`.
-        now_s: Unix seconds; of the producer's clock if there is a choice.
-    """
-    last = number(run.get("last_event_at"))
-    return None if last is None else now_s - last
+
+def behind_s(snapshot: Snapshot) -> float:
+    """Return for how many seconds, at least, entries have waited to be folded; 0 if none waits."""
+    if snapshot.is_current or snapshot.is_torn or not snapshot.generation:
+        return 0.0
+    arrived, folded = (stream_id.milliseconds(one) / 1000 for one in (snapshot.last_id, snapshot.version))
+    return max(snapshot.server_time_s - arrived, arrived - folded)
+
+
+def mean_improvement(blueprint: FieldsView) -> float | None:
+    """Return the mean improvement of a blueprint's ended seeds, in percentage points; None if none has ended."""
+    ended = sum(as_float(blueprint.get(name)) or 0.0 for name in ("fossilized", "culled"))
+    total = as_float(blueprint.get("improvement_sum"))
+    return total / ended if total is not None and ended > 0 else None
 
 
 def mean(values: Iterable[float]) -> float | None:
-    """Return the mean, or None of nothing; NaN where one is NaN or the sum has no end."""
+    """Return the mean; None for no values, NaN if a value is NaN or the sum overflows."""
     known = list(values)
     if not known:
         return None
-    # fsum is exact, so that the order cannot show in the last bit.
+    # fsum is exact, so that the order of the values does not change the last bit.
     try:
         return math.fsum(known) / len(known)
     except (OverflowError, ValueError):
@@ -128,10 +143,26 @@ def mean(values: Iterable[float]) -> float | None:
 
 
 def number(value: Value) -> float | None:
-    """Return a number as it is, and None for whatever else an emitter may have put there."""
+    """Return a number to calculate with, unchanged; None for anything else, and for integers beyond a float's range."""
     if type(value) is float or (type(value) is int and value.bit_length() <= _MAX_BITS):
         return value
     return None
+
+
+def as_float(value: Value) -> float | None:
+    """Return a number to show, as a float: NaN and infinities included; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf if value > 0 else -math.inf
+
+
+def as_floats(value: Value) -> tuple[float, ...]:
+    """Return a history to show, as floats; NaN for a missing value, empty for anything but a list."""
+    found = [as_float(item) for item in value] if isinstance(value, list) else []
+    return tuple(math.nan if item is None else item for item in found)
 
 
 def _numbers(values: Value) -> list[float]:

@@ -1,6 +1,6 @@
-"""Telemetry as text for people: whatever an event brought, a terminal gets one harmless line of it.
+"""Formats for people: any value becomes one harmless line of text.
 
-A field of a section may hold anything: what is no number where one is shown reads as "not known".
+A field of a section may hold any value. If a number is expected and the value is not a number, the text is "-".
 """
 
 import math
@@ -10,18 +10,19 @@ from datetime import UTC, datetime
 from urllib.parse import unquote
 
 from sanctum_bus.protocol.entry import Value
+from sanctum_bus.views.derived import as_float
 
 FieldsViewView = Mapping[str, Value]
 
-#: What stands for a value that is not known.
+#: Text for an unknown value.
 UNKNOWN = "-"
 
-#: Characters of a text that are looked at: no table shows more, and a value may have a million.
+#: Characters of a text to keep: no table shows more, and a value may have a million.
 _MAX_CHARS = 2000
 
 _BLANKS = re.compile(r"[\s\x85\u2028\u2029]+")
 
-# C0 and C1 controls begin the sequences that a terminal obeys; the others hide or turn the text around them.
+# C0 and C1 controls start terminal escape sequences; the others hide or reverse the text around them.
 _UNPRINTABLE = re.compile(
     "[\x00-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ud800-\udfff\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
@@ -30,42 +31,20 @@ _LARGE, _MINUTE, _HOUR, _DAY = 1e6, 60, 3600, 86_400
 
 
 def printable(value: object, limit: int = _MAX_CHARS) -> str:
-    """Return text as one line without control characters; what is longer than the limit ends in an ellipsis."""
+    """Return text as one line without control characters; a longer text than the limit ends in an ellipsis."""
     text = str(value)[: limit * 4]
     text = _UNPRINTABLE.sub("", _BLANKS.sub(" ", text)).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
-def text_field(fields: FieldsViewView, name: str) -> str:
-    """Return a field that should be a text, or "" where it is none."""
-    value = fields.get(name)
-    return printable(value) if isinstance(value, str) else ""
-
-
 def label(part: str) -> str:
-    """Return a part of a section's name as it was emitted."""
+    """Return a part of a section's name as it was emitted, decoded."""
     return printable(unquote(part))
 
 
-def number(value: Value) -> float | None:
-    """Return a number, NaN and infinities included, or None where the value is none."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf if value > 0 else -math.inf
-
-
-def numbers(value: Value) -> list[float]:
-    """Return a history as numbers, NaN where one is missing; empty where it is no list."""
-    found = [number(item) for item in value] if isinstance(value, list) else []
-    return [math.nan if item is None else item for item in found]
-
-
 def decimals(value: Value, digits: int = 1, *, sign: bool = False) -> str:
-    """Return a number with so many decimals; very large and very small ones with an exponent."""
-    found = number(value)
+    """Return a number with the given decimals; very large and very small numbers get an exponent."""
+    found = as_float(value)
     if found is None:
         return UNKNOWN
     if not math.isfinite(found):
@@ -78,15 +57,15 @@ def decimals(value: Value, digits: int = 1, *, sign: bool = False) -> str:
 
 
 def count(value: Value) -> str:
-    """Return a whole number with separators."""
-    found = number(value)
+    """Return a number without decimals, with thousands separators."""
+    found = as_float(value)
     if found is None or not math.isfinite(found):
         return UNKNOWN
     return f"{found:,.0f}"
 
 
 def plain_number(value: Value) -> str:
-    """Return the number that names an environment, an episode or a batch: as it is written everywhere else."""
+    """Return the number of an environment, an episode or a batch, without separators."""
     return count(value).replace(",", "")
 
 
@@ -106,17 +85,17 @@ def duration(seconds: float | None) -> str:
 
 
 def clock(at: Value) -> str:
-    """Return the time of day of Unix seconds, in UTC."""
+    """Return the time of day of a Unix time in seconds, in UTC."""
     return _formatted(at, "%H:%M:%S")
 
 
 def date(at: Value) -> str:
-    """Return date and time of day of Unix seconds, in UTC."""
+    """Return date and time of day of a Unix time in seconds, in UTC."""
     return _formatted(at, "%Y-%m-%d %H:%M:%S")
 
 
 def _formatted(at: Value, form: str) -> str:
-    found = number(at)
+    found = as_float(at)
     try:
         return UNKNOWN if found is None else datetime.fromtimestamp(found, UTC).strftime(form)
     except (ValueError, OverflowError, OSError):

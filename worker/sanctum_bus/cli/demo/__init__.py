@@ -1,11 +1,12 @@
-"""`demo`: a real recording through a server, a publisher and a worker, all started here and gone afterwards."""
+"""`demo`: plays a real recording through a server, a publisher and a worker, all of which end with the command."""
 
+import asyncio
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import typer
@@ -15,14 +16,17 @@ from sanctum_bus.cli.demo.play import RUN, DemoPublisher
 from sanctum_bus.cli.demo.summary import Summary
 from sanctum_bus.cli.options import DemoSpeedOption, speed_of
 from sanctum_bus.cli.output import console, show
-from sanctum_bus.cli.signals import INTERRUPTED, until_told
+from sanctum_bus.cli.signals import INTERRUPTED, stop_on_signal, until_signal
 from sanctum_bus.cli.target import ServerTarget
-from sanctum_bus.cli.watch import leave, picture
+from sanctum_bus.cli.watch import print_last
 from sanctum_bus.errors import CommandFailed
 from sanctum_bus.ops.embedded import EmbeddedServer
 from sanctum_bus.ops.embedded.process import end, launch
-from sanctum_bus.reader import Reader
-from sanctum_bus.views.tui.app import Looking, watch
+from sanctum_bus.reader import AsyncReader, Reader
+from sanctum_bus.views.feed import INTERVAL_S, RunFeed
+from sanctum_bus.views.model import RunView
+from sanctum_bus.views.tui import app
+from sanctum_bus.views.tui.app import ViewState
 
 #: Examples at the end of the help.
 EXAMPLES = ("sanctum demo", "sanctum demo --once", "sanctum demo --speed 1 --keep")
@@ -39,90 +43,95 @@ def command(
     demo(speed, once=once, keep=keep)
 
 
-#: The pace of the picture: a minute of training in fifteen seconds.
+#: The pace of the live view: a minute of training in fifteen seconds.
 _SPEED = "4"
 
-#: Seconds that the worker has to fold the rest once everything is published.
+#: Seconds for the worker to fold the rest after everything is published.
 _PATIENCE_S = 60.0
 
-#: Seconds between two looks where nobody is watching.
-_LOOK_S = 0.02
+#: Seconds between two reads without a live view.
+_POLL_S = 0.02
 
 
 @dataclass
 class _Play:
-    """One showing: what is published, by what it is folded, and what is seen of it."""
+    """One showing: the server, the worker that folds, and the publisher of the recording."""
 
     server: EmbeddedServer
     worker: "subprocess.Popen[bytes]"
-    feeding: DemoPublisher
-    reader: Reader
+    publisher: DemoPublisher
+    state: ViewState = field(default_factory=ViewState)
     published_at: float | None = None
 
-    def run(self, *, live: bool) -> Looking:
+    async def run(self, target: ServerTarget, *, live: bool) -> RunFeed:
         """Publish and watch until everything is folded, or the person quits."""
-        looking = Looking(self.reader, RUN, picture, patient=True)
-        self.feeding.start()
-        try:
-            if live:
-                watch(looking, console(), self.is_over)
-            else:
-                looking.look()
-                while not self.is_over(looking):
-                    time.sleep(_LOOK_S)
-                    looking.look()
-        finally:
-            self.feeding.stop()
-        return looking
+        async with AsyncReader(target.url, key_prefix=target.prefix) as reader:
+            feed = RunFeed(reader, RUN, wait_for_run=True, interval_s=INTERVAL_S if live else _POLL_S)
+            self.publisher.start()
+            try:
+                with stop_on_signal(lambda: app.leave(feed, self.state)):
+                    async with feed.running():
+                        await self._watch(feed, live=live)
+            finally:
+                self.publisher.stop()
+        return feed
 
-    def is_over(self, looking: Looking) -> bool:
-        """Whether everything is published and folded.
+    async def _watch(self, feed: RunFeed, *, live: bool) -> None:
+        if live:
+            await app.watch(feed, console(), self.is_over, self.state)
+            return
+        with feed.watcher() as changed:
+            while not (self.state.quit or self.is_over(feed.view)):
+                await changed.wait()
+                changed.clear()
+
+    def is_over(self, view: RunView | None) -> bool:
+        """Return whether everything is published and folded.
 
         Raises:
             SanctumError: publishing failed.
-            Failed: the worker ended, or does not get on.
+            CommandFailed: the worker ended, or makes no progress.
         """
         if self.worker.poll() is not None:
             raise CommandFailed(
-                f"the worker ended with status {self.worker.returncode}; its last words: {self._last_words()}"
+                f"the worker exited with status {self.worker.returncode}; last log lines: {self._log_tail()}"
             )
-        if self.feeding.check() is None:
+        if self.publisher.check() is None:
             return False
         self.published_at = self.published_at or time.monotonic()
         if time.monotonic() - self.published_at > _PATIENCE_S:
-            raise CommandFailed(f"the worker folds nothing; its last words: {self._last_words()}")
-        seen = looking.snapshot
-        return seen is not None and seen.is_current and seen.sections.get("run", {}).get("status") == "ended"
+            raise CommandFailed(f"the worker makes no progress; last log lines: {self._log_tail()}")
+        return view is not None and view.header.status == "ended" and view.header.is_current
 
-    def _last_words(self) -> str:
+    def _log_tail(self) -> str:
         log = self.server.state_dir / "worker.log"
         return " | ".join(log.read_text(errors="replace").splitlines()[-3:]) or "none"
 
 
 def demo(speed: str | None, *, once: bool, keep: bool) -> None:
-    """Play the recording and show the run live; or, without a terminal, once and with a summary at the end.
+    """Play the recording and show the run live, or without a terminal print a summary at the end.
 
     Args:
-        speed: as on the command line; None: what suits a picture, or where there is none as fast as it goes.
-        once: without a picture, whatever there is to draw on.
-        keep: the server stays until it is told to stop.
+        speed: as on the command line; None: a pace that suits the screen, or without one as fast as possible.
+        once: print the summary even on a terminal.
+        keep: leave the server running until Ctrl-C.
 
     Raises:
-        BadParameter: the speed is none.
-        Failed: what was published is not what was folded.
-        NoServer: no server can be started.
+        BadParameter: the speed is invalid.
+        CommandFailed: the folded run differs from the published recording.
+        ServerNotFound: no server can be started.
     """
     live, finished = console().is_terminal and not once, False
     pace = speed_of(speed or (_SPEED if live else "max"))
-    with until_told(), EmbeddedServer.start() as server:
+    with until_signal(), EmbeddedServer.start() as server:
         target = ServerTarget(server.url)
         with _worker(target, server) as worker, target.reader() as reader:
             began = time.monotonic()
-            play = _Play(server, worker, DemoPublisher(target, pace), reader)
-            looking = play.run(live=live)
-            finished = not looking.quit
+            play = _Play(server, worker, DemoPublisher(target, pace))
+            feed = asyncio.run(play.run(target, live=live))
+            finished = not play.state.quit
             if finished:
-                _finish(play, looking, time.monotonic() - began, live=live)
+                _finish(play, feed, reader, time.monotonic() - began, live=live)
                 if keep:
                     _keep(server)
     if not finished:
@@ -130,7 +139,7 @@ def demo(speed: str | None, *, once: bool, keep: bool) -> None:
         if not live:
             raise SystemExit(INTERRUPTED)
     elif live and not keep:
-        _say_what_next()
+        _print_next_steps()
 
 
 @contextmanager
@@ -146,21 +155,21 @@ def _worker(target: ServerTarget, server: EmbeddedServer) -> Iterator["subproces
         end(process)
 
 
-def _finish(play: _Play, looking: Looking, seconds: float, *, live: bool) -> None:
-    """Leave the picture or print the summary, and say whether all is well.
+def _finish(play: _Play, feed: RunFeed, reader: Reader, seconds: float, *, live: bool) -> None:
+    """Leave the picture or print the summary.
 
     Raises:
-        Failed: it is not.
+        CommandFailed: the folded run differs from the published recording.
     """
-    summary = Summary.of(play.reader, play.feeding, seconds)
+    summary = Summary.of(reader, play.publisher, seconds)
     if live:
-        leave(looking)
+        print_last(feed, play.state)
         show(summary.line())
     else:
         show(*summary.lines())
     wrong = summary.wrong()
     if wrong:
-        raise CommandFailed(f"the demo's run is not what was published: {wrong}")
+        raise CommandFailed(f"the folded run differs from the published recording: {wrong}")
 
 
 def _keep(server: EmbeddedServer) -> None:
@@ -171,7 +180,7 @@ def _keep(server: EmbeddedServer) -> None:
     server.wait()
 
 
-def _say_what_next() -> None:
+def _print_next_steps() -> None:
     show(Text("All of it is gone now. `sanctum demo --keep` leaves the server running, to look around:"))
     show(Text("  sanctum show demo · sanctum log demo · sanctum coverage demo --fields · sanctum watch demo"))
     show(Text("For your own runs: sanctum server, sanctum worker, and Publisher in the training script."))

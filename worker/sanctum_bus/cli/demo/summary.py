@@ -12,10 +12,9 @@ from sanctum_bus.cli.replay import losses
 from sanctum_bus.protocol.coverage import TypeCoverage
 from sanctum_bus.publisher import PublisherStats
 from sanctum_bus.reader import LogLine, Reader, Snapshot
-from sanctum_bus.views.format import count, decimals, number, plain_number
-from sanctum_bus.views.model import sort_out
+from sanctum_bus.views.build import build
+from sanctum_bus.views.format import count, decimals, plain_number
 from sanctum_bus.views.tui.panels import log_line
-from sanctum_bus.views.tui.view import Line
 
 #: Log lines that are shown.
 _LAST_LINES = 5
@@ -98,24 +97,20 @@ class Summary:
             Text(f"best episode: {self._best()}"),
             Text(f"seeds: {self._seeds()}"),
             Text("last lines of the seed event log:"),
-            *(Text("  ").append_text(_shown(line)) for line in self.tail),
+            *(Text("  ").append_text(log_line(line)) for line in self.tail),
         ]
 
     def _best(self) -> str:
-        first = self.snapshot.sections.get("best", {}).get("1")
-        if not isinstance(first, dict):
-            return "none"
-        where = f"env {plain_number(first.get('env_id'))}, episode {plain_number(first.get('episode'))}"
-        return f"accuracy {decimals(first.get('peak_accuracy'))} ({where})"
+        for first in build(self.snapshot).arms[0].best[:1]:
+            where = f"env {plain_number(first.env_id)}, episode {plain_number(first.episode)}"
+            return f"accuracy {decimals(first.peak_accuracy)} ({where})"
+        return "none"
 
     def _seeds(self) -> str:
-        blueprints = sort_out(self.snapshot.sections).blueprints
-        sums = {
-            name: sum(number(one.fields.get(name)) or 0 for one in blueprints)
-            for name in ("germinated", "fossilized", "culled")
-        }
-        return ", ".join(f"{count(amount)} {name}" for name, amount in sums.items())
-
-
-def _shown(line: LogLine) -> Text:
-    return log_line(Line(line.type, line.at, line.env_id, line.episode, line.message))
+        found = build(self.snapshot).blueprints
+        sums = (
+            (sum(one.germinated or 0 for one in found), "germinated"),
+            (sum(one.fossilized or 0 for one in found), "fossilized"),
+            (sum(one.culled or 0 for one in found), "culled"),
+        )
+        return ", ".join(f"{count(amount)} {name}" for amount, name in sums)

@@ -1,109 +1,47 @@
-"""The driver of the view: looks at a run again and again, draws it, and listens to the keyboard.
+"""The terminal application: draws a run again and again, and reacts to keys."""
 
-It looks for itself instead of following hints: a look that finds nothing new is one small round trip.
-"""
-
+import asyncio
 import logging
 import os
-import select
 import sys
 import termios
 import time
 import tty
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
-from redis.exceptions import RedisError
 from rich.console import Console
 from rich.live import Live
 
-from sanctum_bus.errors import Unavailable, UnknownRun
-from sanctum_bus.reader import LogLine, Reader, Snapshot
+from sanctum_bus.views.feed import RunFeed
 from sanctum_bus.views.format import printable
-from sanctum_bus.views.model import Run, sort_out
-from sanctum_bus.views.tui.layout import pages, view
-from sanctum_bus.views.tui.view import View
-
-#: Seconds between two pictures.
-_TICK_S = 0.2
-
-#: Log lines that a picture may need: those of a high terminal.
-_LINES = 200
-
-#: Seconds for which a worker must have been behind until the view says so.
-_PATIENCE_S = 2.0
+from sanctum_bus.views.model import RunView
+from sanctum_bus.views.tui.layout import draw, pages
+from sanctum_bus.views.tui.screen import Screen
 
 #: Seconds for which a warning of the library is shown.
 _SHOWN_S = 10.0
 
-#: What the keys do, as the last line says it.
+#: Help for the keys, in the last line.
 HELP = "q quit"
 _PAGES, _ARMS = "n/p page", "g arm"
 
 
 @dataclass(slots=True)
-class Looking:
-    """What was seen last, and what the person wants to see of it.
+class ViewState:
+    """The choices of the person at the terminal.
 
-    Args:
-        reader: where it is looked.
-        run_id: the run.
-        picture: makes the view of a snapshot, the log's newest lines, and the sections sorted out.
-        patient: a run that is not there yet is waited for.
+    Attributes:
+        quit: the person wants to leave.
     """
 
-    reader: Reader
-    run_id: str
-    picture: Callable[[Snapshot, Sequence[LogLine], Run], View]
-    patient: bool = False
-    snapshot: Snapshot | None = None
-    run: Run | None = None
-    lines: Sequence[LogLine] = ()
-    trouble: str = ""
     page: int = 0
     arm: int = 0
     quit: bool = False
-    current_at: float = field(default_factory=time.monotonic)
 
-    def look(self) -> None:
-        """Look again; what is wrong with the server is shown, and the last view stays.
-
-        Raises:
-            UnknownRun: there is no such run.
-            NotNow: a key of the run had the wrong type the first time.
-            RedisError: the server could not be asked the first time.
-        """
-        try:
-            self._take(self.reader.snapshot(self.run_id, since=self.snapshot))
-        except UnknownRun:
-            if self.snapshot is None and not self.patient:
-                raise
-            self.trouble = "the run is gone" if self.snapshot else "waiting for the run"
-        except RedisError as error:
-            if self.snapshot is None:
-                raise
-            self.trouble = f"the server does not answer: {printable(error, 80)}"
-        except Unavailable as error:
-            if self.snapshot is None:
-                raise
-            self.trouble = printable(error)
-
-    def _take(self, fresh: Snapshot) -> None:
-        last = self.snapshot
-        is_another = last is None or (last.version, last.generation) != (fresh.version, fresh.generation)
-        # First what may fail: a view whose lines are not there is taken as a whole the next time.
-        if is_another:
-            self.lines = self.reader.log(self.run_id, newest=_LINES)
-        self.snapshot = fresh if last is None else fresh.over(last)
-        self.trouble = ""
-        if fresh.is_current:
-            self.current_at = time.monotonic()
-        if is_another:
-            self.run = sort_out(self.snapshot.sections)
-
-    def press(self, key: str) -> None:
-        """Do what a key stands for."""
+    def handle_key(self, key: str) -> None:
+        """Apply one key."""
         if key in {"q", "Q"}:
             self.quit = True
         elif key in {"n", " "}:
@@ -113,77 +51,78 @@ class Looking:
         elif key == "g":
             self.arm += 1
 
-    def view(self) -> View | None:
-        """Return what is to be drawn, None where nothing was seen yet."""
-        if self.snapshot is None or self.run is None:
-            return None
-        seen = self.picture(self.snapshot, self.lines, self.run)
-        arms = seen.run.arms
-        notices = (*((self.trouble,) if self.trouble else ()), *seen.notices)
-        # After a pause the first event is late for the blink of an eye; that is no reason to flicker.
-        behind_s = seen.behind_s if time.monotonic() - self.current_at > _PATIENCE_S else 0.0
-        arm = arms[self.arm % len(arms)]
-        return replace(seen, page=self.page, arm=arm, notices=notices, behind_s=behind_s)
 
+async def watch(
+    feed: RunFeed, console: Console, is_over: Callable[[RunView | None], bool], state: ViewState
+) -> None:
+    """Draw a run on the whole terminal until `state.quit` is set or a condition holds.
 
-def watch(looking: Looking, console: Console, until: Callable[[Looking], bool]) -> None:
-    """Draw a run on the whole terminal until the person quits or a condition holds."""
+    Args:
+        feed: a running feed.
+        console: the terminal.
+        is_over: whether to stop, asked with the latest view after each read.
+        state: the choices of the person; keys change it.
+    """
     with (
-        warnings() as warned,
-        keyboard() as pressed,
+        recent_warnings() as warnings,
+        feed.watcher() as changed,
+        keyboard(state, changed),
         Live(console=console, screen=True, auto_refresh=False, transient=True) as live,
     ):
-        while not looking.quit:
-            looking.look()
-            shown = looking.view()
-            if shown is not None:
+        while not state.quit:
+            if feed.view is not None:
                 width, height = console.size
-                shown = replace(shown, notices=(*shown.notices, *warned()))
-                live.update(view(shown, width, height, _help(shown, width, height)), refresh=True)
-            if until(looking):
-                return
-            for key in pressed(_TICK_S):
-                looking.press(key)
+                screen = Screen(feed.view, state.arm, state.page, warnings())
+                live.update(draw(screen, width, height, _help(screen, width, height)), refresh=True)
+            if is_over(feed.view):
+                break
+            await changed.wait()
+            changed.clear()
 
 
-def _help(shown: View, width: int, height: int) -> str:
+def leave(feed: RunFeed, state: ViewState) -> None:
+    """Make `watch` return."""
+    state.quit = True
+    feed.wake()
+
+
+def _help(screen: Screen, width: int, height: int) -> str:
     keys = [HELP]
-    if pages(shown.run.envs, width, height) > 1:
+    if pages(screen.run.envs, width, height) > 1:
         keys.insert(0, _PAGES)
-    if len(shown.run.arms) > 1:
+    if len(screen.run.arms) > 1:
         keys.insert(0, _ARMS)
     return "  ".join(keys)
 
 
 @contextmanager
-def keyboard() -> Iterator[Callable[[float], str]]:
-    """Yield a function that waits so many seconds for keys and returns them, without Enter and without echo."""
+def keyboard(state: ViewState, changed: asyncio.Event) -> Iterator[None]:
+    """Apply keys to a state as they are pressed, without Enter and without echo."""
     if not sys.stdin.isatty():
-        yield _no_keys
+        yield
         return
     terminal = sys.stdin.fileno()
     before = termios.tcgetattr(terminal)
+    loop = asyncio.get_running_loop()
 
-    def pressed(timeout_s: float) -> str:
-        ready, _, _ = select.select([terminal], [], [], timeout_s)
-        return os.read(terminal, 64).decode("ascii", "ignore") if ready else ""
+    def on_keys() -> None:
+        for key in os.read(terminal, 64).decode("ascii", "ignore"):
+            state.handle_key(key)
+        changed.set()
 
     try:
         tty.setcbreak(terminal)
-        yield pressed
+        loop.add_reader(terminal, on_keys)
+        yield
     finally:
+        loop.remove_reader(terminal)
         termios.tcsetattr(terminal, termios.TCSADRAIN, before)
 
 
-def _no_keys(timeout_s: float) -> str:
-    time.sleep(timeout_s)
-    return ""
-
-
 @contextmanager
-def warnings() -> Iterator[Callable[[], tuple[str, ...]]]:
+def recent_warnings() -> Iterator[Callable[[], tuple[str, ...]]]:
     """Keep the library's warnings off the screen; yield a function that returns the last one while it is new."""
-    handler = _Keeping()
+    handler = _LastRecord()
     logger = logging.getLogger("sanctum_bus")
     logger.addHandler(handler)
     try:
@@ -192,7 +131,7 @@ def warnings() -> Iterator[Callable[[], tuple[str, ...]]]:
         logger.removeHandler(handler)
 
 
-class _Keeping(logging.Handler):
+class _LastRecord(logging.Handler):
     """Keeps the last record."""
 
     def __init__(self) -> None:
@@ -203,7 +142,7 @@ class _Keeping(logging.Handler):
         self._last = record
 
     def recent(self) -> tuple[str, ...]:
-        """Return the last warning, if it is not old."""
+        """Return the last warning if it is new."""
         last = self._last
         if last is None or time.time() - last.created > _SHOWN_S:
             return ()

@@ -8,9 +8,8 @@ from rich.panel import Panel
 from rich.text import Text
 
 from sanctum_bus.protocol.entry import HISTORY
-from sanctum_bus.views import derived
-from sanctum_bus.views.format import count, decimals, number, numbers, printable, text_field
-from sanctum_bus.views.model import Env, Seed
+from sanctum_bus.views.format import count, decimals, printable
+from sanctum_bus.views.model import EnvView, SeedView
 from sanctum_bus.views.tui.panels import FRAME
 from sanctum_bus.views.tui.rows import GAP, Column, fitted, table
 from sanctum_bus.views.tui.spark import sparkline
@@ -41,29 +40,29 @@ def table_height(envs: int) -> int:
     return envs + 1 + FRAME
 
 
-def grid_columns(envs: Sequence[Env], width: int) -> int:
+def grid_columns(envs: Sequence[EnvView], width: int) -> int:
     """Return how many cells stand side by side."""
-    label = max((len(env.label) for env in envs), default=1)
+    label = max((len(printable(env.label)) for env in envs), default=1)
     return max(1, (width - 4 + 2) // (CELL - 2 + max(2, label) + 2))
 
 
-def grid_height(envs: Sequence[Env], width: int) -> int:
+def grid_height(envs: Sequence[EnvView], width: int) -> int:
     """Return the lines that a grid of all of them takes."""
     return math.ceil(len(envs) / grid_columns(envs, width)) + FRAME
 
 
-def env_table(envs: Sequence[Env], width: int, height: int | None, title: str) -> Panel:
+def env_table(envs: Sequence[EnvView], width: int, height: int | None, title: str) -> Panel:
     """Return a row for each environment."""
     columns = _columns(envs, width - 4)
     rows = (_row(env, columns) for env in envs)
     return panel(title, Group(*table(columns, rows)), height)
 
 
-def _columns(envs: Sequence[Env], inner: int) -> list[Column]:
+def _columns(envs: Sequence[EnvView], inner: int) -> list[Column]:
     wide, wider, widest = inner >= _WIDE, inner >= _WIDER, inner >= _WIDEST
     seeds = max((_seeds(env.seeds, names=wide).cell_len for env in envs), default=0)
     fixed = [
-        Column("env", max(3, max((len(env.label) for env in envs), default=0)), right=True),
+        Column("env", max(3, max((len(printable(env.label)) for env in envs), default=0)), right=True),
         Column("status" if widest else "", 14 if widest else 1),
         Column("epoch", 5 if inner >= _NOT_NARROW else 0, right=True),
         Column("acc.", 5, right=True),
@@ -83,36 +82,34 @@ def _columns(envs: Sequence[Env], inner: int) -> list[Column]:
     return fixed
 
 
-def _row(env: Env, columns: Sequence[Column]) -> list[Text]:
-    fields, status = env.fields, text_field(env.fields, "status")
-    sign, style = STATUSES.get(status, OTHER_STATUS)
-    best = Text(decimals(fields.get("best_accuracy")))
-    if number(fields.get("best_accuracy_epoch")) is not None:
-        best.append(f" @{count(fields['best_accuracy_epoch'])}", style=DIM)
+def _row(env: EnvView, columns: Sequence[Column]) -> list[Text]:
+    sign, style = STATUSES.get(env.status, OTHER_STATUS)
+    best = Text(decimals(env.best_accuracy))
+    if env.best_epoch is not None:
+        best.append(f" @{count(env.best_epoch)}", style=DIM)
     return [
-        Text(env.label, style="bold"),
-        Text(f"{sign} {status}" if columns[1].width > 1 else sign, style=style),
-        Text(count(fields.get("inner_epoch")), style=DIM),
-        Text(decimals(fields.get("val_accuracy")), style="bold"),
-        Text(sparkline(numbers(fields.get("accuracy_history")), columns[4].width), style="green"),
+        Text(printable(env.label), style="bold"),
+        Text(f"{sign} {printable(env.status)}" if columns[1].width > 1 else sign, style=style),
+        Text(count(env.epoch), style=DIM),
+        Text(decimals(env.accuracy), style="bold"),
+        Text(sparkline(env.accuracy_history, columns[4].width), style="green"),
         best,
-        Text(decimals(derived.current_reward(fields), 2, sign=True)),
-        Text(sparkline(numbers(fields.get("reward_history")), columns[7].width), style="blue"),
+        Text(decimals(env.reward, 2, sign=True)),
+        Text(sparkline(env.reward_history, columns[7].width), style="blue"),
         _action(env, wide=columns[8].width > 9),  # noqa: PLR2004  # the narrow column
         _seeds(env.seeds, names=columns[8].width > 9),  # noqa: PLR2004  # likewise
     ]
 
 
-def _action(env: Env, *, wide: bool) -> Text:
-    history = env.fields.get("action_history")
-    text = Text(printable(history[-1], 9) if isinstance(history, list) and history else "")
-    share = number(env.fields.get("decision.action_confidence"))
+def _action(env: EnvView, *, wide: bool) -> Text:
+    text = Text(printable(env.last_action, 9))
+    share = env.action_confidence
     if wide and share is not None and math.isfinite(share):
         text.append(f" {share:.0%}", style=DIM)
     return text
 
 
-def _seeds(seeds: Sequence[Seed], *, names: bool) -> Text:
+def _seeds(seeds: Sequence[SeedView], *, names: bool) -> Text:
     text = Text("")
     for seed in seeds:
         sign, style = STAGES.get(seed.stage, OTHER_STAGE) if seed.stage else ("·", DIM)
@@ -122,7 +119,7 @@ def _seeds(seeds: Sequence[Seed], *, names: bool) -> Text:
     return text
 
 
-def env_grid(envs: Sequence[Env], width: int, height: int | None, title: str) -> Panel:
+def env_grid(envs: Sequence[EnvView], width: int, height: int | None, title: str) -> Panel:
     """Return a cell for each environment, column by column."""
     columns = grid_columns(envs, width)
     rows = math.ceil(len(envs) / columns)
@@ -134,12 +131,12 @@ def env_grid(envs: Sequence[Env], width: int, height: int | None, title: str) ->
     return panel(title, Group(*lines), height)
 
 
-def _cell(env: Env, width: int) -> Text:
-    sign, style = STATUSES.get(text_field(env.fields, "status"), OTHER_STATUS)
+def _cell(env: EnvView, width: int) -> Text:
+    sign, style = STATUSES.get(env.status, OTHER_STATUS)
     seeds = _seeds(env.seeds, names=False)
-    text = Text(f"{env.label:>2} ", style="bold").append(f"{sign} ", style=style)
-    text.append(f"{decimals(env.fields.get('val_accuracy')):>5} ")
+    text = Text(f"{printable(env.label):>2} ", style="bold").append(f"{sign} ", style=style)
+    text.append(f"{decimals(env.accuracy):>5} ")
     room = max(4, width - text.cell_len - max(3, seeds.cell_len) - 1)
-    curve = sparkline(numbers(env.fields.get("accuracy_history")), room)
+    curve = sparkline(env.accuracy_history, room)
     text.append(f"{curve:<{room}} ", style="green").append_text(seeds)
     return fitted(text, width)

@@ -8,13 +8,12 @@ from rich.console import Group, RenderableType
 from rich.panel import Panel
 from rich.table import Table
 
-from sanctum_bus.views.format import text_field
-from sanctum_bus.views.model import Env
+from sanctum_bus.views.model import EnvView
 from sanctum_bus.views.tui.envs import env_grid, env_table, grid_columns, grid_height, table_height
 from sanctum_bus.views.tui.header import footer, header
 from sanctum_bus.views.tui.panels import FRAME, best, blueprints, log, policy, seeds, training
+from sanctum_bus.views.tui.screen import Screen
 from sanctum_bus.views.tui.style import STATUSES
-from sanctum_bus.views.tui.view import View
 
 #: Lines of the header and the footer.
 _HEAD, _FOOT = 2, 1
@@ -37,7 +36,7 @@ class _Heights(NamedTuple):
 _SIZES = ((9, 11), (9, 8), (6, 7), (6, 5), (0, 5), (0, 0))
 
 
-def view(shown: View, width: int, height: int | None = None, keys: str = "") -> Group:
+def draw(shown: Screen, width: int, height: int | None = None, keys: str = "") -> Group:
     """Return the picture of one moment.
 
     Args:
@@ -52,8 +51,8 @@ def view(shown: View, width: int, height: int | None = None, keys: str = "") -> 
         left = width // 2
         parts.append(
             _beside(
-                (training(shown, left, sizes.top), left),
-                (policy(shown, width - left, sizes.top), width - left),
+                (training(shown.selected, left, sizes.top), left),
+                (policy(shown.selected, width - left, sizes.top), width - left),
             )
         )
     if sizes.envs > FRAME:
@@ -64,7 +63,7 @@ def view(shown: View, width: int, height: int | None = None, keys: str = "") -> 
     return Group(*parts)
 
 
-def _heights(envs: Sequence[Env], width: int, height: int | None) -> _Heights:
+def _heights(envs: Sequence[EnvView], width: int, height: int | None) -> _Heights:
     table, grid = table_height(len(envs)), grid_height(envs, width)
     if height is None:
         return _Heights(9, table, 0, grid=False)
@@ -81,17 +80,17 @@ def _heights(envs: Sequence[Env], width: int, height: int | None) -> _Heights:
     return _Heights(0, room, 0, grid=True)
 
 
-def pages(envs: Sequence[Env], width: int, height: int) -> int:
+def pages(envs: Sequence[EnvView], width: int, height: int) -> int:
     """Return over how many pages the environments are spread in a terminal."""
     sizes = _heights(envs, width, height)
     return -(-len(envs) // _on_a_page(envs, width, sizes)) if sizes.grid and envs else 1
 
 
-def _on_a_page(envs: Sequence[Env], width: int, sizes: _Heights) -> int:
+def _on_a_page(envs: Sequence[EnvView], width: int, sizes: _Heights) -> int:
     return max(1, grid_columns(envs, width) * (sizes.envs - FRAME))
 
 
-def _environments(shown: View, width: int, sizes: _Heights) -> Panel:
+def _environments(shown: Screen, width: int, sizes: _Heights) -> Panel:
     envs = shown.run.envs
     title = _title(envs)
     if not sizes.grid:
@@ -104,13 +103,13 @@ def _environments(shown: View, width: int, sizes: _Heights) -> Panel:
     return env_grid(envs[page * size : (page + 1) * size], width, sizes.envs, title)
 
 
-def _title(envs: Sequence[Env]) -> str:
-    counts = Counter(text_field(env.fields, "status") for env in envs)
+def _title(envs: Sequence[EnvView]) -> str:
+    counts = Counter(env.status for env in envs)
     shown = [f"{sign} {counts[status]} {status}" for status, (sign, _) in STATUSES.items() if counts[status]]
     return " · ".join(["1 environment" if len(envs) == 1 else f"{len(envs):,} environments", *shown])
 
 
-def _bottom(shown: View, width: int, height: int | None) -> RenderableType:
+def _bottom(shown: Screen, width: int, height: int | None) -> RenderableType:
     side = 42 if width >= _WIDE else width * 2 // 5
     run = shown.run
     stages = max(1, len(run.stages)) + FRAME
@@ -118,12 +117,12 @@ def _bottom(shown: View, width: int, height: int | None) -> RenderableType:
     left: list[tuple[Callable[[int | None], Panel], int]] = [
         (lambda lines: seeds(run, side, lines), stages),
         (lambda lines: blueprints(run, side, lines), plants),
-        (lambda lines: best(shown, side, lines), 11 + FRAME),
+        (lambda lines: best(shown.selected, side, lines), 11 + FRAME),
     ]
     if height is None:
         whole = Group(*(part(None) for part, _ in left))
-        return _beside((whole, side), (log(shown.lines[-_TAIL:], width - side, None), width - side))
-    return _beside((_stack(left, height), side), (log(shown.lines, width - side, height), width - side))
+        return _beside((whole, side), (log(run.log[-_TAIL:], width - side, None), width - side))
+    return _beside((_stack(left, height), side), (log(run.log, width - side, height), width - side))
 
 
 def _stack(parts: Sequence[tuple[Callable[[int | None], Panel], int]], height: int) -> Group:

@@ -1,14 +1,14 @@
-"""Signs and colours: a meaning never hangs on its colour alone."""
+"""Signs and colors. A sign carries each meaning; a color only adds to it."""
 
 from rich.box import ROUNDED
 from rich.console import RenderableType
 from rich.panel import Panel
 from rich.text import Text
 
-#: Names, units and whatever else is not the value itself.
+#: Style of names, units and everything else that is not a value.
 DIM = "bright_black"
 
-#: Sign of a seed that is no more.
+#: Sign of a seed that was removed.
 ENDED_SIGN = "✕"
 
 #: Sign and style of a seed's stage.
@@ -47,7 +47,6 @@ _LINES = {
     "TRAINING_STARTED": "bold",
     "_closed": "bold",
     "_lost": "bold red",
-    "_gap": "bold red",
 }
 
 
@@ -61,7 +60,7 @@ def line_style(event_type: str) -> str:
 
 
 def panel(title: str, body: RenderableType, height: int | None = None) -> Panel:
-    """Return a framed part of the view."""
+    """Return a framed part of the screen."""
     return Panel(
         body,
         title=Text(f" {title} ", style="bold"),
@@ -74,7 +73,7 @@ def panel(title: str, body: RenderableType, height: int | None = None) -> Panel:
 
 
 def clip(text: Text, width: int) -> Text:
-    """Return text that is cut to one line of a width."""
+    """Cut text to one line of a width, and return it."""
     text.no_wrap, text.overflow = True, "ellipsis"
     text.truncate(max(width, 1), overflow="ellipsis")
     return text
