@@ -162,7 +162,7 @@ def test_where_a_key_has_the_wrong_type(server: Server, name: str) -> None:
     side.redis.set(key, "x")
     before = side.dump()
 
-    with pytest.raises(Unavailable, match=f"{name} is a string and no stream"):
+    with pytest.raises(Unavailable, match=f"{name} has type string, expected stream"):
         dead_letters.requeue(side.redis, side.keys, None)
 
     assert side.dump() == before

@@ -60,7 +60,7 @@ def test_the_key_is_named(server: Server, shells: Shells, name: str) -> None:
         READS[name](reader)
 
     said = str(raised.value)
-    assert said.startswith(f"run {RUN} cannot be read: {key} is a string and no ")
+    assert said.startswith(f"run {RUN} cannot be read: {key} has type string, expected ")
     assert ("sanctum rebuild r" in said) == (name not in {"checkpoint", "events"})
     assert ("rename or delete it" in said) == (name in {"checkpoint", "events"})
 
@@ -69,7 +69,7 @@ def test_each_type_is_named(training: Training, reader: Shell) -> None:
     """Any type but the right one is a wrong one, and is called what the server calls it."""
     training.client.rpush(training.keys.checkpoint, "x")
 
-    with pytest.raises(Unavailable, match="checkpoint is a list and no hash"):
+    with pytest.raises(Unavailable, match="checkpoint has type list, expected hash"):
         reader.snapshot(RUN)
 
 
@@ -86,7 +86,7 @@ def test_the_index_of_runs_is_named(valkey: Server, reader: Shell) -> None:
     """Where the index of runs has the wrong type no run is listed, and it is said which key it is."""
     valkey.client().set("nissa:runs", "x")
 
-    with pytest.raises(Unavailable, match="nissa:runs is a string and no sorted set; rename or delete it"):
+    with pytest.raises(Unavailable, match="nissa:runs has type string, expected sorted set; rename or delete it"):
         reader.runs()
 
 
@@ -125,7 +125,7 @@ def test_a_follower_goes_on_when_it_is_mended(
     spoil(training, "event:TICK.a")
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, views)
-        wait_until(lambda: f"{key} is a string" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: f"{key} has type string" in caplog.text, "the trouble is in the log")
         training.client.rename("aside", key)
         view = second.result(PATIENCE_S)
     views.close()
@@ -149,7 +149,7 @@ def test_a_follower_of_the_log_goes_on_when_it_is_mended(
     spoil(training, "log")
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, lines)
-        wait_until(lambda: f"{training.keys.log} is a string" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: f"{training.keys.log} has type string" in caplog.text, "the trouble is in the log")
         training.client.rename("aside", training.keys.log)
         training.seed("r0c1")
         training.fold()
@@ -168,9 +168,9 @@ def test_a_follower_that_waits_in_vain(
     next(views)
     spoil(training, "checkpoint")
 
-    with caplog.at_level(logging.WARNING), pytest.raises(Unavailable, match="checkpoint is a string"):
+    with caplog.at_level(logging.WARNING), pytest.raises(Unavailable, match="checkpoint has type string"):
         next(views)
-    with pytest.raises(Unavailable, match="checkpoint is a string"):
+    with pytest.raises(Unavailable, match="checkpoint has type string"):
         next(reader.follow(RUN))
 
     assert len(caplog.records) == 1

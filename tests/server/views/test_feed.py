@@ -145,7 +145,7 @@ def test_a_live_view_stays(valkey: Server) -> None:
             client.hincrby("aside" if name == "checkpoint" else RUN.checkpoint, "generation", 1)
             await feed.read()
             assert feed.view is not None
-            assert f"{RUN.base}{name} is a string" in feed.view.findings[0].text
+            assert f"{RUN.base}{name} has type string" in feed.view.findings[0].text
             client.rename("aside", RUN.base + name)
             await feed.read()
             assert feed.view.findings == ()
@@ -163,7 +163,7 @@ def test_a_live_view_does_not_begin(valkey: Server, name: str) -> None:
     valkey.client().set(RUN.base + name, "x")
 
     async def use(feed: RunFeed) -> None:
-        with pytest.raises(Unavailable, match="is a string") as raised:
+        with pytest.raises(Unavailable, match="has type string") as raised:
             await feed.read()
         assert RUN.base + name in str(raised.value)
 

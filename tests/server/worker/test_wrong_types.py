@@ -151,7 +151,7 @@ def test_a_key_of_all_workers(valkey: Server, key: str, what: str) -> None:
     side.redis.set(key, "x")
 
     with at_work(valkey) as lines:
-        wait_for_words(lines, f"WRONGTYPE {key} is a string and no ", "task failed")
+        wait_for_words(lines, f"WRONGTYPE {key} has type string, expected ", "task failed")
         wait_for_words(lines, "rename or delete it", "task failed")
         side.redis.rename(key, "aside") if what == "rename" else side.redis.delete(key)
         wait_for_words(lines, "", "task recovered")

@@ -60,7 +60,7 @@ def test_the_last_error_is_shown(valkey: Server, run: Run) -> None:
     side.redis.set(side.keys.events, "x")
     side.redis.zadd(keys.runs(), {side.keys.run_id: 4e12})
     with worker_process(valkey, lease_s=ALIVE_S):
-        wait_until(lambda: "is a string" in run.good("workers").out, "the error is shown")
+        wait_until(lambda: "has type string" in run.good("workers").out, "the error is shown")
         (said,) = run.good("workers", "--json").json_lines
 
     assert (said["last_error"]["work"], said["last_error"]["where"]) == ("run", side.keys.run_id)

@@ -35,7 +35,7 @@ def test_one_run_hides_no_other(spoilt: Run, valkey: Server, name: str) -> None:
     rows = {line.split()[0]: line for line in shown.out.splitlines() if line.startswith(("good", "spoilt"))}
     assert " ended " in rows["good"]
     assert " unreadable " in rows["spoilt"]
-    assert shown.err.startswith(f"sanctum: run spoilt cannot be read: {key} is a string and no ")
+    assert shown.err.startswith(f"sanctum: run spoilt cannot be read: {key} has type string, expected ")
     found = {one["run_id"]: one for one in told}
     assert found["good"]["state"] == "ended"
     assert "error" not in found["good"]
@@ -81,7 +81,7 @@ def test_commands_name_the_key(spoilt: Run, valkey: Server, name: str, args: lis
     ran = spoilt.sanctum(*args)
 
     assert (ran.status, ran.out) == (1, "")
-    assert f"{key} is a string and no " in ran.err
+    assert f"{key} has type string, expected " in ran.err
     assert (
         "sanctum rebuild spoilt" if name not in {"events", "checkpoint"} else "rename or delete"
     ) in ran.err
@@ -106,7 +106,7 @@ def test_keys_of_all_runs_are_named(spoilt: Run, valkey: Server, key: str, comma
     ran = spoilt.sanctum(command, *(("spoilt", "--yes") if command == "rm" else ()))
 
     assert ran.status == 1
-    assert f"{key} is a string and no " in ran.err
+    assert f"{key} has type string, expected " in ran.err
     assert "rename or delete it" in ran.err
 
 

@@ -1,4 +1,4 @@
-"""Text for what has none of its own: bounded, fit for UTF-8, and never raising."""
+"""Texts for values that have no plain form: bounded, valid UTF-8, and safe from errors in foreign code."""
 
 import math
 import re
@@ -6,10 +6,10 @@ from collections.abc import Callable
 from reprlib import Repr
 from typing import Any
 
-#: Characters of the longest `repr` that is sent.
+#: Maximum length of a `repr` that is sent, in characters.
 MAX_REPR_CHARS = 1000
 
-#: What a container's `repr` shows: so many levels, and so many elements of each.
+#: Levels and elements of each container that its `repr` shows.
 _LEVELS, _ELEMENTS = 3, 30
 
 _CONTAINERS = frozenset({dict, list, tuple, set, frozenset})
@@ -21,16 +21,16 @@ _name_of: Callable[[type], str] = type.__dict__["__name__"].__get__
 
 
 def clean(text: str) -> str:
-    """Return text that has a UTF-8 form: a lone surrogate becomes U+FFFD, a pair of them the character it means."""
+    """Return text that has a UTF-8 form: a lone surrogate becomes U+FFFD, a pair becomes its character."""
     if text.isascii() or not _SURROGATE.search(text):
         return text
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
 def bounded_repr(value: object) -> str:
-    """Return the `repr` of anything, at most 1,000 characters; `<unprintable TYPE>` where it raises."""
+    """Return the `repr` of any value, at most 1,000 characters; `<unprintable TYPE>` if it raises."""
     try:
-        # A subclass of str may come out of a foreign `__repr__`.
+        # A foreign `__repr__` may return a subclass of str.
         text = str.__str__(_REPR.repr(value))
     except Exception:  # noqa: BLE001  # also a ValueError: integers of many thousand digits have no text
         text = f"<unprintable {_name_of(type(value))}>"
@@ -38,7 +38,7 @@ def bounded_repr(value: object) -> str:
 
 
 def json_name(value: object) -> str:
-    """Return a number, a bool or None as JSON spells it, to serve as a key."""
+    """Return a number, a bool or None as JSON spells it, for use as a key."""
     if value is None or isinstance(value, bool):
         return _WORDS[value]
     if not isinstance(value, float) or math.isfinite(value):
@@ -47,7 +47,7 @@ def json_name(value: object) -> str:
 
 
 class _Repr(Repr):
-    """Shortens containers before they are written out: the full text of nested ones may have no end."""
+    """Shortens containers before they are printed: the full text of nested ones may be endless."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -55,7 +55,7 @@ class _Repr(Repr):
         self.maxdict = self.maxlist = self.maxtuple = self.maxset = self.maxfrozenset = _ELEMENTS
 
     def repr1(self, x: Any, level: int) -> str:
-        """Hand only real containers to the base class, which goes by the name of a type."""
+        """Pass only real containers to the base class, which dispatches by the name of a type."""
         if type(x) in _CONTAINERS:
             return super().repr1(x, level)
         return repr(x) if level == _LEVELS else bounded_repr(x)

@@ -1,7 +1,8 @@
-"""What the emitter declares: every known event type and field, with unit, meaning, and where the fold keeps it.
+"""The declared event types and fields: unit, meaning, and where the fold keeps each.
 
-The catalogue adds meaning, never permission: what nobody declared is captured and counted all the same. It is data
-(`declared.json`), read when first asked for; `scripts/build-catalog` writes it. Names are those of `names`.
+The catalog adds meaning, not permission: undeclared fields are captured and counted too. It is data
+(`declared.json`), which is loaded on first use; `scripts/build-catalog` writes it. Names are canonical (see
+`names`).
 """
 
 import dataclasses
@@ -17,16 +18,17 @@ from sanctum_bus.events.names import FIELD_ALIASES, canonical_type
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Variant:
-    """What a field means in one shape of its event type.
+    """The meaning of a field in one shape of its event type.
 
     Args:
-        name: the shape (`per_env`, `aggregate`, ...); empty where the event type has only one.
+        name: the shape (`per_env`, `aggregate`, ...); empty if the event type has only one.
         unit: the unit, or the kind of value.
         meaning: one line.
         when: when it is emitted.
-        kept: where the fold keeps it: section and field, several separated by `; `. Groups and ranks aside.
-        in_plan: it is one of the 142 fields of the plan.
-        today: what today's emitter means by it, where that is something else.
+        kept: sections and fields in which the fold keeps it, separated by `; `. Groups and ranks are left
+            out.
+        in_plan: whether it is one of the 142 fields of the plan.
+        today: its meaning in today's emitter, if that differs.
     """
 
     name: str
@@ -40,18 +42,18 @@ class Variant:
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class Declared:
-    """One field of one event type, under their canonical names.
+    """One field of one event type, under canonical names.
 
     Args:
         event_type: the canonical event type.
         field: the canonical field.
-        types: its types as declared, in the emitter's notation.
-        dialects: which catalogues have it: `plan`, `current`.
-        variants: its meanings, one for each shape of the event type that has it, the chief one first.
-        nullable: null stands for "not measured".
+        types: its declared types, in the emitter's notation.
+        dialects: the catalogs that declare it: `plan`, `current`.
+        variants: its meanings, one for each shape of the event type that has it, the main shape first.
+        nullable: whether null means "not measured".
         aliases: other spellings of the field. Other spellings of the type are in `names.TYPE_ALIASES`.
-        in_envelope: some dialect has it in the event's envelope instead of its data.
-        nested: what the field holds, where it is a map with known keys: name -> meaning.
+        in_envelope: whether a dialect has it in the event's envelope instead of its data.
+        nested: if it is a map with known keys: key -> meaning.
         example: a value.
     """
 
@@ -68,30 +70,30 @@ class Declared:
 
     @property
     def unit(self) -> str:
-        """The unit in the chief shape."""
+        """Return the unit in the main shape."""
         return self.variants[0].unit
 
     @property
     def meaning(self) -> str:
-        """The meaning in the chief shape."""
+        """Return the meaning in the main shape."""
         return self.variants[0].meaning
 
     @property
     def kept(self) -> str:
-        """Every place in which the fold keeps it, whatever the shape, separated by `; `."""
+        """Return every place in which the fold keeps it, in any shape, separated by `; `."""
         return "; ".join(
             dict.fromkeys(place for variant in self.variants for place in variant.kept.split("; "))
         )
 
     @property
     def in_plan(self) -> bool:
-        """It is one of the plan's 142 fields in some shape."""
+        """Return whether it is one of the plan's 142 fields in any shape."""
         return any(variant.in_plan for variant in self.variants)
 
 
 @cache
 def declared() -> Mapping[tuple[str, str], Declared]:
-    """Every declared field, by canonical event type and field, in the catalogue's order."""
+    """Return every declared field by canonical event type and field, in the order of the catalog."""
     text = (
         resources.files(__package__ or "sanctum_bus.events")
         .joinpath("declared.json")
@@ -103,12 +105,12 @@ def declared() -> Mapping[tuple[str, str], Declared]:
 
 @cache
 def declared_types() -> tuple[str, ...]:
-    """The canonical names of the declared event types, in the catalogue's order."""
+    """Return the canonical names of the declared event types, in the order of the catalog."""
     return tuple(dict.fromkeys(event_type for event_type, _ in declared()))
 
 
 def lookup(event_type: str, field_name: str) -> Declared | None:
-    """What is declared of a field, by its canonical or any emitted spelling; None where nobody declared it."""
+    """Return the declaration of a field by its canonical name or any spelling; None if it is undeclared."""
     event_type = canonical_type(event_type)
     return declared().get((event_type, FIELD_ALIASES.get(event_type, {}).get(field_name, field_name)))
 

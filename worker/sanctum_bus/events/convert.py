@@ -1,9 +1,10 @@
-"""Any Python value -> what the wire can carry: None, bool, int, float, str, bytes, lists, maps with text keys.
+"""Conversion of any Python value into plain values: None, bool, int, float, str, bytes, lists, maps with text keys.
 
-Training code puts everything into its events: enums, NumPy scalars, tensors, paths, objects that raise when they are
-looked at. Here all of it becomes plain, and what has no plain form becomes its `repr` and is counted. Nothing raises.
+Training code puts everything into its events: enums, NumPy scalars, tensors, paths, objects whose attributes
+raise. All of it becomes plain here. A value without a plain form becomes its `repr` and is counted. Nothing
+raises.
 
-Most payloads are plain already; `plain.is_plain` tells, for less than it costs to convert them.
+Most payloads are plain already; `fast_check.is_plain` finds this out faster than a conversion.
 """
 
 import math
@@ -24,21 +25,21 @@ from sanctum_bus.events.bounded_repr import bounded_repr, clean, json_name
 from sanctum_bus.events.fast_check import MAX_ELEMENTS, SCALARS
 from sanctum_bus.protocol.entry import MAX_DEPTH
 
-#: Elements of the largest array that is sent as a list; a larger one is a picture or a weight, not telemetry.
+#: Elements of the largest array that is sent as a list; a larger one is an image or weights, not telemetry.
 MAX_ARRAY_ELEMENTS = 4096
 
 _MIN_INT, _MAX_INT = -(2**63), 2**64 - 1
 
 
 class Converter:
-    """Converts the values of one event, and counts.
+    """Converts the values of one event, and counts conversions that lose information.
 
     Args:
-        careful: look at every single text and integer too. Without it, a lone surrogate or an integer that has no
-            place on the wire is left as it is, and packing refuses it; that is rare, and looking is not free.
+        careful: check every single text and integer too. Without it, a lone surrogate or an integer beyond 64
+            bits stays, and packing refuses it; this is rare, and the check is not free.
 
     Attributes:
-        unconvertible: how many values became their `repr`, had to be renamed, or could not be read.
+        unconvertible: number of values that became their `repr`, were renamed, or could not be read.
     """
 
     __slots__ = ("_left", "_path", "careful", "unconvertible")
@@ -47,28 +48,28 @@ class Converter:
         self.unconvertible = 0
         self.careful = careful
         self._left = MAX_ELEMENTS
-        # The containers around the value at hand, by id: a container inside itself would never end.
+        # IDs of the containers around the current value: a container inside itself would never end.
         self._path: set[int] = set()
 
     def value(self, value: Any, depth: int = 0) -> Any:
         """Return a value in plain form.
 
         Args:
-            value: anything.
-            depth: how many containers it is in.
+            value: any value.
+            depth: number of containers around it.
         """
         try:
             kind: Any = type(value)
             if kind in SCALARS:
                 return self._scalar(value) if self.careful else value
             return _handler_of(kind)(self, value, depth)
-        except Exception:  # noqa: BLE001  # whatever a foreign object raises: its text is what is left of it
+        except Exception:  # noqa: BLE001  # a foreign object may raise anything: send the text of what it is
             return self.text(value)
 
     def fields(self, data: Any) -> dict[str, Any]:
-        """Return the fields of an event's payload: a map, a dataclass, a NamedTuple, an object with attributes.
+        """Return the fields of an event's payload: a map, a dataclass, a NamedTuple, or an object with attributes.
 
-        What has no fields becomes the one field `value`, and is counted.
+        A payload without fields becomes the single field `value`, and is counted.
         """
         if data is None:
             return {}
@@ -80,18 +81,18 @@ class Converter:
         return {"value": result}
 
     def name(self, key: Any) -> str:
-        """Return a map's key as text, as JSON would write it where JSON can."""
+        """Return a map's key as text, spelled as in JSON if JSON has it."""
         plain = self.value(key, MAX_DEPTH)
         return plain if type(plain) is str else json_name(plain)
 
     def text(self, value: object) -> str:
-        """Return the `repr` of what has no plain form, bounded, and count it."""
+        """Return the bounded `repr` of a value without a plain form, and count it."""
         self.unconvertible += 1
         return bounded_repr(value)
 
     def pairs(self, pairs: Iterable[tuple[Any, Any]], owner: object, depth: int) -> Any:
-        """Return a map of these pairs in plain form; `owner` is what they were read from."""
-        # A copy in one step where it is a real map's: another thread may be writing to it.
+        """Return a map of these pairs in plain form; `owner` is the object that they come from."""
+        # A real map is copied in one step, because another thread may be writing to it.
         entries = list(islice(pairs, MAX_ELEMENTS + 1))
         if self._refuses(owner, len(entries), depth):
             return self.text(owner)
@@ -109,7 +110,7 @@ class Converter:
         return result
 
     def sequence(self, items: Iterable[Any], owner: object, depth: int) -> Any:
-        """Return a list of these items in plain form; `owner` is what they were read from."""
+        """Return a list of these items in plain form; `owner` is the object that they come from."""
         values = list(islice(items, MAX_ELEMENTS + 1))
         if self._refuses(owner, len(values), depth):
             return self.text(owner)
@@ -122,12 +123,12 @@ class Converter:
             self._path.discard(id(owner))
 
     def another_name(self, name: str, taken: Mapping[str, object], numbers: dict[str, int]) -> str:
-        """Return `name#2`, or the next number that is free, for a key whose name is taken, and count it.
+        """Return `name#2`, or the next free number, for a key whose name is in use, and count it.
 
         Args:
             name: the name that two keys share.
-            taken: the names that are in use.
-            numbers: the last number given to each name; kept by the caller, so that many such keys cost no more each.
+            taken: the names in use.
+            numbers: the last number of each name; the caller keeps it, so that many such keys stay cheap.
         """
         self.unconvertible += 1
         number = numbers.get(name, 1) + 1
@@ -137,14 +138,14 @@ class Converter:
         return f"{name}#{number}"
 
     def read(self, owner: object, names: Iterable[str]) -> list[tuple[str, Any]]:
-        """Read attributes by name; one that is not there is left out, one that raises is left out and counted."""
+        """Return attributes by name. A missing attribute is left out; one that raises is left out and counted."""
         found: list[tuple[str, Any]] = []
         for name in names:
             try:
                 found.append((name, getattr(owner, name)))
             except AttributeError:
                 pass
-            except Exception:  # noqa: BLE001  # a property may do anything
+            except Exception:  # noqa: BLE001  # a property may raise anything
                 self.unconvertible += 1
         return found
 
@@ -160,19 +161,19 @@ class Converter:
         return value
 
     def _attributes(self, data: Any) -> Any:
-        """The public attributes of an object of no known kind as a map, or None."""
+        """Return the public attributes of an object of unknown kind as a map, or None."""
         try:
             kind: Any = type(data)
             if kind in SCALARS or _handler_of(kind) is not _array_or_text:
                 return None
             names = [name for name in attribute_names(data) if not name.startswith("_")]
             return self.pairs(self.read(data, names), data, 0) if names else None
-        except Exception:  # noqa: BLE001  # a hostile object has no fields; its text will do
+        except Exception:  # noqa: BLE001  # an object that raises here has no fields; send its text
             return None
 
 
 def attribute_names(owner: object) -> list[str]:
-    """Return the names of an object's attributes: a dataclass's fields, else its slots and what it holds itself."""
+    """Return the names of an object's attributes: a dataclass's fields, else its slots and its instance attributes."""
     kind: Any = type(owner)
     names = _class_names(kind)
     return list(names) if is_dataclass(owner) else [*names, *getattr(owner, "__dict__", ())]
@@ -190,12 +191,12 @@ Handler = Callable[[Converter, Any, int], Any]
 
 
 def _enum(converter: Converter, value: Enum, depth: int) -> Any:
-    # A flag that is no single member has no name.
+    # A flag that is not a single member has no name.
     return converter.value(value.name if isinstance(value.name, str) else value.value, depth)
 
 
 def _bytes(converter: Converter, value: Any, depth: int) -> Any:
-    # Bytes become a map in the worker, and so count as a container there.
+    # The worker turns bytes into a map, so they count as a container here.
     return converter.text(value) if depth >= MAX_DEPTH else bytes(value)
 
 
@@ -211,12 +212,12 @@ def _tuple(converter: Converter, value: Any, depth: int) -> Any:
 
 
 def _sorted(converter: Converter, value: Any, depth: int) -> Any:
-    # Sets have no order; without one of ours the same event would have other bytes in the next process.
+    # Sets have no order. Without sorting, the same event would have other bytes in another process.
     return converter.sequence(sorted(islice(value, MAX_ELEMENTS + 1), key=bounded_repr), value, depth)
 
 
 def _array_or_text(converter: Converter, value: Any, depth: int) -> Any:
-    """NumPy, PyTorch, JAX and their kind, told by what they can do: none of them is imported here."""
+    """NumPy, PyTorch, JAX and similar arrays, recognized by their attributes: none of these packages is imported."""
     rank = getattr(value, "ndim", None)
     if rank is None:
         rank = value.dim()
@@ -224,16 +225,16 @@ def _array_or_text(converter: Converter, value: Any, depth: int) -> Any:
         return converter.text(value)
     unit = getattr(getattr(value, "dtype", None), "kind", "")
     if unit == "M":
-        # Their items are integers without a unit where they are finer than Python's.
+        # Their items are integers without a unit if they are finer than Python's.
         value = value.astype(str)
     elif unit == "m":
         value = value / value.dtype.type(1, "s")
     plain = value.tolist() if rank else value.item()
-    # A long double is its own item.
+    # The item of a long double is a long double again.
     return converter.value(float(plain) if type(plain) is type(value) else plain, depth)
 
 
-# The first that fits.
+# The first match wins.
 _HANDLERS: tuple[tuple[tuple[type, ...], Handler], ...] = (
     ((Enum,), _enum),
     ((list,), lambda converter, value, depth: converter.sequence(value, value, depth)),

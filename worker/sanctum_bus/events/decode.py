@@ -1,8 +1,8 @@
-"""A stream entry, decoded once: after this an event is a small typed envelope and its `data`, names canonical.
+"""Decoding of a stream entry into an event: a small typed envelope, and `data` with its names.
 
-There are two ways. Nearly every event is what a publisher of ours sends: plain values under text keys. The short way
-takes these in one step of the decoder, which checks every type as it goes. Whatever it refuses goes the long way, which
-takes in all that can be understood and says what cannot.
+There are two ways. Nearly every event comes from Sanctum's publisher: plain values under text keys. The fast
+way decodes these in one step that also checks every type. An event that it refuses is decoded the slow way,
+which accepts everything that can be understood and states what cannot.
 """
 
 import json
@@ -25,7 +25,8 @@ _MAX_TYPE_BYTES = MAX_NAME_BYTES
 _TEXT = frozenset({str})
 _FAR = wire.FAR
 
-#: What is worked out here. Should a key on the wire bear such a name, its value is refused, and read the long way.
+#: Attributes computed here. If a key of the event has such a name, the fast way refuses its value and the
+#: slow way reads it.
 _NOT_ON_THE_WIRE = {"shape": "(shape)", "extra": "(extra)"}
 
 
@@ -35,10 +36,10 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename=_NOT_ON
     Args:
         timestamp: Unix seconds, UTC.
         shape: the type, and the names of the fields.
-        data: the fields, under the names that were emitted.
-        labels: of the run.
+        data: the fields, under their emitted names.
+        labels: labels of the run.
         again: a TRAINING_STARTED that is sent again after the server was emptied.
-        extra: envelope keys that nobody has declared.
+        extra: undeclared envelope keys.
     """
 
     timestamp: float
@@ -57,12 +58,12 @@ class Event(msgspec.Struct, forbid_unknown_fields=True, gc=False, rename=_NOT_ON
 
     @property
     def type(self) -> str:
-        """The canonical type."""
+        """Return the canonical type."""
         return self.shape.type
 
     @property
     def emitted_type(self) -> str:
-        """The type as the emitter spells it."""
+        """Return the type as the emitter spells it."""
         return self.shape.emitted_type
 
 
@@ -78,7 +79,7 @@ _Plain: TypeAlias = _Scalar | list[_Plain3] | dict[str, _Plain3]
 
 
 class _PlainEvent(Event, forbid_unknown_fields=True, gc=False, rename=_NOT_ON_THE_WIRE):
-    """The events that need no second look: values of which nothing has to be changed, nested at most four deep."""
+    """Events that need no conversion: no value has to change, and nesting is at most four levels."""
 
     timestamp: _Moment
     data: dict[str, _Plain] = {}
@@ -87,7 +88,7 @@ class _PlainEvent(Event, forbid_unknown_fields=True, gc=False, rename=_NOT_ON_TH
     message: _Scalar = None
     severity: _Scalar = None
     labels: dict[str, _Plain] | None = None
-    # All that the decoder could put here is a null, which says nothing.
+    # The only value that the decoder can put here is null, which carries no information.
     extra: None = None
     v: Literal[1] = WIRE_VERSION
 
@@ -98,7 +99,7 @@ _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 #: The fields of nearly every entry.
 _FIELDS = frozenset(name.encode() for name in wire.LAYOUT)
 
-#: Bytes of an event whose entry is below the limit whatever its other fields are: names may be so long.
+#: Maximum bytes of an event whose entry is below the limit for any other fields: names may be this long.
 _SURELY_FITS = wire.MAX_ENTRY_BYTES - 4 * MAX_NAME_BYTES
 
 
@@ -106,11 +107,11 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
     """Decode one stream entry.
 
     Args:
-        entry_id: the id in the stream; its milliseconds serve where the event has no timestamp.
-        entry: the entry's fields.
+        entry_id: its stream ID; its milliseconds are the time of an event without a timestamp.
+        entry: its fields.
 
     Raises:
-        Unfit: the entry is no event; the message says why.
+        InvalidEntry: the entry is not an event; the message says why.
     """
     packed, raw_type = entry.get(b"event"), entry.get(b"type")
     if packed is None or not raw_type or not _FIELDS.issuperset(entry):
@@ -119,7 +120,7 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
 
 
 def decode_plain(raw_type: bytes, packed: bytes) -> Event | None:
-    """Decode the event of an entry that holds nothing but a publisher's fields; None: it has to go the long way."""
+    """Decode the event of an entry that has a publisher's fields only; return None if it needs the slow way."""
     if not raw_type or len(packed) > _SURELY_FITS:
         return None
     try:
@@ -143,7 +144,7 @@ def decode_plain(raw_type: bytes, packed: bytes) -> Event | None:
 
 def _new_shape(raw_type: bytes, names: tuple[str, ...]) -> Shape:
     if len(raw_type) > MAX_NAME_BYTES or len(names) > wire.MAX_FIELDS:
-        raise InvalidEntry("the long way says what is too long")
+        raise InvalidEntry("the slow way reports a long name")
     return shape_of(raw_type, names)
 
 
@@ -161,9 +162,9 @@ def _at_length(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
 def _type_of(entry: Mapping[bytes, bytes]) -> str:
     raw = entry.get(b"type")
     if not raw:
-        raise InvalidEntry("no type")
+        raise InvalidEntry("missing field 'type'")
     if len(raw) > _MAX_TYPE_BYTES:
-        raise InvalidEntry(f"a type of {len(raw)} bytes is over the limit of {_MAX_TYPE_BYTES}")
+        raise InvalidEntry(f"type of {len(raw)} bytes exceeds the limit of {_MAX_TYPE_BYTES}")
     try:
         return raw.decode("utf-8")
     except UnicodeDecodeError:
@@ -182,7 +183,7 @@ def _body_of(entry: Mapping[bytes, bytes]) -> dict[str, Any]:
     except (msgspec.MsgspecError, UnicodeDecodeError, ValueError, RecursionError) as error:
         raise InvalidEntry(f"not decodable: {str(error)[:200]}") from None
     if not isinstance(body, dict):
-        raise InvalidEntry(f"an event is a map, not a {type(body).__name__}")
+        raise InvalidEntry(f"an event must be a map, not a {type(body).__name__}")
     return body
 
 
@@ -241,14 +242,14 @@ def _check_number(given: Mapping[str, object], what: str) -> None:
 
 
 def check_names(names: Mapping[str, object]) -> None:
-    """Refuse names that are too long for a field.
+    """Check the length of field names.
 
     Raises:
-        Unfit: one is.
+        InvalidEntry: a name is too long.
     """
     for name in names:
         if _is_long(name):
-            raise InvalidEntry(f"a name of more than {MAX_NAME_BYTES} bytes: {name[:40]}...")
+            raise InvalidEntry(f"a name exceeds the limit of {MAX_NAME_BYTES} bytes: {name[:40]}...")
 
 
 def _are_short(names: Mapping[str, object]) -> bool:
@@ -267,7 +268,7 @@ def _timestamp(value: Any, entry_id: str) -> float:
     if not isinstance(value, int | float) or isinstance(value, bool):
         raise InvalidEntry(f"`timestamp` is a {type(value).__name__}, not a number")
     if not -wire.FAR <= value <= wire.FAR:
-        raise InvalidEntry("`timestamp` is not finite, or beyond any time")
+        raise InvalidEntry("`timestamp` is not finite, or out of range")
     return float(value)
 
 
@@ -290,5 +291,5 @@ def _epoch(value: Any) -> float | None:
     if value is not None and (not isinstance(value, int | float) or isinstance(value, bool)):
         raise InvalidEntry(f"`epoch` is a {type(value).__name__}, not a number")
     if isinstance(value, int) and not -wire.FAR <= value <= wire.FAR:
-        raise InvalidEntry("`epoch` is beyond 64 bits")
+        raise InvalidEntry("`epoch` exceeds 64 bits")
     return value

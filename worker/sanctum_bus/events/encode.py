@@ -1,8 +1,8 @@
-"""What training code holds -> the event map -> MessagePack. It needs nothing but msgpack.
+"""Encoding of an event from training code: object -> event map -> MessagePack. It needs only msgpack.
 
-The map bears `v`, `event_id` and `timestamp`; of the envelope what is not None; whatever else the event holds, under
-its own name; and `data`. Whatever cannot be sent as it is stands there as text and is counted: a worker must find
-nothing in an event that it would have to park.
+The map has `v`, `event_id`, `timestamp`, the envelope's values that are not None, `data`, and every other
+value of the event under its name. A value that cannot be sent is sent as text and counted: a worker must
+never have to park an event that this module encoded.
 """
 
 import threading
@@ -24,22 +24,22 @@ from sanctum_bus.events.convert import Converter, attribute_names
 from sanctum_bus.events.fast_check import is_plain
 from sanctum_bus.protocol.entry import AGAIN, ENVELOPE_KEYS, FAR, LABELS, WIRE_VERSION
 
-#: What an event may call its type; the first that is there counts.
+#: Names of an event's type; the first one that is present counts.
 _TYPE_KEYS = ("event_type", "type")
 _KNOWN = frozenset({*_TYPE_KEYS, *ENVELOPE_KEYS, "data"})
 
-#: Names in the map that are not the caller's; a key of the caller's with such a name is moved aside.
+#: Names of the map that are reserved; a key of the caller's with such a name is renamed.
 _RESERVED = frozenset({"v", "data", LABELS, AGAIN, *ENVELOPE_KEYS})
 
-#: What else the envelope may hold, and of which type it nearly always is.
+#: Optional parts of the envelope, each with its usual type.
 _OPTIONAL = tuple(
     (name, int if name == "epoch" else str) for name in ENVELOPE_KEYS if name not in ("event_id", "timestamp")
 )
 
-#: A fold refuses these if they are not text.
+#: The fold refuses these unless they are text.
 _TEXTS = frozenset({"seed_id", "slot_id", "group_id"})
 
-#: A packer keeps the memory of the largest event that it has seen; after one of more bytes it is thrown away.
+#: A packer keeps the memory of its largest event; after an event of more bytes it is replaced.
 _KEEP_PACKER_BYTES = 1 << 20
 
 
@@ -49,7 +49,7 @@ class Encoded(NamedTuple):
     Args:
         type: the entry's field `type`.
         event: the entry's field `event`.
-        unconvertible: how many values were sent as their `repr`, renamed, or could not be read.
+        unconvertible: number of values that were sent as their `repr`, renamed, or could not be read.
     """
 
     type: str
@@ -58,13 +58,13 @@ class Encoded(NamedTuple):
 
 
 class _Packers(threading.local):
-    """One packer for each thread: making one costs as much as packing a small event."""
+    """One packer for each thread: creating one costs as much as packing a small event."""
 
     def __init__(self) -> None:
         self.renew()
 
     def renew(self) -> None:
-        """Make this thread's packer anew."""
+        """Replace this thread's packer."""
         self.pack = msgpack.Packer().pack
 
 
@@ -75,20 +75,20 @@ def encode_event(event: object, *, labels: Mapping[str, str] | None = None, agai
     """Encode one event.
 
     Args:
-        event: a mapping, or an object with attributes: `event_type` (or `type`), and where known `event_id`,
-            `timestamp` (a datetime, ISO 8601 text, or Unix seconds), `seed_id`, `slot_id`, `epoch`, `message`,
-            `severity`, `group_id` and `data`. What else it holds is kept.
-        labels: labels of the run, to go with this event.
+        event: a mapping, or an object with attributes: `event_type` (or `type`), and if known `event_id`,
+            `timestamp` (a datetime, ISO 8601 text, or Unix seconds), `seed_id`, `slot_id`, `epoch`,
+            `message`, `severity`, `group_id` and `data`. Other keys or attributes are kept.
+        labels: labels of the run, sent with this event.
         again: the event was sent before, to a server that was emptied since.
 
     Raises:
-        BadInput: the event has no type.
+        InvalidArgument: the event has no type.
     """
     try:
         return _encode(event, Converter(), labels, again=again)
     except InvalidArgument:
         raise
-    except Exception:  # noqa: BLE001  # a lone surrogate, a huge integer, or a hostile object: look at every value
+    except Exception:  # noqa: BLE001  # a lone surrogate, a huge integer, or an object that raises: check every value
         return _encode(event, Converter(careful=True), labels, again=again)
 
 
@@ -146,19 +146,19 @@ def _read(event: Any, kind: Any, converter: Converter) -> Mapping[Any, Any]:
     if read is not None:
         try:
             return dict(zip(read[0], read[1](event), strict=True))
-        except Exception:  # noqa: BLE001  # one attribute is missing or raises: one by one, then
+        except Exception:  # noqa: BLE001  # an attribute is missing or raises: read them one by one
             return dict(converter.read(event, read[0]))
     known = dict(converter.read(event, _KNOWN))
     try:
         own = [name for name in attribute_names(event) if not name.startswith("_") and name not in known]
         return known | dict(converter.read(event, own))
-    except Exception:  # noqa: BLE001  # it does not say what else it holds
+    except Exception:  # noqa: BLE001  # it does not list its other attributes
         return known
 
 
 @lru_cache(maxsize=256)
 def _own_names(kind: Any) -> tuple[str, ...] | None:
-    """The names that every event of a class holds itself, if to read an attribute is no more than to look there."""
+    """Return the names that every event of a class stores itself, if reading an attribute is a plain lookup."""
     is_record = not issubclass(kind, Mapping) and is_dataclass(kind)
     read = _reader_of(kind) if is_record else None
     if read is None or not kind.__dictoffset__ or kind.__getattribute__ is not object.__getattribute__:
@@ -168,7 +168,7 @@ def _own_names(kind: Any) -> tuple[str, ...] | None:
 
 @lru_cache(maxsize=256)
 def _reader_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[Any, ...]]] | None:
-    """The names that every event of a record class has, and one call in C that reads them all."""
+    """Return the names that every event of a record class has, and one C call that reads them all."""
     own: tuple[str, ...]
     if is_dataclass(kind):
         own = tuple(field.name for field in fields(kind))
@@ -176,7 +176,7 @@ def _reader_of(kind: type) -> tuple[tuple[str, ...], Callable[[object], tuple[An
         own = kind._fields
     else:
         return None
-    # A class may also compute what we know by name.
+    # A class may also compute an attribute that is known by name.
     names = tuple(dict.fromkeys([*own, *(name for name in _KNOWN if hasattr(kind, name))]))
     return (names, attrgetter(*names)) if len(names) > 1 else None
 
@@ -192,11 +192,12 @@ def _type_of(held: Mapping[Any, Any], converter: Converter) -> tuple[str, str]:
             name = converter.name(kind)
         if name:
             return key, clean(name)
-    raise InvalidArgument("an event needs a type: `event_type` or `type`")
+    raise InvalidArgument("an event requires a type: `event_type` or `type`")
 
 
 def _envelope(held: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
-    # Without care, what has the type that it nearly always has goes as it is: what packing refuses comes back with care.
+    # Without `careful`, a value of the usual type stays unchanged: packing refuses a bad one, and then it is
+    # checked.
     careful = converter.careful
     event_id = held.get("event_id")
     if careful or type(event_id) is not str:
@@ -216,7 +217,7 @@ def _envelope(held: Mapping[Any, Any], converter: Converter) -> dict[str, Any]:
 
 
 def _set_optional(body: dict[str, Any], name: str, value: object, converter: Converter) -> None:
-    """Set a part of the envelope; what a worker would refuse there goes where it takes anything."""
+    """Set a part of the envelope; a value that a worker would refuse is sent under a name that accepts anything."""
     if name in _TEXTS:
         body[name] = converter.name(value)
         return
@@ -227,7 +228,7 @@ def _set_optional(body: dict[str, Any], name: str, value: object, converter: Con
 
 
 def _set_timestamp(body: dict[str, Any], timestamp: Any, converter: Converter) -> None:
-    """Set the time in Unix seconds; one that cannot be read is kept beside the time of now."""
+    """Set the time in Unix seconds; an unreadable time is kept beside the current time."""
     moment = timestamp if issubclass(type(timestamp), datetime) else converter.value(timestamp)
     seconds = _unix_seconds(moment)
     body["timestamp"] = time.time() if seconds is None else seconds
@@ -243,14 +244,14 @@ def _unix_seconds(moment: Any) -> float | None:
             return _unix_seconds(datetime.fromisoformat(moment))
         if type(moment) in (int, float) and -FAR <= moment <= FAR:
             return float(moment)
-    except Exception:  # noqa: BLE001  # a time zone is anybody's code
-        # Not a time, or one that no clock of ours can show.
+    except Exception:  # noqa: BLE001  # a time zone is foreign code
+        # Not a time, or a time beyond every clock.
         return None
     return None
 
 
 def _add_unknown(body: dict[str, Any], held: Mapping[Any, Any], type_key: str, converter: Converter) -> None:
-    """Keep what nobody has declared. A name that the wire itself uses is moved aside, and so is never lost."""
+    """Keep undeclared values. A reserved name is changed, so that its value is not lost."""
     numbers: dict[str, int] = {}
     for key, value in list(held.items()):
         if key == type_key or (key in _KNOWN and key != "type"):

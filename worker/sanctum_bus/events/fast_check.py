@@ -1,23 +1,23 @@
-"""Whether a payload can be packed as it is: the short way, which most events take."""
+"""A fast check whether a payload can be packed without conversion; most can."""
 
 from collections.abc import Iterable
 from typing import Any
 
 from sanctum_bus.protocol.entry import MAX_DEPTH, MAX_ENTRY_BYTES
 
-#: Elements of all containers of one event together. Each takes a byte at least, so what has more is over the limit of
-#: an entry anyway; and a list that holds the same list twice, thirty levels deep, must not stop the training.
+#: Elements of all containers of one event together. Each takes at least a byte, so more would exceed the
+#: limit of an entry. The bound also stops a list that holds the same list twice, thirty levels deep.
 MAX_ELEMENTS = MAX_ENTRY_BYTES
 
-#: Types that go as they are.
+#: Types that need no conversion.
 SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def is_plain(data: Any) -> bool:
-    """Whether a payload can be packed as it is: text keys, and nothing but plain values, maps, lists and tuples.
+    """Return whether a payload can be packed unchanged: text keys, and only plain values, maps, lists and tuples.
 
-    Most are, and to find out costs less than to convert. Texts and integers are not looked into: the few that have no
-    place on the wire are refused when they are packed.
+    Most payloads can, and this check is faster than a conversion. It does not look into texts and integers:
+    packing refuses the few bad ones.
     """
     try:
         return (
@@ -26,12 +26,12 @@ def is_plain(data: Any) -> bool:
             and _elements_left(data, data.values(), 0, MAX_ELEMENTS) >= 0
         )
     except (TypeError, RuntimeError):
-        # A key that is no text; or another thread wrote to a map just now.
+        # A key is not text; or another thread wrote to a map during the check.
         return False
 
 
 def _elements_left(container: Any, values: Iterable[Any], depth: int, left: int) -> int:
-    """Return how many more elements there may be after those of a container; less than none if it is not plain."""
+    """Return how many elements may follow those of a container; negative if it is not plain."""
     left -= len(container)
     if left < 0 or depth >= MAX_DEPTH:
         return -1

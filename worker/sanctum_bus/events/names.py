@@ -1,7 +1,7 @@
-"""Canonical names: which emitted spellings of types and fields mean something that already has a name.
+"""Canonical names: the emitted spellings of types and fields that mean the same.
 
-The fold, coverage, the log and the catalogue all map through these tables, so a spelling is declared once. The emitted
-word is never lost: `event.type` and the coverage report keep it.
+The fold, coverage, the log and the catalog use these tables, so each spelling is declared once. The emitted
+word is not lost: `event.type` and the coverage report keep it.
 """
 
 from collections.abc import Mapping
@@ -14,7 +14,8 @@ TYPE_ALIASES: dict[str, str] = {
 
 _SEED = {"seed_gradient_norm_ratio": "grad_ratio"}
 
-# The stage that was left, not the one that began: kept apart so that the seed's own `epochs_in_stage` can restart.
+# The stage that ended, not the one that began: a separate name, so that the seed's `epochs_in_stage` can
+# restart.
 _SEED_LEAVES_STAGE = _SEED | {"epochs_in_stage": "epochs_in_previous_stage"}
 
 #: Canonical event type -> {emitted field -> canonical field}, for the top level of `data`.
@@ -38,10 +39,10 @@ FIELD_ALIASES: dict[str, dict[str, str]] = {
     "SEED_CULLED": _SEED_LEAVES_STAGE | {"auto_pruned": "auto_culled"},
 }
 
-#: The same for the map of one slot inside `seeds` of EPOCH_COMPLETED, where the word means a health score.
+#: The same for the map of one slot inside `seeds` of EPOCH_COMPLETED, whose word means a health score.
 SEEDS_FIELD_ALIASES: dict[str, str] = {"grad_ratio": "gradient_health"}
 
-# First that fits; `other` when none does.
+# The first match wins; otherwise `other`.
 _KIND_BY_FIELD = (
     ("value_variance", "batch_stats"),
     ("summary_table", "summary_table"),
@@ -53,12 +54,12 @@ _KIND_BY_FIELD = (
 
 
 def canonical_type(emitted: str) -> str:
-    """The canonical name of an emitted event type; a name nobody declared is its own."""
+    """Return the canonical name of an emitted event type; an undeclared name is canonical."""
     return TYPE_ALIASES.get(emitted, emitted)
 
 
 def inferred_kind(data: Mapping[str, object]) -> str:
-    """Today's kind of an ANALYTICS_SNAPSHOT that bears none, by the fields it has."""
+    """Return the kind of an ANALYTICS_SNAPSHOT without a kind, by its fields."""
     for field, kind in _KIND_BY_FIELD:
         if field in data:
             return kind

@@ -1,7 +1,8 @@
-"""What a value may be once it is inside: the JSON model, with NaN, infinities and integers of any size.
+"""Values inside Sanctum: the JSON model with NaN, infinities and integers of any size.
 
-Values are normalised once, at the edge: text keys, lists for tuples, U+FFFD for lone surrogates, and
-`{"$bytes": base64}` for bytes. Nothing further in looks at a value's type again, except a fold that needs one.
+Values are normalized once, when an entry is decoded: text keys, lists for tuples, U+FFFD for lone surrogates,
+and `{"$bytes": base64}` for bytes. Later code does not check a value's type again, except a fold that needs
+one.
 """
 
 from base64 import b64encode
@@ -17,7 +18,7 @@ _TEXT = frozenset({str})
 
 
 def all_plain(values: Mapping[str, object]) -> bool:
-    """Whether no value is a container or anything else that `normalise` would look into."""
+    """Return whether no value is a container or anything else that needs `normalize`."""
     return _PLAIN.issuperset(map(type, values.values()))
 
 
@@ -25,7 +26,8 @@ def normalize(value: object, depth: int = 0) -> Value:
     """Return a decoded value in the JSON model.
 
     Raises:
-        Unfit: nesting is deeper than 32, two keys become equal as text, or a value has no place in the model.
+        InvalidEntry: nesting is deeper than 32, two keys become equal as text, or the model has no place for
+            a value.
     """
     if type(value) in _PLAIN:
         return value
@@ -41,7 +43,7 @@ def normalize(value: object, depth: int = 0) -> Value:
         return {"$bytes": b64encode(value).decode("ascii")}
     if isinstance(value, datetime):
         return value.isoformat()
-    raise InvalidEntry(f"a value of type {type(value).__name__} has no place in an event")
+    raise InvalidEntry(f"an event cannot hold a value of type {type(value).__name__}")
 
 
 def _normalise_map(value: Mapping[object, object], depth: int) -> dict[str, Value]:
@@ -66,11 +68,11 @@ def _key(key: object) -> str:
         return str(key)
     if isinstance(key, bytes):
         return key.decode("utf-8", "replace")
-    raise InvalidEntry(f"a map key of type {type(key).__name__} has no place in an event")
+    raise InvalidEntry(f"an event cannot hold a map key of type {type(key).__name__}")
 
 
 def without_surrogates(value: Value) -> Value:
-    """Return the value with each lone surrogate replaced by U+FFFD; JSON text can smuggle them in."""
+    """Return the value with each lone surrogate replaced by U+FFFD; JSON text can contain them."""
     if isinstance(value, str):
         return clean(value)
     if isinstance(value, list):

@@ -14,10 +14,10 @@ _GZIP_MAGIC = b"\x1f\x8b"
 
 
 class Record(NamedTuple):
-    """One line of a recording: an event, or what is wrong with the line.
+    """One line of a recording: an event, or the problem of the line.
 
     Args:
-        number: the line's number, from 1.
+        number: number of the line, from 1.
     """
 
     number: int
@@ -26,10 +26,10 @@ class Record(NamedTuple):
 
 
 def check(path: Path) -> None:
-    """Look whether a recording can be opened; a pipe is not, for it would wait for its other end.
+    """Check that a recording can be opened. A pipe is not checked: opening it waits for its other end.
 
     Raises:
-        BadInput: it cannot.
+        InvalidArgument: the file cannot be opened.
     """
     if not path.is_fifo():
         _opened(path).close()
@@ -39,7 +39,7 @@ def read(path: Path) -> Iterator[Record]:
     """Yield a record for each line of a recording that is not blank; the path may be a pipe.
 
     Raises:
-        BadInput: the file cannot be read.
+        InvalidArgument: the file cannot be read.
     """
     with _opened(path) as stream:
         yield from read_stream(stream, str(path))
@@ -53,13 +53,13 @@ def _opened(path: Path) -> BufferedReader:
 
 
 def read_stream(stream: BufferedReader, name: str) -> Iterator[Record]:
-    """Yield the records of a stream that can be read only once, standard input say.
+    """Yield the records of a stream that can be read only once, such as standard input.
 
     Raises:
-        BadInput: it cannot be read; the message calls it by `name`.
+        InvalidArgument: the stream cannot be read; the message names it `name`.
     """
     try:
-        # Only what the stream holds already is looked at: a pipe cannot be wound back.
+        # Only the buffered bytes are checked, because a pipe cannot be rewound.
         packed = stream.peek(len(_GZIP_MAGIC)).startswith(_GZIP_MAGIC)
         lines = cast("Iterable[bytes]", gzip.GzipFile(fileobj=stream) if packed else stream)
         for number, line in enumerate(lines, 1):

@@ -1,26 +1,27 @@
-"""The shape of a map: its names in order, and the type of the event that it belongs to.
+"""Shapes: the names of a map in order, with the event type that the map belongs to.
 
-Telemetry repeats itself: of millions of events a few hundred shapes are seen. What follows from the names alone (under
-which name a field is kept, what is counted for it) is worked out once per shape and kept with it.
+Telemetry repeats itself: millions of events have a few hundred shapes. Everything that follows from the names
+alone (the stored name of a field, its counts) is computed once per shape and kept with it.
 """
 
 from sanctum_bus.events.names import canonical_type
 
-#: Names of all shapes that are remembered, and what is remembered of one: who makes up names must not fill the memory.
+#: Total names of the remembered shapes, and total names kept with one shape: made-up names must not exhaust
+#: the memory.
 _MAX_NAMES = 1 << 16
 _MAX_MEMO = 16
 
 
 class Shape:
-    """One shape. Compared by identity, for the same names of the same type give the same object while it is remembered.
+    """One shape. Compared by identity, because the same names of the same type give the same object while it is remembered.
 
     Args:
-        emitted_type: as the emitter spells it; `""` for a map inside a payload.
-        names: in their order.
+        emitted_type: the type as the emitter spells it; `""` for a map inside a payload.
+        names: the names in their order.
 
     Attributes:
         type: the canonical type.
-        memo: what later rooms worked out, under keys of their own.
+        memo: results of later rooms, each under its key.
     """
 
     __slots__ = ("emitted_type", "memo", "names", "type")
@@ -32,7 +33,7 @@ class Shape:
         self.memo: dict[object, tuple[str, ...]] = {}
 
     def remember(self, key: object, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Keep something that was worked out, and return it; when there is too much, all else is forgotten."""
+        """Keep a result, and return it. If there are too many, the others are dropped."""
         if len(self.memo) >= _MAX_MEMO:
             self.memo.clear()
         self.memo[key] = names
@@ -40,14 +41,14 @@ class Shape:
 
 
 class _Known:
-    """The shapes that are remembered."""
+    """The remembered shapes."""
 
     def __init__(self) -> None:
         self.shapes: dict[tuple[bytes, tuple[str, ...]], Shape] = {}
         self._names = 0
 
     def learn(self, raw_type: bytes, names: tuple[str, ...]) -> Shape:
-        """Remember a shape; when there are too many, all others are forgotten."""
+        """Remember a shape. If there are too many, the others are dropped."""
         new = Shape(raw_type.decode(), names)
         self._names += 1 + len(names)
         if self._names > _MAX_NAMES:
@@ -59,12 +60,12 @@ class _Known:
 
 _known = _Known()
 
-#: Returns the shape that is remembered for a type, as the entry has it, and names; None where there is none.
+#: Returns the remembered shape for a type (as in the entry) and names; None if there is none.
 known_shape = _known.shapes.get
 
 
 def shape_of(raw_type: bytes, names: tuple[str, ...]) -> Shape:
-    """Return the shape of a map with these names in an event of this type, as the entry has it.
+    """Return the shape of a map with these names in an event of this type (as in the entry).
 
     Raises:
         UnicodeDecodeError: the type is not UTF-8.

@@ -132,7 +132,7 @@ def number_of(entry: Entry) -> tuple[str, int] | None:
     if len(producer) > MAX_NAME_BYTES:
         raise InvalidEntry(f"a producer of {len(producer):,} bytes is over the limit of {MAX_NAME_BYTES}")
     if not (seq.isdigit() and len(seq) <= _SEQ_DIGITS and int(seq)):
-        raise InvalidEntry("`seq` is no number of 1 or more")
+        raise InvalidEntry("`seq` must be an integer of at least 1")
     try:
         return producer.decode("utf-8"), int(seq)
     except UnicodeDecodeError:

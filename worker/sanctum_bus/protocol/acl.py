@@ -1,6 +1,6 @@
-"""What each part asks of a server: every command, with a sample that shows how it is called and on which key.
+"""The commands and keys that each part of Sanctum needs. `config/users.acl` is generated from `ROLES`.
 
-`config/users.acl` has a user for each part, generated from `ROLES`.
+Each command has a sample that shows how it is called and on which key.
 """
 
 from typing import NamedTuple
@@ -8,7 +8,7 @@ from typing import NamedTuple
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.keys import DEFAULT_PREFIX, GROUP, RunKeys
 
-#: Commands whose second word is a command of its own.
+#: Commands whose second word is a subcommand.
 _CONTAINERS = {"CLIENT", "CLUSTER", "MEMORY", "PUBSUB", "XGROUP", "XINFO"}
 
 _DIGEST = "0" * 40
@@ -18,8 +18,8 @@ class Role(NamedTuple):
     """One part of Sanctum, as a server sees it.
 
     Args:
-        patterns: the keys and channels that it may touch, as the rules of an access control list.
-        samples: one harmless call of each command, with names in the place of keys.
+        patterns: the keys and channels that it may access, in the syntax of access control lists.
+        samples: one harmless call of each command, with names instead of keys.
     """
 
     name: str
@@ -28,7 +28,7 @@ class Role(NamedTuple):
 
     @property
     def rules(self) -> tuple[str, ...]:
-        """What lists of rights call the commands."""
+        """Return the names of the commands in the syntax of access control lists."""
         return tuple(map(rule_of, self.samples))
 
 
@@ -133,13 +133,13 @@ ROLES = (PUBLISHER, WORKER, READER)
 
 
 def rule_of(sample: str) -> str:
-    """Return what lists of rights call the command of a sample: `xadd`, `xinfo|stream`."""
+    """Return the name of a sample's command in the syntax of access control lists: `xadd`, `xinfo|stream`."""
     first, second, *_ = (*sample.split(), "")
     return f"{first}|{second}".lower() if first in _CONTAINERS else first.lower()
 
 
 def call_of(sample: str, run: RunKeys) -> list[str]:
-    """Return a sample as the call that it stands for, on the keys of a run."""
+    """Return the call that a sample stands for, on the keys of a run."""
     names = {
         "events": run.events,
         "producers": run.producers,
@@ -157,7 +157,7 @@ def call_of(sample: str, run: RunKeys) -> list[str]:
 
 
 def as_acl() -> str:
-    """Return the users of all parts, as the text of an access control list."""
+    """Return the users of all parts as the text of an access control list."""
     lines = ["user default off"]
     for role in ROLES:
         rights = " ".join(f"+{rule}" for rule in role.rules)

@@ -1,4 +1,4 @@
-"""Keys that have another type than they should: which, and what to do about each. Nothing here does I/O."""
+"""Keys of the wrong type: which they are, and how to repair each. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -7,19 +7,19 @@ from sanctum_bus.errors import Unavailable
 from sanctum_bus.protocol.keys import DEFAULT_PREFIX, TABLE, KeyRow, RunKeys
 from sanctum_bus.protocol.scripts import script
 
-#: What a server calls the types of the table of keys.
+#: The server's name of each type in the key table.
 _SERVER_TYPES = {"hash": "hash", "stream": "stream", "sorted set": "zset"}
 
 _SECTION = KeyRow("", "hash", "owner", "a section of any name")
 
 
 class WrongType(NamedTuple):
-    """One key that has another type than it should.
+    """One key of the wrong type.
 
     Args:
-        found: the type that it has, as the server says it.
-        wanted: the type that it should have, as the table of keys says it.
-        remedy: what to do.
+        found: its type, as the server names it.
+        wanted: the right type, as the key table names it.
+        remedy: how to repair it.
     """
 
     key: str
@@ -29,18 +29,18 @@ class WrongType(NamedTuple):
 
     @property
     def seen(self) -> str:
-        """What was found, in words."""
-        return f"{self.key} is a {self.found} and no {self.wanted}"
+        """Return a description of the key and its type."""
+        return f"{self.key} has type {self.found}, expected {self.wanted}"
 
     def __str__(self) -> str:
         return f"{self.seen}; {self.remedy}"
 
 
 def fixed_rows(prefix: str = DEFAULT_PREFIX, run_id: str | None = None) -> dict[str, KeyRow]:
-    """Return the rows of those keys whose names are fixed: of one run, or of no run where none is named."""
+    """Return the rows of the keys with fixed names: those of a run, or without a run the shared ones."""
     of_runs = "{p}:{{R}}:"
     return {
-        # The run's name is literal in the table, as documents show it.
+        # The table spells the run literally, as the documentation shows it.
         row.name.format(p=prefix).replace("{R}", f"{{{run_id}}}"): row
         for row in TABLE
         if row.redis_type in _SERVER_TYPES
@@ -50,22 +50,22 @@ def fixed_rows(prefix: str = DEFAULT_PREFIX, run_id: str | None = None) -> dict[
 
 
 def is_wrong_type(error: Exception) -> bool:
-    """Whether a server refuses a command for the type of a key."""
-    # Of a command in a pipeline redis-py says first which it was.
+    """Return whether an error says that a key has the wrong type."""
+    # In a pipeline, redis-py puts the command before the error.
     return str(error).rpartition("caused error: ")[2].startswith("WRONGTYPE")
 
 
 def question(run: RunKeys) -> tuple[str | int, ...]:
-    """Return the command that asks for the types of a run's keys; of sections, those that the index names."""
+    """Return the command that reads the types of a run's keys, with the sections that the index names."""
     return ("EVAL_RO", script("types").text, len(run.fixed), *run.fixed, run.base)
 
 
 def answered(run: RunKeys, reply: Sequence[bytes]) -> list[WrongType]:
-    """Return those of a run's keys that have the wrong type.
+    """Return the keys of a run that have the wrong type.
 
     Args:
         run: the run.
-        reply: to `question`: key and type in turn.
+        reply: the reply to `question`: keys and types alternating.
     """
     texts = [item.decode("utf-8", "replace") for item in reply]
     rows = fixed_rows(run.prefix, run.run_id)
@@ -75,11 +75,11 @@ def answered(run: RunKeys, reply: Sequence[bytes]) -> list[WrongType]:
 
 
 def shared(prefix: str, types: Mapping[str, bytes | str]) -> list[WrongType]:
-    """Return those of the keys that no run owns which have the wrong type.
+    """Return the shared keys that have the wrong type.
 
     Args:
-        prefix: what every key begins with.
-        types: of these keys, as the server says them.
+        prefix: the key prefix.
+        types: key -> type, as the server names it.
     """
     rows = fixed_rows(prefix)
     found = {key: kind if isinstance(kind, str) else kind.decode() for key, kind in types.items()}
@@ -98,20 +98,20 @@ def _wrong(
 
 def _remedy(key: str, row: KeyRow, run: RunKeys | None) -> str:
     if run is not None and row.written_by == "owner" and key != run.checkpoint:
-        return f"sanctum rebuild {run.run_id} makes it again from the stream"
-    return f"rename or delete it: whoever writes it ({row.written_by}) makes it again"
+        return f"run 'sanctum rebuild {run.run_id}' to recreate it from the stream"
+    return f"rename or delete it: {row.written_by} recreate it"
 
 
 def refusal(what: str, wrong: Sequence[WrongType]) -> Unavailable:
-    """Return the error for something that cannot be read for the types of these keys.
+    """Return the error for something that cannot be read because keys have the wrong type.
 
     Args:
-        what: cannot be read.
-        wrong: the keys; none where they are in order by now.
+        what: the thing that cannot be read.
+        wrong: the keys; empty if they were repaired meanwhile.
     """
     if not wrong:
         return Unavailable(
-            f"{what} could not be read: a key had the wrong type, which is mended by now; try again"
+            f"{what} could not be read: a key had the wrong type, but it was repaired meanwhile; try again"
         )
     more = f"; {len(wrong) - 1:,} more keys have the wrong type: sanctum doctor" if wrong[1:] else ""
     return Unavailable(f"{what} cannot be read: {wrong[0]}{more}")

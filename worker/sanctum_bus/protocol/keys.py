@@ -1,7 +1,7 @@
-"""Every Redis key that Sanctum uses: its name, its type, who writes it, and what it holds.
+"""The Redis keys of Sanctum: name, type, writer and content of each.
 
-All keys of a run carry the hash tag `{run_id}`, so they sit on one Redis Cluster slot and one script may touch them
-all. The same table, generated from `TABLE`, is in the documentation.
+All keys of a run carry the hash tag `{run_id}`. So they are on one Redis Cluster slot, and one script can
+access all of them. The documentation shows the same table, generated from `TABLE`.
 """
 
 import os
@@ -12,17 +12,18 @@ from typing import NamedTuple
 
 from sanctum_bus.errors import InvalidArgument
 
-#: Keys begin with this unless the setting `key_prefix` says otherwise.
+#: Prefix of every key, unless the setting `key_prefix` changes it.
 DEFAULT_PREFIX = "nissa"
 
-#: Names what keys begin with where nobody says.
+#: Environment variable with the prefix of every key.
 PREFIX_VARIABLE = "SANCTUM_KEY_PREFIX"
 
-#: The one consumer group of a run's stream, and its one consumer: a constant name, so that none leak.
+#: The only consumer group of a run's stream, and its only consumer: a constant name, so that consumers do not
+#: accumulate.
 GROUP = "sanctum"
 CONSUMER = "owner"
 
-#: Longest part of a section's name, and longest field name, in bytes of UTF-8.
+#: Maximum length in bytes of UTF-8 of a part of a section's name, and of a field's name.
 MAX_NAME_BYTES = 128
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:-]{0,127}")
@@ -43,7 +44,7 @@ TABLE = (
         "{p}:{{R}}:events",
         "stream",
         "producers",
-        "the source; consumer group `sanctum`, one consumer `owner`",
+        "the source of all events; consumer group `sanctum`, one consumer `owner`",
     ),
     KeyRow("{p}:{{R}}:run", "hash", "owner", "identity and configuration of the run, progress, status"),
     KeyRow("{p}:{{R}}:policy", "hash", "owner", "the last policy update, with its histories"),
@@ -51,35 +52,40 @@ TABLE = (
     KeyRow("{p}:{{R}}:epoch", "hash", "owner", "the last aggregate epoch (one without an environment)"),
     KeyRow("{p}:{{R}}:env:<env_id>", "hash", "owner", "one environment"),
     KeyRow("{p}:{{R}}:seed:<env_id>:<slot_id>", "hash", "owner", "one seed slot"),
-    KeyRow("{p}:{{R}}:blueprint:<id>", "hash", "owner", "what became of one blueprint's seeds"),
+    KeyRow(
+        "{p}:{{R}}:blueprint:<id>",
+        "hash",
+        "owner",
+        "the seeds of one blueprint: how many, and how they ended",
+    ),
     KeyRow("{p}:{{R}}:best", "hash", "owner", "leaderboard of best episodes, fields `1` to `10`"),
     KeyRow(
         "{p}:{{R}}:event:<TYPE>[.<kind>][:<env_id>]",
         "hash",
         "owner",
-        "count and last payload of every event type that has no section of its own",
+        "count and last payload of each event type that has no separate section",
     ),
     KeyRow("{p}:{{R}}:<group>/<section>", "hash", "owner", "the sections of an A/B group"),
     KeyRow(
         "{p}:{{R}}:log",
         "stream",
         "owner",
-        "the seed event log, capped; a line bears the id of its source entry",
+        "the seed event log, capped; the ID of a line is the ID of its source entry",
     ),
     KeyRow("{p}:{{R}}:batches", "stream", "owner", "one line per batch, capped: the curves"),
-    KeyRow("{p}:{{R}}:dead", "stream", "owner", "parked entries: raw fields, reason, source id; capped"),
-    KeyRow("{p}:{{R}}:coverage", "hash", "owner", "`<TYPE>.<field>` -> times seen"),
+    KeyRow("{p}:{{R}}:dead", "stream", "owner", "dead letters: raw fields, reason, source ID; capped"),
+    KeyRow("{p}:{{R}}:coverage", "hash", "owner", "`<TYPE>.<field>` -> number of times seen"),
     KeyRow(
         "{p}:{{R}}:sections",
         "hash",
         "owner",
-        "section -> id of the entry that last changed it; `-` before it: gone",
+        "section -> ID of the entry that changed it last; `-` before the ID: deleted",
     ),
     KeyRow(
         "{p}:{{R}}:recent",
         "sorted set",
         "owner",
-        "section -> a number that grows with the id in `sections`: what changed is found without going through all",
+        "section -> a number that grows with the ID in `sections`: an index of recent changes",
     ),
     KeyRow(
         "{p}:{{R}}:checkpoint",
@@ -87,24 +93,24 @@ TABLE = (
         "owner",
         "version, generation, owner, attempts, counters, last `seq` by producer",
     ),
-    KeyRow("{p}:{{R}}:producers", "hash", "producers", "producer -> what it sent and dropped, and when"),
+    KeyRow("{p}:{{R}}:producers", "hash", "producers", "producer -> what it sent and dropped, and the time"),
     KeyRow(
         "{p}:{{R}}:changed",
         "sharded channel",
         "owner",
-        "a hint after each commit, as JSON: `generation`, `version`, `sections` that changed, `followers` who hear it",
+        "a change notification after each commit, as JSON: `generation`, `version`, changed `sections`, number of `followers`",
     ),
     KeyRow(
         "{p}:{{R}}:none",
         "never exists",
         "nobody",
-        "declared by every script: a cluster slot on the move refuses it",
+        "declared by each script, so that a cluster slot in migration refuses the script",
     ),
     KeyRow(
         "{p}:runs",
         "sorted set",
         "producers, workers",
-        "run -> last activity, server time in ms: how runs are found",
+        "run -> time of the last activity, server time in ms: the index of runs",
     ),
     KeyRow(
         "{p}:workers", "sorted set", "workers", "worker -> until when it counts as alive, server time in ms"
@@ -113,7 +119,7 @@ TABLE = (
         "{p}:workers:state",
         "hash",
         "workers",
-        "worker -> what it says of itself, as JSON; see `sanctum workers`",
+        "worker -> its status as JSON; see `sanctum workers`",
     ),
     KeyRow(
         "{p}:catalog", "hash", "workers", "`<TYPE>.<field>` -> unit, meaning and place of a declared field"
@@ -142,67 +148,67 @@ class RunKeys:
 
     @property
     def base(self) -> str:
-        """What every key of the run begins with, the last colon included."""
+        """Return the prefix of all keys of the run, with the last colon."""
         return f"{self.prefix}:{{{self.run_id}}}:"
 
     @property
     def events(self) -> str:
-        """The source stream."""
+        """Return the key of the source stream."""
         return self.base + "events"
 
     @property
     def checkpoint(self) -> str:
-        """Version, generation, owner and counters."""
+        """Return the key of version, generation, owner and counters."""
         return self.base + "checkpoint"
 
     @property
     def sections(self) -> str:
-        """The index: section name to id of its last change."""
+        """Return the key of the index: section -> ID of its last change."""
         return self.base + "sections"
 
     @property
     def coverage(self) -> str:
-        """How often each field of each event type was seen."""
+        """Return the key of the counts of event types and fields."""
         return self.base + "coverage"
 
     @property
     def log(self) -> str:
-        """The seed event log."""
+        """Return the key of the seed event log."""
         return self.base + "log"
 
     @property
     def batches(self) -> str:
-        """One line per batch."""
+        """Return the key of the batches stream."""
         return self.base + "batches"
 
     @property
     def dead(self) -> str:
-        """Parked entries."""
+        """Return the key of the dead letters."""
         return self.base + "dead"
 
     @property
     def recent(self) -> str:
-        """When each section was changed last, by which changes are found."""
+        """Return the key of the index of recent changes."""
         return self.base + "recent"
 
     @property
     def producers(self) -> str:
-        """What each producer says that it sent and dropped."""
+        """Return the key of what each producer sent and dropped."""
         return self.base + "producers"
 
     @property
     def changed(self) -> str:
-        """The sharded channel of hints."""
+        """Return the name of the sharded channel of change notifications."""
         return self.base + "changed"
 
     @property
     def none(self) -> str:
-        """A key that never exists; declared by every script, so that a slot on the move refuses it at once."""
+        """Return the key that never exists. Each script declares it, so that a slot in migration refuses the script at once."""
         return self.base + "none"
 
     @property
     def written(self) -> tuple[str, ...]:
-        """The keys that a commit may write besides sections, as the scripts number them."""
+        """Return the keys, besides sections, that a commit can write, in the order of the scripts."""
         return (
             self.events,
             self.checkpoint,
@@ -217,42 +223,42 @@ class RunKeys:
 
     @property
     def fixed(self) -> tuple[str, ...]:
-        """Every key that a run may have besides sections, the index of sections and the key that never exists first."""
+        """Return every key that a run can have besides sections; the index of sections and the key that never exists come first."""
         rest = [key for key in self.written if key not in (self.sections, self.none)]
         return (self.sections, self.none, *rest, self.producers)
 
     def section(self, name: str) -> str:
-        """The key of one section."""
+        """Return the key of a section."""
         return self.base + name
 
 
 def runs(prefix: str = DEFAULT_PREFIX) -> str:
-    """The sorted set of runs by last activity."""
+    """Return the key of the index of runs by last activity."""
     return f"{check_prefix(prefix)}:runs"
 
 
 def workers(prefix: str = DEFAULT_PREFIX) -> str:
-    """The sorted set of workers by how long they count as alive."""
+    """Return the key of the workers and the ends of their leases."""
     return f"{check_prefix(prefix)}:workers"
 
 
 def workers_state(prefix: str = DEFAULT_PREFIX) -> str:
-    """The hash of what the workers say of themselves."""
+    """Return the key of the status of each worker."""
     return f"{check_prefix(prefix)}:workers:state"
 
 
 def catalog(prefix: str = DEFAULT_PREFIX) -> str:
-    """The hash of declared fields."""
+    """Return the key of the declared fields."""
     return f"{check_prefix(prefix)}:catalog"
 
 
 def events_pattern(prefix: str = DEFAULT_PREFIX) -> str:
-    """The pattern for SCAN that matches every run's source stream."""
+    """Return the SCAN pattern that matches the source stream of every run."""
     return f"{check_prefix(prefix)}:{{*}}:events"
 
 
 def run_of_events_key(key: str, prefix: str = DEFAULT_PREFIX) -> str | None:
-    """The run id in the name of a source stream, or None where the name is not one."""
+    """Return the run ID in the name of a source stream; None if the name is another one."""
     head, tail = f"{prefix}:{{", "}:events"
     if not (key.startswith(head) and key.endswith(tail)):
         return None
@@ -261,41 +267,41 @@ def run_of_events_key(key: str, prefix: str = DEFAULT_PREFIX) -> str | None:
 
 
 def is_run_id(text: str) -> bool:
-    """Whether a text is a run id that is fit for a key."""
+    """Return whether a text is a valid run ID."""
     return _RUN_ID.fullmatch(text) is not None
 
 
 def check_run_id(run_id: str) -> str:
-    """Return a run id that is fit for a key.
+    """Return a run ID that was checked.
 
     Raises:
-        BadInput: it is not.
+        InvalidArgument: the run ID is invalid.
     """
     if not _RUN_ID.fullmatch(run_id):
         raise InvalidArgument(
-            f"run id {run_id!r} is not usable: it must be 1 to 128 of A-Z a-z 0-9 _ . : - and begin with a letter or a digit"
+            f"invalid run ID {run_id!r}: it must be 1 to 128 characters of A-Z a-z 0-9 _ . : - and begin with a letter or a digit"
         )
     return run_id
 
 
 def check_prefix(prefix: str) -> str:
-    """Return a key prefix that is fit for a key.
+    """Return a key prefix that was checked.
 
     Raises:
-        BadInput: it is not.
+        InvalidArgument: the prefix is invalid.
     """
     if not (isinstance(prefix, str) and _PREFIX.fullmatch(prefix)):
         raise InvalidArgument(
-            f"key prefix {prefix!r} is not usable: it must be 1 to 64 of A-Z a-z 0-9 _ . : -"
+            f"invalid key prefix {prefix!r}: it must be 1 to 64 characters of A-Z a-z 0-9 _ . : -"
         )
     return prefix
 
 
 def prefix_of(prefix: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return what keys begin with: what is given, else what the environment says, else the default.
+    """Return the key prefix: the argument, else the environment variable, else the default.
 
     Raises:
-        BadInput: it is not fit for a key.
+        InvalidArgument: the prefix is invalid.
     """
     return check_prefix(prefix if prefix is not None else environ.get(PREFIX_VARIABLE) or DEFAULT_PREFIX)
 

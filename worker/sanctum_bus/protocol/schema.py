@@ -14,15 +14,16 @@ from sanctum_bus.protocol.entry import Fields
 #: Version of the snapshot's layout; the checkpoint field `schema` holds it.
 SCHEMA_VERSION: Final = 1
 
-#: Takes a section's name and its fields, and returns the fields that the next schema has.
+#: Takes the name of a section and its fields, and returns its fields in the next schema.
 Step: TypeAlias = Callable[[str, Fields], Fields]
 
-#: By the schema that each step starts from, without holes up to `SCHEMA_VERSION`. There has been one schema so far.
+#: Upgrade steps by the schema that they start from, without gaps up to `SCHEMA_VERSION`. Schema 1 is the
+#: first.
 STEPS: dict[int, Step] = {}
 
 
 def oldest() -> int:
-    """Return the oldest schema that can be brought up to date; of one before it a new history is begun."""
+    """Return the oldest schema that can be upgraded. Workers start a new history for a snapshot with an older one."""
     return min(STEPS, default=SCHEMA_VERSION)
 
 
@@ -31,15 +32,14 @@ def check(run_id: str, schema: Any) -> int:
 
     Args:
         run_id: the run, for the error.
-        schema: as the checkpoint has it; None where it does not say.
+        schema: the checkpoint's field; None if it is missing.
 
     Raises:
-        UnknownSchema: it is newer than this version knows, or none that can be brought up to date.
+        UnknownSchema: the schema is newer than this version supports, or too old to be upgraded.
     """
     if type(schema) is not int or schema < oldest():
         raise UnknownSchema(
-            f"the snapshot of run {run_id!r} has schema {schema}, and Sanctum {__version__} reads none before "
-            f"{oldest()}: start a worker of this version, it folds the run anew"
+            f"the snapshot of run {run_id!r} has schema {schema}; Sanctum {__version__} reads schema {oldest()} or newer. Start a worker of this version: it folds the run again"
         )
     if schema > SCHEMA_VERSION:
         raise UnknownSchema(newer(run_id, schema))
@@ -47,19 +47,16 @@ def check(run_id: str, schema: Any) -> int:
 
 
 def newer(run_id: str, schema: object) -> str:
-    """Return what to say of a snapshot that a newer version has written."""
-    return (
-        f"the snapshot of run {run_id!r} has schema {schema}, and Sanctum {__version__} knows none after "
-        f"{SCHEMA_VERSION}: upgrade Sanctum here (pip install --upgrade sanctum-bus); nothing was changed"
-    )
+    """Return the message about a snapshot that a newer version wrote."""
+    return f"the snapshot of run {run_id!r} has schema {schema}; Sanctum {__version__} reads schema {SCHEMA_VERSION} or older. Upgrade Sanctum here (pip install --upgrade sanctum-bus); nothing was changed"
 
 
 def upgrade(sections: Mapping[str, Fields], schema: int) -> dict[str, Fields]:
-    """Return sections of a schema that was checked in the layout of this version.
+    """Return sections of an older, checked schema in the layout of this version.
 
     Args:
         sections: name -> fields; any part of a snapshot.
-        schema: what they were written in.
+        schema: the schema that they have.
     """
     found = dict(sections)
     for version in range(schema, SCHEMA_VERSION):

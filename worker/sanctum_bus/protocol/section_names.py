@@ -16,7 +16,7 @@ def name_part(text: str) -> str:
     """Return one part of a section's name, percent-encoded outside `[A-Za-z0-9_.-]`.
 
     Raises:
-        Unfit: it is empty, or longer than 128 bytes.
+        InvalidEntry: the part is empty, or longer than 128 bytes.
     """
     if not text:
         raise InvalidEntry("a part of a section's name is empty")
@@ -28,46 +28,46 @@ def name_part(text: str) -> str:
 
 @lru_cache(maxsize=4096)
 def type_part(event_type: str) -> str:
-    """Return an event type as a part of a name in which a dot ends it: its own dots are percent-encoded."""
+    """Return an event type as a part of a name in which a dot follows: its dots are percent-encoded too."""
     return name_part(event_type).replace(".", "%2E")
 
 
 @lru_cache(maxsize=4096)
 def env_section(env_id: int) -> str:
-    """Return the name of an environment's section, in its group."""
+    """Return the name of an environment's section within its group."""
     return f"env:{env_id}"
 
 
 @lru_cache(maxsize=4096)
 def seed_section(env_id: int, slot: str) -> str:
-    """Return the name of a slot's section, in its group.
+    """Return the name of a slot's section within its group.
 
     Raises:
-        Unfit: it would be too long.
+        InvalidEntry: the name is too long.
     """
     return f"seed:{env_id}:{name_part(slot)}"
 
 
 def blueprint_section(blueprint_id: str) -> str:
-    """Return the name of a blueprint's section, in its group.
+    """Return the name of a blueprint's section within its group.
 
     Raises:
-        Unfit: it would be too long.
+        InvalidEntry: the name is too long.
     """
     return f"blueprint:{name_part(blueprint_id)}"
 
 
 def groups(names: Iterable[str]) -> tuple[str, ...]:
-    """Return the A/B groups of a run, in order, as they are spelled in the names of sections."""
+    """Return the A/B groups of a run, sorted, as the names of sections spell them."""
     return tuple(sorted({name.partition("/")[0] for name in names if "/" in name}))
 
 
 def env_ids(names: Iterable[str], *, group: str = "") -> list[int]:
-    """Return the environments among the names of sections, in order.
+    """Return the environments among the names of sections, sorted.
 
     Args:
         names: names of sections.
-        group: an A/B group as it is spelled in the names; empty for the sections of none.
+        group: an A/B group as the names spell it; empty for the sections without a group.
     """
     prefix = family_prefix(group, "env")
     ids = (name.removeprefix(prefix) for name in names if name.startswith(prefix))

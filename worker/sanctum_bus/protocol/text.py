@@ -1,9 +1,9 @@
-"""State <-> hashes: the text rule, lossless both ways.
+"""The text rule: values as text in hashes and streams, lossless in both directions.
 
-A value that is not a string is written as JSON. A string is written bare, unless it looks like JSON, contains U+0000
-or starts with U+FEFF: then it is written as a JSON string. So `HGET ... stage` prints `FOSSILIZED` and `HGET ...
-grad_norm` prints `0.731`, and both read back as what they were. NaN and the infinities are the tokens `NaN`,
-`Infinity` and `-Infinity`.
+A value that is not a string is written as JSON. A string is written bare, unless it looks like JSON, contains
+U+0000 or starts with U+FEFF: then it is written as a JSON string. So `HGET ... stage` prints `FOSSILIZED`,
+`HGET ... grad_norm` prints `0.731`, and both are read back exactly. NaN and the infinities are the tokens
+`NaN`, `Infinity` and `-Infinity`.
 """
 
 import json
@@ -19,24 +19,24 @@ _LOOKS_LIKE_JSON = re.compile(
     r'["\[{]|(?:true|false|null|NaN|-?Infinity|-?[0-9]+(?:\.[0-9]*)?(?:[eE][+-]?[0-9]*)?)\Z'
 )
 
-#: First characters of every text that the rule has to look at; anything else is bare at once.
+#: First characters of every text that needs a closer check; any other text is bare.
 _SUSPECT = frozenset('"[{tfnNI-0123456789\ufeff' + _BLANKS)
 
 _dumps = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
-#: Returns the value with which a text begins, and where it ends.
+#: Returns the value at the start of a text, and the index of its end.
 _read = json.JSONDecoder().raw_decode
 
 _CONSTANTS = {None: "null", True: "true", False: "false"}
 
 
 def looks_like_json(text: str) -> bool:
-    """Whether a reader takes the text for JSON rather than for itself."""
+    """Return whether a reader decodes the text as JSON."""
     return _LOOKS_LIKE_JSON.match(text.strip(_BLANKS)) is not None
 
 
 def encode_value(value: Value) -> str:
-    """Return the text of one value."""
+    """Return the text of a value."""
     kind = type(value)
     if kind is str:
         return value if is_bare(value) else _dumps(value)
@@ -50,16 +50,16 @@ def encode_value(value: Value) -> str:
 
 
 def is_bare(text: str) -> bool:
-    """Whether a string is written as it is."""
+    """Return whether a string is written without quotes."""
     if text[:1] not in _SUSPECT:
         return "\0" not in text
     return not (text[0] == "\ufeff" or "\0" in text or looks_like_json(text))
 
 
 def decode_value(text: str) -> Value:
-    """Return the value that a text stands for.
+    """Return the value of a text.
 
-    Text that looks like JSON and is none (no writer of ours leaves such) stands for itself.
+    A text that looks like JSON but is not valid JSON is its own value; Sanctum never writes one.
     """
     if text[:1] not in _SUSPECT:
         return text
@@ -80,9 +80,9 @@ def _decode_odd(text: str) -> Value:
 
 
 def decode_fields(flat: Iterable[bytes]) -> dict[str, Value]:
-    """Return the fields of a hash or a stream entry from names and texts in turn, as HGETALL gives them."""
+    """Return the fields of a hash or a stream entry from names and texts alternating, as HGETALL returns them."""
     items = iter(flat)
-    # Hundreds of sections have the same names; each is in memory once.
+    # Hundreds of sections have the same names; interning keeps one copy of each.
     return {
         intern(name.decode("utf-8", "replace")): decode_value(raw.decode("utf-8", "replace"))
         for name, raw in zip(items, items, strict=True)
@@ -90,12 +90,12 @@ def decode_fields(flat: Iterable[bytes]) -> dict[str, Value]:
 
 
 def dump_json(value: Value, *, indent: int | None = None) -> str:
-    """Return JSON text for people and tools: NaN and infinities as tokens, keys of sections in order."""
+    """Return JSON text for people and tools, with NaN and infinities as tokens."""
     return json.dumps(value, ensure_ascii=False, indent=indent, sort_keys=False)
 
 
 def strict(value: Value) -> Value:
-    """Return the value with NaN and the infinities as strings, so that any JSON parser takes it."""
+    """Return the value with NaN and the infinities as strings, so that any JSON parser accepts it."""
     if isinstance(value, float) and value - value != 0:
         return _dumps(value)
     if isinstance(value, list):

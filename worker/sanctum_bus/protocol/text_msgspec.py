@@ -1,8 +1,8 @@
-"""Fields -> names and texts in turn, as a hash or a stream entry takes them, by the text rule of `snapshot`.
+"""The text rule of `protocol.text`, written with msgspec: for the worker, which writes most.
 
-The worker's way of writing: msgspec prints numbers and lists of them ten times as fast as the standard library. It
-prints NaN and the infinities as null, so whatever comes out with a null in it and does not read back as what it was is
-printed by the rule's own means.
+msgspec prints numbers and lists of numbers ten times as fast as the standard library, but prints NaN and the
+infinities as null. So a text with a null that does not read back as its value is printed by `protocol.text`
+instead.
 """
 
 from collections.abc import Mapping
@@ -18,8 +18,8 @@ _read = msgspec.json.Decoder().decode
 
 
 def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
-    """Return names and texts in turn; texts are UTF-8 where they are bytes."""
-    # A list: msgspec never lets go of an iterator that it made itself.
+    """Return names and texts alternating; texts in bytes are UTF-8."""
+    # A list: msgspec never releases an iterator that it creates from anything else (0.22).
     values = [*fields.values()]
     try:
         printed = _print_lines(values)
@@ -27,7 +27,7 @@ def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
         return [*chain.from_iterable((name, encode_value(value)) for name, value in fields.items())]
     flat: list[str | bytes] = [b""] * (2 * len(values))
     flat[::2] = fields
-    # No line break is printed but behind each value.
+    # Each value ends with the only line break of its text.
     flat[1::2] = texts = printed.split(b"\n")[:-1]
     has_null = b"null" in printed
     for place, value in enumerate(values):
@@ -41,7 +41,7 @@ def encode_fields(fields: Mapping[str, Value]) -> list[str | bytes]:
 
 
 def _is_exact(printed: bytes, value: Value) -> bool:
-    """Whether every null that was printed stands for one, and none for a NaN or an infinity."""
+    """Return whether every printed null stands for None, and none for NaN or an infinity."""
     if type(value) is dict and printed.count(b"null") == [*value.values()].count(None):
         return True
     return bool(_read(printed) == value)

@@ -133,8 +133,8 @@ def test_a_run_that_cannot_be_read(valkey: Server) -> None:
     said = found.of("types")
     assert [(one.where, one.level) for one in said] == [("r", "ok"), ("a", "fault"), ("b", "fault")]
     assert [one.seen for one in said[1:]] == [
-        "nissa:{a}:checkpoint is a string and no hash",
-        "nissa:{b}:events is a string and no stream",
+        "nissa:{a}:checkpoint has type string, expected hash",
+        "nissa:{b}:events has type string, expected stream",
     ]
 
 
@@ -149,9 +149,9 @@ def test_a_key_of_the_wrong_type(server: Server, name: str) -> None:
 
     said = found.one("types")
     assert (found.status, said.where, said.level) == (1, "r", "fault")
-    assert said.seen.startswith(f"{name} is a list and no ")
+    assert said.seen.startswith(f"{name} has type list, expected ")
     by_hand = name in {RUN.events, RUN.checkpoint, RUN.producers}
-    assert said.remedy.startswith("rename or delete it" if by_hand else "sanctum rebuild r makes it again")
+    assert said.remedy.startswith("rename or delete it" if by_hand else "run 'sanctum rebuild r' to recreate it")
 
 
 @each_key
@@ -195,7 +195,7 @@ def test_a_key_of_all_runs_has_the_wrong_type(valkey: Server, key: str) -> None:
 
     said = found.of("types")[0]
     assert (found.status, said.where, said.level) == (1, "every run", "fault")
-    assert said.seen.startswith(f"{key} is a string and no ")
+    assert said.seen.startswith(f"{key} has type string, expected ")
     assert said.remedy.startswith("rename or delete it")
     # What can be looked at all the same is looked at.
     assert len(found.of("owner")) == (key not in {keys.runs(), keys.workers()})

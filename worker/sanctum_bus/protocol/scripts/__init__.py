@@ -1,4 +1,4 @@
-"""The Lua scripts, each one atomic step on the slot of one run."""
+"""The Lua scripts. Each one is an atomic step on the slot of one run."""
 
 from functools import cache
 from hashlib import sha1
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """A script's text, and the digest by which a server knows it."""
+    """The text of a script, and its SHA-1 digest for EVALSHA."""
 
     text: str
     digest: str
@@ -15,7 +15,7 @@ class Script(NamedTuple):
 
 @cache
 def script(name: str) -> Script:
-    """Return the script `<name>.lua`, with the functions that scripts share in front."""
+    """Return the script `<name>.lua`, with the shared functions before it."""
     here = files("sanctum_bus.protocol.scripts")
     own = here.joinpath(f"{name}.lua").read_text("utf-8")
     first, _, rest = own.partition("\n")
