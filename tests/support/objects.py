@@ -1,4 +1,4 @@
-"""Values as training code has them, friendly and hostile."""
+"""Values as training code has them, well-behaved and hostile."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,38 +11,38 @@ from sanctum_bus.events.encode import Encoded, encode_event
 
 
 class Stage(Enum):
-    """A stage as training code has it."""
+    """A stage."""
 
     BLENDING = 3
 
 
 class Level(IntEnum):
-    """An enum that is an integer too."""
+    """An enum that is also an integer."""
 
     HIGH = 7
 
 
 class Colour(StrEnum):
-    """An enum that is text too."""
+    """An enum that is also text."""
 
     RED = "#f00"
 
 
 class Mode(Flag):
-    """A flag: its combinations have odd names, and nothing has none."""
+    """A flag: its combinations have unusual names, and zero has none."""
 
     A = 1
     B = 2
 
 
 class Name(Enum):
-    """A member that is called like a field."""
+    """A member that is named like a field."""
 
     b = 0
 
 
 class Point(NamedTuple):
-    """A tuple with names."""
+    """A tuple with named fields."""
 
     x: int
     y: int
@@ -50,7 +50,7 @@ class Point(NamedTuple):
 
 @dataclass
 class Payload:
-    """A typed payload, as today's emitter has them."""
+    """A typed payload, as in today's emitter."""
 
     env_id: int
     stage: Stage = Stage.BLENDING
@@ -58,7 +58,7 @@ class Payload:
 
 
 class Hostile:
-    """An object that raises whatever is asked of it."""
+    """An object that raises on every access."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
@@ -97,7 +97,7 @@ class Odd(Mapping[str, object]):
 
 
 class Meta(type):
-    """A type that raises when it is looked at."""
+    """A type that raises on access."""
 
     def __getattribute__(cls, name: str) -> Any:
         raise RuntimeError(name)
@@ -107,7 +107,7 @@ class Meta(type):
 
 
 class Nameless(metaclass=Meta):
-    """An instance of such a type."""
+    """An instance of that type."""
 
     def __repr__(self) -> str:
         raise RuntimeError("no repr")
@@ -119,20 +119,20 @@ def encoded(data: object, **envelope: object) -> Encoded:
 
 
 def on_wire(event: object) -> dict[str, Any]:
-    """The event map as a reader gets it."""
+    """Return the event map as a reader decodes it."""
     body = msgpack.unpackb(encode_event(event).event)
     assert isinstance(body, dict)
     return body
 
 
 def sent(value: object) -> tuple[object, int]:
-    """What a single field becomes, and the count of what could not be converted."""
+    """Return the converted value of a single field, and the count of failed conversions."""
     result = encoded({"value": value})
     return msgpack.unpackb(result.event)["data"]["value"], result.unconvertible
 
 
 def same(left: object, right: object) -> bool:
-    """Equal in type and value, a NaN to a NaN, and the sign of zero counts."""
+    """Return whether two values are equal in type and value; NaN equals NaN, and the sign of zero counts."""
     if isinstance(left, float) and isinstance(right, float):
         return repr(left) == repr(right)
     if isinstance(left, dict) and isinstance(right, dict):

@@ -100,7 +100,7 @@ def test_the_dead_keep_their_bytes(server: Server, shells: Shells) -> None:
     assert first.source_id == source
     assert first.reason.startswith("not decodable")
     assert first.fields == {"type": b"TICK", "event": b"\xc1\x00", "\\xff raw.": b"\xfe"}
-    assert (second.reason, second.fields) == ("no type", {"nothing": b""})
+    assert (second.reason, second.fields) == ("missing field 'type'", {"nothing": b""})
     assert reader.dead(RUN, after=first.id) == [second]
     assert reader.dead(RUN, count=1) == [first]
 

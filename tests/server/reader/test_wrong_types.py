@@ -86,7 +86,9 @@ def test_the_index_of_runs_is_named(valkey: Server, reader: Shell) -> None:
     """Where the index of runs has the wrong type no run is listed, and it is said which key it is."""
     valkey.client().set("nissa:runs", "x")
 
-    with pytest.raises(Unavailable, match="nissa:runs has type string, expected sorted set; rename or delete it"):
+    with pytest.raises(
+        Unavailable, match="nissa:runs has type string, expected sorted set; rename or delete it"
+    ):
         reader.runs()
 
 

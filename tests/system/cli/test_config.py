@@ -70,7 +70,7 @@ def test_an_empty_variable_says_nothing() -> None:
     ("env", "words"),
     [
         ({"SANCTUM_REDIS_URL": "localhost"}, "is no URL of a Redis server"),
-        ({"SANCTUM_KEY_PREFIX": "a b"}, "is not usable"),
+        ({"SANCTUM_KEY_PREFIX": "a b"}, "invalid key prefix"),
     ],
 )
 def test_what_no_command_takes_is_not_in_force(env: dict[str, str], words: str) -> None:

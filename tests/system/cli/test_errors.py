@@ -76,7 +76,7 @@ def test_a_run_of_the_wrong_type(run: Run) -> None:
     ran = run.sanctum("log", run.id, "--after", "no-id")
 
     assert ran.status == 1
-    assert ran.err == "sanctum: 'no-id' is no id of a stream, like 1700000000000-0\n"
+    assert ran.err == "sanctum: 'no-id' is not a stream ID (expected MILLISECONDS-SEQUENCE)\n"
 
 
 @pytest.mark.parametrize(

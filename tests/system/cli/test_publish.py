@@ -218,7 +218,7 @@ def test_the_recorded_pace(run: Run) -> None:
     ("args", "what"),
     [
         (["publish", "nosuch.jsonl", "--run", "r"], "nosuch.jsonl"),
-        (["publish", "-", "--run", "{bad}"], "run id '{bad}' is not usable"),
+        (["publish", "-", "--run", "{bad}"], "invalid run ID '{bad}'"),
         (["fold", "nosuch.jsonl"], "nosuch.jsonl"),
         (["fold", "-", "-s", "nosuch"], "there is no section 'nosuch'"),
     ],

@@ -1,4 +1,4 @@
-"""The declared catalogue: complete against its two sources, against the recordings, and in itself."""
+"""The declared catalog is complete against its two sources and the recordings, and consistent in itself."""
 
 import gzip
 import json
@@ -22,7 +22,8 @@ CURRENT = SHARED / "catalog_current.json"
 
 needs_shared = pytest.mark.skipif(not PLAN.exists(), reason="no recordings beside the repository")
 
-#: What the real emitter sends and neither catalogue declares: captured and counted, without unit and meaning.
+#: Fields that the real emitter sends and neither catalog declares: captured and counted, without unit and
+#: meaning.
 UNDECLARED = {
     "ANALYTICS_SNAPSHOT": "blend_masked epoch op seeds success_counts value_variance",
     "BATCH_EPOCH_COMPLETED": "inner_epoch plateau_detected skipped_update train_accuracy train_loss val_accuracy "
@@ -36,7 +37,7 @@ UNDECLARED = {
     "VALUE_COLLAPSE_DETECTED": "episodes_completed",
 }
 
-#: The types of the plan, by shape, and how many fields the plan counts in each.
+#: The types of the plan, by shape, with the number of fields that the plan counts in each.
 PLANNED = {
     ("TRAINING_STARTED", "ppo"): 27,
     ("EPOCH_COMPLETED", "per_env"): 7,
@@ -56,17 +57,17 @@ _PLACE = re.compile(rf"({_SECTION}) ({_NAME}|<field>|aggregate\.<field>)")
 
 
 def records(path: Path) -> list[dict[str, Any]]:
-    """The records of a catalogue file."""
+    """Return the records of a catalog file."""
     return list(json.loads(path.read_text(encoding="utf-8")).values())
 
 
 def canonical_field(event_type: str, field: str) -> str:
-    """The canonical name of an emitted field."""
+    """Return the canonical name of an emitted field."""
     return FIELD_ALIASES.get(event_type, {}).get(field, field)
 
 
 def recorded_shapes() -> set[tuple[str, tuple[str, ...]]]:
-    """Every combination of type and top-level fields that the recordings hold."""
+    """Return every combination of type and top-level fields in the recordings."""
     shapes = set()
     for path in sorted(SHARED.glob("recordings/*/*.jsonl.gz")):
         if "snapshots" not in path.name:
@@ -79,7 +80,7 @@ def recorded_shapes() -> set[tuple[str, tuple[str, ...]]]:
 @needs_shared
 @pytest.mark.parametrize("path", [PLAN, CURRENT], ids=["plan", "current"])
 def test_every_field_of_both_sources_is_declared(path: Path) -> None:
-    """No field that a source describes is missing, and each says which source it comes from."""
+    """The catalog holds every field that a source describes, and names the source of each."""
     dialect = "plan" if path == PLAN else "current"
     missing = [
         (record["event_type"], field["name"])
@@ -95,7 +96,7 @@ def test_every_field_of_both_sources_is_declared(path: Path) -> None:
 
 @needs_shared
 def test_every_nested_field_is_named_where_it_is_held() -> None:
-    """The records that stand on their own in a source are attached to every field that holds one."""
+    """The nested records of a source are attached to every field that holds one."""
     holders = {
         ("ANALYTICS_SNAPSHOT", "head_telemetry"): "HeadTelemetry",
         ("ANALYTICS_SNAPSHOT", "reward_components"): "RewardComponentsTelemetry",
@@ -111,7 +112,7 @@ def test_every_nested_field_is_named_where_it_is_held() -> None:
 
 
 def test_the_plans_fields_are_all_there() -> None:
-    """The plan counts 142 fields in ten types; each is to be found by type, shape and field."""
+    """The catalog holds the plan's 142 fields of ten types, by type, shape and field."""
     counted = dict.fromkeys(PLANNED, 0)
     for row in catalog.declared().values():
         for variant in row.variants:
@@ -124,7 +125,7 @@ def test_the_plans_fields_are_all_there() -> None:
 
 @needs_shared
 def test_the_plans_marks_are_those_of_the_plans_catalogue() -> None:
-    """A field is marked as the plan's exactly where the plan's own catalogue counts it."""
+    """A field is marked as the plan's exactly if the plan's catalog counts it."""
     counted = {
         (record["event_type"], record["variant"] or "", canonical_field(record["event_type"], field["name"]))
         for record in records(PLAN)
@@ -142,7 +143,7 @@ def test_the_plans_marks_are_those_of_the_plans_catalogue() -> None:
 
 
 def test_no_alias_is_canonical_in_its_type() -> None:
-    """A spelling that is renamed cannot also be a field of its own, or one of the two would be lost."""
+    """A renamed spelling is not also the name of a field; otherwise one of the two would be lost."""
     clashes = [
         (event_type, alias)
         for event_type, aliases in FIELD_ALIASES.items()
@@ -154,7 +155,7 @@ def test_no_alias_is_canonical_in_its_type() -> None:
 
 
 def test_every_alias_is_visible_on_its_canonical_field() -> None:
-    """Who looks at a field sees how else it is spelled; only where nobody declared the field is there no row."""
+    """Each field lists its other spellings; only undeclared fields have no row."""
     hidden = [
         (event_type, alias)
         for event_type, aliases in FIELD_ALIASES.items()
@@ -170,7 +171,7 @@ def test_every_alias_is_visible_on_its_canonical_field() -> None:
 
 
 def test_types_are_canonical() -> None:
-    """The declared types bear canonical names: today's 31, and the one that only the plan has."""
+    """The declared types have canonical names: today's 31, and one that only the plan has."""
     types = catalog.declared_types()
 
     assert [canonical_type(event_type) for event_type in types] == list(types)
@@ -178,7 +179,7 @@ def test_types_are_canonical() -> None:
 
 
 def test_every_row_is_complete() -> None:
-    """Each declared field has a type, a unit, a meaning, a time and a place in each of its shapes."""
+    """Each declared field has a type, and in each shape a unit, a meaning, a time and a place."""
     incomplete = [
         key
         for key, row in catalog.declared().items()
@@ -191,7 +192,7 @@ def test_every_row_is_complete() -> None:
 
 
 def test_every_place_is_a_section_and_a_field() -> None:
-    """Where a field is kept is said in one grammar: section, space, field."""
+    """The place of a field follows one grammar: section, space, field."""
     odd = [
         (key, place)
         for key, row in catalog.declared().items()
@@ -225,7 +226,7 @@ def test_every_place_is_a_section_and_a_field() -> None:
     ],
 )
 def test_where_a_field_is_kept(event_type: str, field: str, kept: str) -> None:
-    """Emitted spellings lead to the row, and the row names every place in which the fold keeps the field."""
+    """Each emitted spelling leads to the row, and the row names every place in which the fold keeps the field."""
     row = catalog.lookup(event_type, field)
 
     assert row is not None
@@ -233,7 +234,7 @@ def test_where_a_field_is_kept(event_type: str, field: str, kept: str) -> None:
 
 
 def test_a_slot_is_declared_as_a_part_of_the_envelope() -> None:
-    """The lifecycle events name their slot in the envelope, and nothing else is declared there."""
+    """The lifecycle events name their slot in the envelope; no other field is declared there."""
     in_envelope = {(row.event_type, row.field) for row in catalog.declared().values() if row.in_envelope}
 
     lifecycle = ("SEED_GERMINATED", "SEED_STAGE_CHANGED", "SEED_FOSSILIZED", "SEED_CULLED")
@@ -241,7 +242,7 @@ def test_a_slot_is_declared_as_a_part_of_the_envelope() -> None:
 
 
 def test_meanings_that_changed_are_both_kept() -> None:
-    """Where today's emitter means something else by a name, the plan's meaning and today's stand side by side."""
+    """If today's emitter means something else by a name, the row holds both meanings."""
     entropy = catalog.lookup("PPO_UPDATE_COMPLETED", "entropy")
 
     assert entropy is not None
@@ -251,14 +252,14 @@ def test_meanings_that_changed_are_both_kept() -> None:
 
 
 def test_the_unknown_is_nobodys() -> None:
-    """What nobody declared has no row: the catalogue adds meaning, never permission."""
+    """An undeclared field has no row: the catalog adds meaning, not permission."""
     assert catalog.lookup("NEVER_HEARD_OF", "x") is None
     assert catalog.lookup("SEED_CULLED", "never_heard_of") is None
 
 
 @needs_shared
 def test_the_undeclared_fields_of_the_recordings_are_known() -> None:
-    """What the real emitter sends and no source declares is a known list; a new name on it is noticed."""
+    """The fields that the emitter sends and no source declares are a known list; the test fails for a new one."""
     undeclared: dict[str, set[str]] = {}
     for emitted_type, fields in recorded_shapes():
         event_type = canonical_type(emitted_type)
@@ -272,7 +273,7 @@ def test_the_undeclared_fields_of_the_recordings_are_known() -> None:
 
 @needs_shared
 def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
-    """The data in the package is what the script makes of the two sources, byte for byte, with the bare interpreter."""
+    """The script reproduces the data of the package from the two sources byte for byte, with the bare interpreter."""
     package = Path("worker", "sanctum_bus", "events")
     (tmp_path / "scripts").mkdir()
     (tmp_path / package).mkdir(parents=True)
@@ -280,7 +281,7 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
     for name in ("__init__.py", "names.py"):
         shutil.copy2(ROOT / package / name, tmp_path / package)
 
-    # Isolated, so that neither this project nor what is installed beside it can help.
+    # Isolated from the project and from installed packages.
     subprocess.run([sys.executable, "-I", "-S", script, PLAN, CURRENT], check=True)
 
     built = (tmp_path / package / "declared.json").read_bytes()
@@ -289,7 +290,7 @@ def test_building_again_gives_the_same_bytes(tmp_path: Path) -> None:
 
 
 def test_importing_reads_no_data() -> None:
-    """The fold imports the names at start: the data is read by who asks for it, once."""
+    """Importing the names reads no data; the first lookup reads it once."""
     code = "from sanctum_bus.events import catalog; print(catalog.declared.cache_info().currsize)"
     env = os.environ | {"PYTHONPATH": str(ROOT / "worker")}
 

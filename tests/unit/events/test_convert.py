@@ -1,4 +1,4 @@
-"""Converting values: what of each kind is on the wire."""
+"""Conversion of values: the form of each kind of value in an encoded event."""
 
 import math
 from collections import OrderedDict, deque
@@ -82,7 +82,7 @@ from tests.support.objects import (
     ],
 )
 def test_what_training_code_holds_becomes_plain(value: object, expected: object) -> None:
-    """Each of these has a plain form, which says the same."""
+    """Each of these values has a plain form with the same content."""
     result, unconvertible = sent(value)
 
     assert same(result, expected), result
@@ -102,12 +102,12 @@ def test_what_training_code_holds_becomes_plain(value: object, expected: object)
     ],
 )
 def test_what_has_no_plain_form_is_sent_as_its_repr_and_counted(value: object, expected: object) -> None:
-    """Nothing is lost without a word: there is a text for it, and a count."""
+    """A value without a plain form becomes text and is counted."""
     assert sent(value) == (expected, 1)
 
 
 def test_an_object_that_raises_is_sent_by_the_name_of_its_type() -> None:
-    """Where even `repr` raises there is still a word for it, and its neighbours are not touched."""
+    """A value whose `repr` raises becomes a fixed text; its neighbors are unchanged."""
     assert sent(Hostile()) == ("<unprintable Hostile>", 1)
     assert sent([Hostile(), 1]) == (["<unprintable Hostile>", 1], 1)
     assert sent(10**5000) == ("<unprintable int>", 1)
@@ -115,7 +115,7 @@ def test_an_object_that_raises_is_sent_by_the_name_of_its_type() -> None:
 
 
 def test_a_repr_is_bounded() -> None:
-    """One object with a long text must not fill the stream."""
+    """The text of one object is bounded, so that it does not fill the stream."""
 
     class Long:
         def __repr__(self) -> str:
@@ -128,26 +128,26 @@ _NAMES = {"1": "a", "null": "b", "false": "c", "1.5": "d", "BLENDING": "e"}
 
 
 class Tensor:
-    """What a framework's tensor looks like from outside: it knows its rank and shape."""
+    """A framework's tensor as seen from outside: rank and shape."""
 
     def __init__(self, value: object, shape: tuple[int, ...]) -> None:
         self._value, self.shape = value, shape
 
     def dim(self) -> int:
-        """The rank."""
+        """Return the rank."""
         return len(self.shape)
 
     def item(self) -> object:
-        """The only element."""
+        """Return the only element."""
         return self._value
 
     def tolist(self) -> object:
-        """All elements."""
+        """Return all elements."""
         return self._value
 
 
 def test_tensors_are_known_by_what_they_can_do() -> None:
-    """No framework is imported: a tensor of rank 0 is its item, a small one its list, a large one its repr."""
+    """A tensor of rank 0 becomes its item, a small one its list, a large one its repr; no framework is imported."""
     assert sent(Tensor(0.5, ())) == (0.5, 0)
     assert sent(Tensor([1, 2], (2,))) == ([1, 2], 0)
     large, unconvertible = sent(Tensor([], (65, 64)))
@@ -168,7 +168,7 @@ def test_tensors_are_known_by_what_they_can_do() -> None:
     ],
 )
 def test_every_payload_becomes_a_map(data: object, expected: object, unconvertible: int) -> None:
-    """A payload with names keeps them; one without becomes the field `value`."""
+    """A payload with named fields keeps them; any other becomes the field `value`."""
     result = encoded(data)
 
     assert msgpack.unpackb(result.event)["data"] == expected
@@ -176,7 +176,7 @@ def test_every_payload_becomes_a_map(data: object, expected: object, unconvertib
 
 
 def test_keys_that_become_equal_are_both_kept() -> None:
-    """A map cannot hold two equal names, and neither value may be lost: the later one is renamed and counted."""
+    """If two keys become equal, the later one is renamed and counted, and both values are kept."""
     lone = "\ud800"
     result = encoded(
         {"a": {1: "int", "1": "text", "1#2": "x"}, lone: 1, "\ufffd": 2, "b#2": 0, "b": 1, Name.b: 2}
@@ -205,12 +205,12 @@ def test_keys_that_become_equal_are_both_kept() -> None:
     ],
 )
 def test_keys_that_are_numbers_are_spelled_as_in_json(key: object, name: str) -> None:
-    """Readers look fields up by name; a number's name is the one that JSON has for it."""
+    """The key of a number is spelled as in JSON, so that readers find it by name."""
     assert msgpack.unpackb(encoded({key: 1}).event)["data"] == {name: 1}
 
 
 def nested(levels: int) -> list[Any]:
-    """A list in a list, so many deep."""
+    """Return a list nested so many levels deep."""
     result: list[Any] = []
     for _ in range(levels - 1):
         result = [result]
@@ -218,7 +218,7 @@ def nested(levels: int) -> list[Any]:
 
 
 def test_nesting_stops_where_a_worker_stops() -> None:
-    """What the worker's limit allows arrives as it is; one level more is text, and the event is not parked."""
+    """Nesting up to the worker's limit arrives unchanged; one level more becomes text, and the event is not parked."""
     deepest, unconvertible = sent(nested(MAX_DEPTH - 1))
     assert (deepest, unconvertible) == (nested(MAX_DEPTH - 1), 0)
 
@@ -229,7 +229,7 @@ def test_nesting_stops_where_a_worker_stops() -> None:
 
 
 def test_a_value_inside_itself_ends() -> None:
-    """A cycle is cut where it closes, and what is shared without one is written out twice."""
+    """A cycle is cut at its end; an object that is shared without a cycle is written twice."""
     cycle: dict[str, Any] = {"x": 1}
     cycle["self"] = [cycle]
     shared = [1]
@@ -242,7 +242,7 @@ def test_a_value_inside_itself_ends() -> None:
 
 
 def test_a_value_that_would_unfold_without_end_is_cut() -> None:
-    """A list that holds the same list twice, thirty deep, has a billion elements; training must not wait for them."""
+    """A list that holds the same list twice, thirty levels deep, is bounded: training does not wait for a billion elements."""
     bomb: list[Any] = [0]
     for _ in range(30):
         bomb = [bomb, bomb]
@@ -267,7 +267,7 @@ json_like = st.recursive(
 
 @given(st.dictionaries(st.text(st.characters(exclude_categories=["Cs"])), json_like))
 def test_nothing_is_lost_of_what_json_can_hold(data: dict[str, object]) -> None:
-    """Every number, NaN, infinity, -0.0, unsigned 64 bits and every character arrives as it was."""
+    """Every number, NaN, infinity, -0.0, unsigned 64 bits and every character arrives unchanged."""
     result = encoded(data)
 
     assert same(msgpack.unpackb(result.event)["data"], data)

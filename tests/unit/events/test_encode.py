@@ -1,4 +1,4 @@
-"""Encoding an event: its type, its envelope, and that nothing in it makes a worker park it."""
+"""Encoding of events: type, envelope, and the promise that a worker never parks an encoded event."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -33,7 +33,7 @@ from tests.support.objects import (
 
 @dataclass
 class HubEvent:
-    """An event of the hub: more fields than the envelope knows."""
+    """An event of the hub with more fields than the envelope has."""
 
     event_type: Stage
     data: object = None
@@ -49,7 +49,7 @@ class HubEvent:
 
 
 def test_the_map_has_its_keys_in_order_and_leaves_out_what_is_absent() -> None:
-    """The wire bears version, id and time, of the envelope what is not None, then the unknown, then the data."""
+    """The map holds version, ID and time, the envelope's values that are not None, then unknown keys, then the data."""
     event = {
         "event_type": "EPOCH_COMPLETED",
         "event_id": "i",
@@ -81,7 +81,7 @@ def test_the_map_has_its_keys_in_order_and_leaves_out_what_is_absent() -> None:
 
 
 def test_an_event_of_the_hub_with_a_typed_payload() -> None:
-    """Dataclasses in dataclasses arrive by field name, enums by name, tuples as lists, and unknown fields are kept."""
+    """Dataclasses in dataclasses arrive by field name, enums by name, tuples as lists; unknown fields are kept."""
     result = encode_event(HubEvent(Stage.BLENDING, Payload(3)))
 
     body = msgpack.unpackb(result.event)
@@ -100,7 +100,7 @@ def test_an_event_of_the_hub_with_a_typed_payload() -> None:
 
 
 def test_a_plain_object_and_a_named_tuple_are_events_too() -> None:
-    """What an object computes counts like what it holds; private attributes are its own business."""
+    """Computed attributes are sent like stored ones; private attributes are not sent."""
 
     class Event:
         type = "A"
@@ -125,7 +125,7 @@ def test_a_plain_object_and_a_named_tuple_are_events_too() -> None:
 
 
 def test_event_type_goes_before_type_and_type_is_then_kept() -> None:
-    """Of two names for the type the hub's own counts, and the other is data that nobody may lose."""
+    """If an event has two names for its type, the hub's name counts and the other is kept as data."""
     result = encode_event({"event_type": "A", "type": "B"})
 
     assert result.type == "A"
@@ -137,13 +137,13 @@ def test_event_type_goes_before_type_and_type_is_then_kept() -> None:
 
 @pytest.mark.parametrize("event", [{}, {"event_type": ""}, {"data": {}}, None, 7, "text"])
 def test_only_an_event_without_a_type_is_refused(event: object) -> None:
-    """Without a type nobody could say what it is; that is the only error there is."""
+    """An event without a type is the only error."""
     with pytest.raises(InvalidArgument):
         encode_event(event)
 
 
 def test_an_event_that_cannot_be_read_has_no_type() -> None:
-    """A hostile event is refused like one without a type: with the one error that the publisher expects."""
+    """An event that raises on access is refused with the one error that the publisher handles."""
     for event in (Hostile(), Odd(), Nameless()):
         with pytest.raises(InvalidArgument):
             encode_event(event)
@@ -165,7 +165,7 @@ def test_an_event_that_cannot_be_read_has_no_type() -> None:
     ],
 )
 def test_a_time_becomes_unix_seconds(timestamp: object, seconds: float) -> None:
-    """Every spelling of a time that training code has becomes the same number; without a zone it is UTC."""
+    """Every spelling of a time in training code becomes the same number; a time without a zone is UTC."""
     result = encode_event({"type": "T", "timestamp": timestamp})
 
     assert msgpack.unpackb(result.event)["timestamp"] == seconds
@@ -173,18 +173,18 @@ def test_a_time_becomes_unix_seconds(timestamp: object, seconds: float) -> None:
 
 
 class NotATime(datetime):
-    """What table libraries have for a missing time: a datetime that is none."""
+    """The missing time of table libraries: a datetime that is not a time."""
 
     def timestamp(self) -> float:
-        """No number."""
+        """Return NaN."""
         return math.nan
 
 
 class Nowhere(tzinfo):
-    """A time zone that fails."""
+    """A time zone that raises."""
 
     def utcoffset(self, _: datetime | None) -> timedelta:
-        """Fail."""
+        """Raise an error."""
         raise LookupError
 
     dst = utcoffset
@@ -209,7 +209,7 @@ class Nowhere(tzinfo):
     ],
 )
 def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -> None:
-    """The worker would park an event with such a time; nothing is lost if it stands elsewhere."""
+    """A time that a worker would refuse is kept under another name, and the event gets the current time."""
     before = datetime.now(UTC).timestamp()
 
     result = encode_event({"type": "T", "timestamp": timestamp})
@@ -221,7 +221,7 @@ def test_a_time_that_is_none_is_kept_beside_the_time_of_now(timestamp: object) -
 
 
 def test_an_epoch_that_no_worker_takes_is_kept_beside() -> None:
-    """The worker would park an event with an epoch beyond 64 bits."""
+    """An epoch beyond 64 bits, which a worker would refuse, is kept under another name."""
     body = on_wire({"type": "T", "epoch": 2**64 - 1})
 
     assert "epoch" not in body
@@ -229,7 +229,7 @@ def test_an_epoch_that_no_worker_takes_is_kept_beside() -> None:
 
 
 def test_what_is_absent_is_made() -> None:
-    """An event without id and time gets an id of its own and the time of now; without data it has no fields."""
+    """An event without ID and time gets a random ID and the current time; without data it has no fields."""
     before = datetime.now(UTC).timestamp()
 
     first, second = on_wire({"type": "T"}), on_wire({"type": "T", "data": None})
@@ -241,7 +241,7 @@ def test_what_is_absent_is_made() -> None:
 
 
 def test_the_envelope_holds_what_a_worker_takes() -> None:
-    """Ids of seeds, slots and groups are text, an epoch is a number: others would be parked for a trifle."""
+    """IDs of seeds, slots and groups become text, and an epoch a number, so that a worker accepts them."""
     result = encoded({}, event_id=UUID(int=1), seed_id=3, slot_id=Stage.BLENDING, group_id=1.5, epoch="late")
 
     body = msgpack.unpackb(result.event)
@@ -253,7 +253,7 @@ def test_the_envelope_holds_what_a_worker_takes() -> None:
 
 
 def test_names_that_the_wire_uses_are_not_the_callers() -> None:
-    """A caller's own `labels` or `again` must not speak for the publisher, and must not be lost either."""
+    """A caller's `labels` and `again` are renamed and kept, because these names are the publisher's."""
     result = encode_event({"type": "T", "v": 1, "labels": [1], "again": True, "x": 0})
     body = msgpack.unpackb(result.event)
 
@@ -265,7 +265,7 @@ def test_names_that_the_wire_uses_are_not_the_callers() -> None:
 
 
 def test_labels_and_again_and_keys_that_come_later() -> None:
-    """The publisher's own words are in the map, also when they are added to an event that is encoded already."""
+    """The publisher's keys are in the map, also if they are added to an encoded event."""
     result = encode_event({"type": "T", "group_id": "A"}, labels={"gpu": "h100"}, again=True)
 
     body = msgpack.unpackb(result.event)
@@ -278,7 +278,7 @@ def test_labels_and_again_and_keys_that_come_later() -> None:
 
 
 def test_hostile_values_do_not_raise() -> None:
-    """Whatever an object does when it is looked at, the event is sent and the trouble is counted."""
+    """If an object raises on access, the event is sent and the failure is counted."""
     for value in (Hostile(), Odd(), Nameless()):
         for data in (value, {"x": value}, [value]):
             assert encoded(data).unconvertible >= 1
@@ -287,7 +287,7 @@ def test_hostile_values_do_not_raise() -> None:
 
 
 def test_an_object_that_hides_what_it_holds_is_sent_without_it() -> None:
-    """What is known by name is read all the same."""
+    """Attributes that are known by name are read even if the object does not list them."""
 
     class Closed:
         event_type = "T"
@@ -301,7 +301,7 @@ def test_an_object_that_hides_what_it_holds_is_sent_without_it() -> None:
 
 
 class Doubled:
-    """A descriptor that gives twice what was set."""
+    """A descriptor that returns twice the stored value."""
 
     def __set__(self, owner: object, value: int) -> None:
         vars(owner)["epoch"] = value
@@ -312,7 +312,7 @@ class Doubled:
 
 @dataclass
 class Plain:
-    """A dataclass as most are."""
+    """An ordinary dataclass."""
 
     event_type: str = "T"
     epoch: int = 3
@@ -322,26 +322,26 @@ class Plain:
 
 @dataclass(slots=True)
 class Slotted(Plain):
-    """A dataclass without a dict for what it declares itself."""
+    """A dataclass without a `__dict__` for its fields."""
 
     epoch: int = 5
 
 
 class Watched(Plain):
-    """A dataclass that says for itself what an attribute is."""
+    """A dataclass that overrides attribute access."""
 
     def __getattribute__(self, name: str) -> object:
         return 8 if name == "epoch" else object.__getattribute__(self, name)
 
 
 class Described(Plain):
-    """A dataclass with a field that is worked out when it is read."""
+    """A dataclass with a field that is computed on access."""
 
-    epoch: int = Doubled()  # type: ignore[assignment]  # seen by others as what it gives
+    epoch: int = Doubled()  # type: ignore[assignment]  # readers see the type that it returns
 
 
 class Computed(Plain):
-    """A dataclass with what the envelope knows worked out."""
+    """A dataclass that computes an attribute of the envelope."""
 
     @property
     def message(self) -> str:
@@ -374,12 +374,12 @@ def _adorned() -> Plain:
     ],
 )
 def test_a_field_is_what_reading_it_gives(event: object, found: dict[str, object]) -> None:
-    """However a dataclass keeps its fields, the wire bears what its attributes are."""
+    """The map holds the values of the attributes, however a dataclass stores its fields."""
     assert on_wire(event) == {"v": 1, "event_id": "i", "timestamp": 1.0, "data": {}} | found
 
 
 def test_a_dataclass_that_is_a_mapping_is_sent_as_one() -> None:
-    """What an event holds is what it says as a mapping, however it was made."""
+    """An event that is a mapping is encoded from its items."""
 
     @dataclass
     class Both(Mapping[str, object]):
@@ -399,7 +399,7 @@ def test_a_dataclass_that_is_a_mapping_is_sent_as_one() -> None:
 
 
 def test_what_belongs_to_the_class_is_no_part_of_the_event() -> None:
-    """A dataclass's constants are not telemetry."""
+    """The constants of a dataclass class are not sent."""
 
     @dataclass
     class Event:
@@ -412,7 +412,7 @@ def test_what_belongs_to_the_class_is_no_part_of_the_event() -> None:
 
 
 def test_attributes_that_raise_are_left_out_and_counted() -> None:
-    """A broken property of an event costs that property, not the event."""
+    """A property that raises costs only that property, not the event."""
 
     @dataclass
     class Event:
@@ -440,7 +440,7 @@ anything: st.SearchStrategy[object] = st.recursive(
     | st.datetimes()
     | st.timedeltas()
     | st.sampled_from([*Stage, *Level, Mode(0), Mode.A | Mode.B, Payload(1), int])
-    # By number: Hypothesis looks closely at what it draws from.
+    # By number, because Hypothesis inspects the objects that it draws from.
     | st.integers(0, 2).map(lambda number: (Hostile(), Odd(), Nameless())[number])
     | st.builds(Attributes, a=st.integers()),
     lambda inner: (
@@ -461,7 +461,7 @@ anything: st.SearchStrategy[object] = st.recursive(
     )
 )
 def test_no_value_makes_encoding_raise_or_the_worker_park(event: dict[str, object]) -> None:
-    """Whatever an event holds, its bytes are MessagePack that a worker takes."""
+    """The bytes of any event are MessagePack that a worker accepts."""
     result = encode_event({**event, "type": "T"})
 
     assert isinstance(msgpack.unpackb(result.event), dict)

@@ -1,4 +1,4 @@
-"""The names: which emitted spellings stand for which canonical ones."""
+"""Canonical names of emitted types and fields."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from sanctum_bus.events import names
 
 
 def test_type_aliases_are_those_of_the_semantics() -> None:
-    """Two event types were renamed over time; both spellings mean the same event."""
+    """Two event types were renamed; both spellings mean the same event."""
     assert names.TYPE_ALIASES == {"BATCH_COMPLETED": "BATCH_EPOCH_COMPLETED", "SEED_PRUNED": "SEED_CULLED"}
 
 
@@ -20,12 +20,12 @@ def test_type_aliases_are_those_of_the_semantics() -> None:
     ],
 )
 def test_canonical_type(emitted: str, canonical: str) -> None:
-    """An alias becomes its canonical type; every other name, known or not, is its own."""
+    """An alias becomes its canonical type; every other name is canonical already."""
     assert names.canonical_type(emitted) == canonical
 
 
 def test_field_aliases_are_those_of_the_semantics() -> None:
-    """Each rename of the table "Names" holds for the event types that it names, and for no other."""
+    """Each rename of the table "Names" applies to its event types only."""
     ratio = {"seed_gradient_norm_ratio": "grad_ratio"}
     left = {"epochs_in_stage": "epochs_in_previous_stage"}
 
@@ -53,14 +53,14 @@ def test_field_aliases_are_those_of_the_semantics() -> None:
 
 @pytest.mark.parametrize("event_type", sorted(names.FIELD_ALIASES))
 def test_a_canonical_field_is_no_alias(event_type: str) -> None:
-    """Renaming is done in one step: what comes out of it is not renamed again."""
+    """Renaming takes one step: no canonical name is renamed again."""
     aliases = names.FIELD_ALIASES[event_type]
 
     assert not set(aliases) & set(aliases.values())
 
 
 def test_keys_of_the_field_aliases_are_canonical_types() -> None:
-    """Fields are renamed after their type, so the table is keyed by canonical types."""
+    """The table of fields uses canonical types as keys."""
     assert [names.canonical_type(event_type) for event_type in names.FIELD_ALIASES] == list(
         names.FIELD_ALIASES
     )
@@ -79,12 +79,12 @@ def test_keys_of_the_field_aliases_are_canonical_types() -> None:
     ],
 )
 def test_a_snapshot_without_kind_gets_todays_kind_by_its_fields(field: str, kind: str) -> None:
-    """The field that only one kind has tells the kind; without one it is `other`."""
+    """A field that only one kind has determines the kind; without one it is `other`."""
     assert names.inferred_kind({"batch": 1, field: None}) == kind
 
 
 def test_the_first_telling_field_decides_the_kind() -> None:
-    """Where several fields would tell, the first of the table decides, whatever the order of the map."""
+    """If several fields determine the kind, the first one of the table wins, in any order of the map."""
     assert (
         names.inferred_kind({"telemetry_level": "OFF", "final_accuracy": 1.0, "value_variance": 0.1})
         == "batch_stats"

@@ -31,7 +31,7 @@ values = st.recursive(
 )
 
 
-#: What texts are put together from that are nearly JSON.
+#: Parts of texts that are nearly JSON.
 _PIECES = (
     *'"[]{}:,- 019.\n\ufeffx',
     "e5",
@@ -48,7 +48,7 @@ _PIECES = (
 
 
 def same(left: Any, right: Any) -> bool:
-    """Whether two values are the same to the bit: types, NaN, signs of zero, order of maps."""
+    """Return whether two values are identical: types, NaN, signs of zero, order of maps."""
     if isinstance(left, float) and isinstance(right, float):
         return struct.pack("d", left) == struct.pack("d", right) or (math.isnan(left) and math.isnan(right))
     if isinstance(left, list) and isinstance(right, list):
@@ -60,20 +60,20 @@ def same(left: Any, right: Any) -> bool:
 
 @given(values)
 def test_every_value_reads_back_as_what_it_was(value: Any) -> None:
-    """Encode, then decode, is the identity."""
+    """Decoding an encoded value returns the value."""
     assert same(decode_value(encode_value(value)), value)
 
 
 @given(st.dictionaries(st.text(), values))
 def test_every_section_reads_back_as_what_it_was(fields: dict[str, Any]) -> None:
-    """Fields to the flat bytes of a hash and back is the identity."""
+    """Decoding the flat bytes of a hash returns its fields."""
     flat = [item if isinstance(item, bytes) else item.encode() for item in encode_fields(fields)]
 
     assert same(decode_fields(flat), fields)
 
 
 def test_what_was_written_leaves_nothing_in_memory() -> None:
-    """Writing fields makes no object that outlives what it returns, not even one that no collector would free."""
+    """Encoding leaves no object alive besides its result, not even one that the collector cannot free."""
     gc.collect()
     before = len(gc.get_objects())
     for number in range(1000):
@@ -86,7 +86,7 @@ def test_what_was_written_leaves_nothing_in_memory() -> None:
 @given(values)
 @example(6.103515625e-05)
 def test_the_workers_way_of_writing_is_the_same_rule(value: Any) -> None:
-    """What a worker writes differs from the rule's own text in the spelling of numbers at most."""
+    """The worker's writer differs from the text rule only in the spelling of numbers."""
     _, written = encode_fields({"name": value})
     text = written.decode() if isinstance(written, bytes) else written
 
@@ -127,20 +127,20 @@ def _plain(text: str) -> str:
     ],
 )
 def test_texts_are_what_people_expect(value: Any, text: str) -> None:
-    """A string is bare unless it looks like JSON, has U+0000 or starts with U+FEFF; all else is compact JSON."""
+    """A string is bare unless it looks like JSON, has U+0000 or starts with U+FEFF; any other value is compact JSON."""
     assert encode_value(value) == text
 
 
 @given(values)
 def test_another_parser_of_json_reads_the_same(value: Any) -> None:
-    """What looks like JSON is JSON: a second parser reads the same value, where it knows the tokens."""
+    """A text that looks like JSON is JSON: a second parser that accepts the tokens reads the same value."""
     text = encode_value(value)
     if looks_like_json(text) and not re.search("NaN|Infinity", text):
         assert same(_floats(msgspec.json.decode(text)), _floats(json.loads(text)))
 
 
 def _floats(value: Any) -> Any:
-    """Integers beyond 64 bits are floats to some parsers, and so are whole floats like 1e400 to none."""
+    """Integers beyond 64 bits keep their digits, although some parsers read them as floats."""
     if isinstance(value, int) and not isinstance(value, bool):
         return float(value) if abs(value) < 2**1000 else math.inf
     if isinstance(value, list):
@@ -152,13 +152,13 @@ def _floats(value: Any) -> Any:
 
 @given(st.text())
 def test_foreign_text_never_fails(text: str) -> None:
-    """Whatever text somebody wrote into a hash reads as some value, and never raises."""
+    """Any text in a hash decodes to some value, and never raises."""
     decode_value(text)
 
 
 @given(values)
 def test_strict_json_is_taken_by_any_parser(value: Any) -> None:
-    """With NaN and infinities as strings, a parser that knows no such tokens reads every value."""
+    """With NaN and infinities as strings, a strict JSON parser reads every value."""
     text = json.dumps(strict(value), allow_nan=False)
 
     json.loads(text, parse_constant=pytest.fail)
@@ -166,7 +166,7 @@ def test_strict_json_is_taken_by_any_parser(value: Any) -> None:
 
 @given(st.lists(st.sampled_from(_PIECES), max_size=8).map("".join) | st.text())
 def test_a_text_is_read_by_one_rule(text: str) -> None:
-    """What looks like JSON and is JSON is read as such, blanks around it or not; all else stands for itself."""
+    """A text that is JSON, with or without surrounding blanks, is read as JSON; any other text is its own value."""
     wanted: Any = text
     if looks_like_json(text):
         with suppress(ValueError):

@@ -151,7 +151,9 @@ def test_a_key_of_the_wrong_type(server: Server, name: str) -> None:
     assert (found.status, said.where, said.level) == (1, "r", "fault")
     assert said.seen.startswith(f"{name} has type list, expected ")
     by_hand = name in {RUN.events, RUN.checkpoint, RUN.producers}
-    assert said.remedy.startswith("rename or delete it" if by_hand else "run 'sanctum rebuild r' to recreate it")
+    assert said.remedy.startswith(
+        "rename or delete it" if by_hand else "run 'sanctum rebuild r' to recreate it"
+    )
 
 
 @each_key
