@@ -27,7 +27,7 @@ GOOD = msgpack.packb({"v": 1, "timestamp": 1.0, "data": {"a": [1, 2.5, "text"], 
 
 PARKED: dict[str, Entry] = {
     **{f"cut after {end}": {b"type": b"X", b"event": GOOD[:end]} for end in range(0, len(GOOD), 7)},
-    "missing field 'type'": {b"event": GOOD},
+    "no type": {b"event": GOOD},
     "an empty type": {b"type": b"", b"event": GOOD},
     "a type that is not UTF-8": {b"type": b"\xff\xfe", b"event": GOOD},
     "a type of 200 bytes": {b"type": b"T" * 200, b"event": GOOD},
