@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent.parent
 PAGE = (ROOT / "docs/guarantees.md").read_text()
-SECURITY = (ROOT / "docs/security.md").read_text()
+SECURITY = (ROOT / "docs/how-to/security.md").read_text()
 
 #: Hazards on the list, numbered from 1.
 HAZARDS = 35

@@ -11,7 +11,7 @@ from sanctum_bus.metrics import health
 from sanctum_bus.scripts import script
 from tests.docs.blocks import ROOT
 
-PAGE = (ROOT / "docs" / "runbook.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:

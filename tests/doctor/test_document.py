@@ -4,7 +4,7 @@ from pathlib import Path
 
 from sanctum_bus.doctor.checks import RUN_CHECKS, SERVER_CHECKS, as_markdown
 
-PAGE = Path(__file__).parents[2] / "docs" / "operating.md"
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "operate.md"
 
 
 def test_the_table_of_checks_is_generated() -> None:
