@@ -151,7 +151,7 @@ RUN_CHECKS = (
         "parked",
         "entries that could not be folded",
         "the snapshot lacks their content",
-        "run `sanctum dead-letters RUN`; rebuild if it says so, else fix the cause, then `--requeue` or `--delete`",
+        "run `sanctum dead-letters RUN`; rebuild if it recommends it, else fix the cause, then `--requeue` or `--delete`",
         runs.parked,
     ),
     RunCheck(
