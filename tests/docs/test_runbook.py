@@ -15,8 +15,8 @@ PAGE = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The rows of the table below a heading, as cells."""
-    part = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    """The rows of the table between a heading and the next one, as cells."""
+    part = re.split(r"\n##+ ", PAGE.partition(f"\n## {heading}\n")[2])[0]
     table = [line for line in part.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
