@@ -109,7 +109,7 @@ RUN_CHECKS = (
         "types",
         "the types of the keys of each run, and of the shared keys",
         "every command that uses the key fails with WRONGTYPE",
-        "run `sanctum rebuild RUN`; or rename the key, and Sanctum recreates it",
+        "run `sanctum rebuild RUN`; if another program writes the key, rename it, and Sanctum recreates it",
         runs.types,
     ),
     RunCheck(
