@@ -1,1 +1,1 @@
-"""Benchmarks: Sanctum against a bare server and against others that do the same job; `scripts/bench` runs them."""
+"""Benchmarks that compare Sanctum with a bare server and with other libraries; `scripts/bench` runs them."""

@@ -1,4 +1,4 @@
-"""The command: `scripts/bench`."""
+"""The command `scripts/bench`."""
 
 import argparse
 import importlib
@@ -16,7 +16,7 @@ from bench.profile import profile_of
 from bench.results import Figure, Results, load
 from bench.server import running
 
-#: The figures in the order of the table, under the names that `--only` takes.
+#: Names of the figures for `--only`, in the order of the table.
 FIGURES = (
     "drain",
     "peers",
@@ -32,38 +32,46 @@ FIGURES = (
     "start",
 )
 
-#: Those that `--quick` measures: the ratios that tell when something has become slow.
+#: Figures that `--quick` measures: the ratios that show a slowdown.
 MAIN = ("drain", "peers", "many_runs", "visible", "emit", "reads")
 
 
 def _parsed(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
-        description="Measures Sanctum on a real server, prints a table, and writes JSON and charts.",
+        description="Measure Sanctum on a real server, print a table, and write JSON and charts.",
         epilog=f"figures: {' '.join(FIGURES)}",
     )
     size = parser.add_mutually_exclusive_group()
     size.add_argument(
-        "--quick", action="store_true", help="the main ratios on small loads, in about a minute"
+        "--quick", action="store_true", help="measure the main ratios with small loads, in about a minute"
     )
-    size.add_argument("--long", action="store_true", help="everything, and ten million events in one run")
-    parser.add_argument("--only", nargs="*", choices=FIGURES, metavar="FIGURE", help="these, and no profile")
-    parser.add_argument("--events", type=int, help="events of one drain, instead of 300,000 (quick: 10,000)")
-    parser.add_argument("--pairs", type=int, help="pairs of each comparison, instead of 5 (quick: 3)")
+    size.add_argument(
+        "--long", action="store_true", help="measure everything, and fold ten million events in one run"
+    )
     parser.add_argument(
-        "--profile", action="store_true", help="say where a drain's time goes, with --only too"
+        "--only",
+        nargs="*",
+        choices=FIGURES,
+        metavar="FIGURE",
+        help="measure only these figures, without the profile",
     )
-    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="the results folder")
-    parser.add_argument("--check", action="store_true", help="fail where a ratio is half as good as recorded")
+    parser.add_argument("--events", type=int, help="events per drain; default 300,000 (quick: 10,000)")
+    parser.add_argument("--pairs", type=int, help="pairs per comparison; default 5 (quick: 3)")
+    parser.add_argument("--profile", action="store_true", help="also profile a drain; works with --only")
+    parser.add_argument("--out", type=Path, default=ROOT / "bench" / "results", help="folder for the results")
+    parser.add_argument(
+        "--check", action="store_true", help="fail if a ratio is less than half as good as recorded"
+    )
     parser.add_argument("--record", action="store_true", help="write the ratios to bench/recorded.json")
     parser.add_argument(
         "--document",
         action="store_true",
-        help="put the results into docs/performance.md; alone: those of the results folder",
+        help="write the results into docs/performance.md; without other options, use the last results",
     )
     options = parser.parse_args(words)
     if (options.check or options.record) and not options.quick:
-        parser.error("--check and --record compare quick runs with quick runs: say --quick too")
+        parser.error("--check and --record require --quick")
     return options
 
 
@@ -94,7 +102,7 @@ def _figures(name: str, bench: Bench) -> list[Figure]:
 
 
 def _keep(results: Results, folder: Path) -> None:
-    """Write a results folder; git is told to leave it alone."""
+    """Write the results folder, with a .gitignore that excludes it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / ".gitignore").write_text("*\n")
     results.save(folder / "results.json")
@@ -102,19 +110,19 @@ def _keep(results: Results, folder: Path) -> None:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Measure what was asked for, and return the exit status."""
+    """Measure the selected figures, and return the exit status."""
     options = _parsed(words)
     only_document = options.document and not (options.quick or options.long or options.only is not None)
     if only_document:
         path = options.out / "results.json"
         if not path.exists():
-            sys.exit(f"there is no {path}: measure first, with scripts/bench")
+            sys.exit(f"results not found: {path}; run scripts/bench first")
         document.write(load(path))
         return 0
     results = _measured(options)
     _keep(results, options.out)
     print(table.report(results))
-    print(f"\nresults and charts are in {options.out}")
+    print(f"\nresults and charts: {options.out}")
     if options.record:
         recorded.record(results)
     if options.document:

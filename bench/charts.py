@@ -1,4 +1,4 @@
-"""Figures as bars, in SVG written by hand: nothing to install, and nothing that goes out of fashion."""
+"""Bar charts of the figures, as hand-written SVG without dependencies."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -20,8 +20,8 @@ class Bar:
     """One bar.
 
     Args:
-        share: its length, 1 is the whole width.
-        words: what stands behind it.
+        share: length of the bar; 1 is the full width.
+        words: text after the bar.
     """
 
     label: str
@@ -31,11 +31,11 @@ class Bar:
 
 
 def write(results: Results, folder: Path) -> list[Path]:
-    """Write every chart that the results are enough for, and return where."""
+    """Write every chart that the results have data for, and return the paths."""
     made = {
-        "goals": ("Medians against their goals (the line: the goal)", _goals(results.figures), 0.5),
-        "drain": ("Events a second, one run (logarithmic)", _speeds(results.figures), None),
-        "profile": ("Microseconds of each event, by stage", _stages(results.profile), None),
+        "goals": ("Medians relative to their goals (dashed line: goal)", _goals(results.figures), 0.5),
+        "drain": ("Events per second, one run (logarithmic scale)", _speeds(results.figures), None),
+        "profile": ("Microseconds per event, by stage", _stages(results.profile), None),
     }
     paths = []
     for name, (title, bars, line) in made.items():
@@ -49,9 +49,9 @@ def svg(title: str, bars: Sequence[Bar], line: float | None = None) -> str:
     """Return a chart of horizontal bars.
 
     Args:
-        title: stands above it.
-        bars: from the top to the bottom.
-        line: where a vertical line stands, as a share of the width.
+        title: heading of the chart.
+        bars: from top to bottom.
+        line: position of a vertical line, as a share of the width.
     """
     height, room = _TOP + _ROW * len(bars) + 12, _WIDTH - _LABEL - _VALUE
     parts = [
@@ -81,13 +81,13 @@ def _row(bar: Bar, top: int, room: int) -> list[str]:
 
 
 def _goals(figures: Iterable[Figure]) -> list[Bar]:
-    """One bar for each figure with a goal; half the width is the goal, and longer is better."""
+    """Return one bar for each figure with a goal; the goal is at half the width, and longer is better."""
     bars = []
     for one in figures:
         if one.goal is None or one.median <= 0:
             continue
         ratio = one.median / one.goal if one.better == "higher" else one.goal / one.median
-        # Ten times better, or worse, is the edge.
+        # The edges are ten times better and ten times worse.
         share = 0.5 + math.log10(ratio) / 2
         sign = ">=" if one.better == "higher" else "<="
         words = f"{number(one.median)} ({sign} {number(one.goal)})"
@@ -96,7 +96,7 @@ def _goals(figures: Iterable[Figure]) -> list[Bar]:
 
 
 def _speeds(figures: Iterable[Figure]) -> list[Bar]:
-    """One bar for everybody who drained one run, the fastest first."""
+    """Return one bar for each drain of one run, fastest first."""
     speeds: dict[str, float] = {}
     for one in figures:
         if one.name == "drain" or one.name.startswith("peers_"):

@@ -1,4 +1,4 @@
-"""The tables in `docs/performance.md`: written between markers, so that the words around them stay."""
+"""The generated tables and charts of `docs/performance.md`; text outside the markers stays unchanged."""
 
 import re
 from pathlib import Path
@@ -11,14 +11,14 @@ PAGE = ROOT / "docs" / "performance.md"
 
 
 class NoMarker(Exception):
-    """The page has no place for a table: put `<!-- bench:NAME -->` and `<!-- bench:end -->` back."""
+    """The page lacks a marker. Restore `<!-- bench:NAME -->` and `<!-- bench:end -->`."""
 
 
 def write(results: Results, page: Path = PAGE) -> None:
-    """Put tables and charts into the page.
+    """Write tables and charts into the page.
 
     Raises:
-        NoMarker: the page has no place for one.
+        NoMarker: a marker is missing.
     """
     text = page.read_text()
     for name, filling in tables(results).items():
@@ -30,24 +30,25 @@ def write(results: Results, page: Path = PAGE) -> None:
 
 
 def tables(results: Results) -> dict[str, str]:
-    """Return what stands between the markers, by name; nothing for what was not measured."""
-    found = {"facts": table.markdown([["what", "which"], *map(list, results.facts.items())])}
+    """Return the tables by marker name; parts that were not measured are left out."""
+    found = {"facts": table.markdown([["property", "value"], *map(list, results.facts.items())])}
     if results.figures:
         found["figures"] = table.markdown(table.rows(results.figures))
+        found["summary"] = table.markdown(table.summary(results.figures))
     if results.profile:
         found["profile"] = table.markdown(table.stages(results.profile))
     skipped = [f"- {name}: {why}" for name, why in results.skipped.items()]
-    return found | {"skipped": "\n".join(skipped) or "Nothing was left out."}
+    return found | {"skipped": "\n".join(skipped) or "No figure was skipped."}
 
 
 def replaced(text: str, name: str, filling: str) -> str:
-    """Return a page with other words between two markers.
+    """Return the page with new text between two markers.
 
     Raises:
-        NoMarker: they are not there.
+        NoMarker: a marker is missing.
     """
     begin, end = f"<!-- bench:{name} -->", "<!-- bench:end -->"
     pattern = re.compile(f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})", flags=re.DOTALL)
     if not pattern.search(text):
-        raise NoMarker(f"{name}: no {begin} ... {end} in the page")
+        raise NoMarker(f"marker not found in the page: {begin} ... {end}")
     return pattern.sub(lambda _: f"\n{filling}\n\n", text, count=1)

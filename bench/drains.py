@@ -1,4 +1,4 @@
-"""Draining one run: what is published beforehand, and who drains it, each in a fresh process."""
+"""Drains of one run: publish a stream, then measure a subject that drains it in a fresh process."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,11 +11,11 @@ from bench.processes import Failed, result_of
 from bench.server import Server
 from sanctum_bus.protocol.keys import RunKeys
 
-#: The run that is drained, and the stream that it gets anew each time.
+#: The run that is drained, and the stream that is copied for each drain.
 RUN = "bench"
 TEMPLATE = "bench:template"
 
-#: Entries of one read, for all but Sanctum, which reads as it is set.
+#: Entries per read for all subjects except Sanctum, which uses its settings.
 COUNT = 1000
 
 
@@ -24,9 +24,9 @@ class Drain:
     """A stream that is published once and drained many times.
 
     Args:
-        server: where.
-        events: how many events the stream has.
-        key: the stream; each drain is given a copy of it.
+        server: the server to measure on.
+        events: number of events in the stream.
+        key: the stream; each drain gets a copy.
     """
 
     server: Server
@@ -34,24 +34,24 @@ class Drain:
     key: str = TEMPLATE
 
     def sanctum(self, **settings: object) -> float:
-        """Let Sanctum drain a copy, with everything on; return events a second.
+        """Drain a copy with Sanctum, all features enabled; return events per second.
 
         Args:
-            settings: that are not the default.
+            settings: settings that differ from the default.
 
         Raises:
-            Failed: the snapshot does not have every entry.
+            Failed: the snapshot lacks entries.
         """
         self.server.provide(self.key, RUN)
         seconds = drained(self.server, **settings)
         folded = self.server.folded(RUN)
         forget_the_rest(self.server)
         if folded != self.events:
-            raise Failed(f"{folded:,} of {self.events:,} entries are in the snapshot")
+            raise Failed(f"{folded:,} of {self.events:,} entries are in the snapshot; all were expected")
         return self.events / seconds
 
     def other(self, subject: str) -> float:
-        """Let somebody else drain a copy; return events a second."""
+        """Drain a copy with another subject; return events per second."""
         key = RunKeys(RUN).events
         self.server.provide(self.key, RUN)
         told = {"url": self.server.url, "key": key, "events": self.events, "count": COUNT}
@@ -61,14 +61,14 @@ class Drain:
 
 
 def drained(server: Server, **settings: object) -> float:
-    """Let Sanctum drain the run, and return how many seconds it took."""
+    """Drain the run with Sanctum, and return the seconds."""
     environ = {f"SANCTUM_{name.upper()}": str(value) for name, value in settings.items()}
     seconds: float = result_of("sanctum", {"url": server.url, "runs": [RUN]}, environ)["seconds"]
     return seconds
 
 
 def forget_the_rest(server: Server) -> None:
-    """Remove all but what was published beforehand, wherever it is kept, so that all begin alike."""
+    """Delete all keys except the published streams, so that every drain starts equal."""
     names = cast("Iterator[bytes]", server.client.scan_iter(count=10_000))
     left = [name for name in names if not name.startswith(TEMPLATE.encode())]
     if left:
@@ -77,7 +77,7 @@ def forget_the_rest(server: Server) -> None:
 
 @contextmanager
 def standard_drain(bench: Bench, events: int) -> Iterator[Drain]:
-    """Publish the standard load on an empty server; it goes at the end."""
+    """Publish the standard load on an empty server; delete it at the end."""
     bench.server.empty()
     bench.server.publish(TEMPLATE, standard_entries(events))
     yield Drain(bench.server, events)

@@ -1,4 +1,4 @@
-"""What must be known to compare results: machine, server, versions and load."""
+"""Facts needed to compare results: machine, server, versions and load."""
 
 import os
 import platform
@@ -19,9 +19,9 @@ def facts_of(server: Server, size: Size) -> dict[str, str]:
     return {
         "processor": f"{os.cpu_count()} x {_processor()}",
         "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
-        "server": f"{server.version}, on a Unix socket, without files",
+        "server": f"{server.version}, on a Unix socket, without persistence",
         "packages": ", ".join(f"{package} {version(package)}" for package in _PACKAGES),
-        "load": f"{name} ({len(recorded()):,} events), repeated to {size.events:,} events a drain",
+        "load": f"{name} ({len(recorded()):,} events), repeated to {size.events:,} events per drain",
         "size": f"{size.name}, {size.pairs} pairs",
         "measured": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
     }

@@ -1,4 +1,4 @@
-"""Workers that follow runs: what they make of many runs that come up at once."""
+"""Workers that process many runs which are registered at the same time."""
 
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,11 +15,11 @@ from sanctum_bus.protocol import keys
 
 @dataclass(frozen=True)
 class Folded:
-    """What came of it.
+    """Result of a measurement.
 
     Args:
-        speed: events a second, all runs together.
-        server_share: of one processor that the server used.
+        speed: events per second, all runs together.
+        server_share: share of one processor that the server used.
     """
 
     speed: float
@@ -27,14 +27,14 @@ class Folded:
 
 
 def publish_runs(server: Server, runs: int, events: int) -> list[str]:
-    """Publish one stream for runs that share the events equally, and return their names."""
+    """Publish one stream for runs of equal size, and return the run names."""
     server.client.delete(TEMPLATE)
     server.publish(TEMPLATE, standard_entries(events // runs))
     return [f"run-{number}" for number in range(runs)]
 
 
 def await_folded(server: Server, run_ids: Sequence[str], entries: int) -> None:
-    """Wait until each run has so many entries in its snapshot; they are looked at one after another."""
+    """Wait until the snapshot of each run contains this number of entries; runs are checked in turn."""
     for run_id in run_ids:
         wait_until(
             partial(_has_folded, server, run_id, entries), f"{entries:,} entries of {run_id} are folded"
@@ -42,8 +42,8 @@ def await_folded(server: Server, run_ids: Sequence[str], entries: int) -> None:
 
 
 def await_workers(server: Server, count: int) -> None:
-    """Wait until so many workers are there."""
-    wait_until(lambda: server.client.zcard(keys.workers()) == count, f"{count} workers are there")
+    """Wait until this number of workers is registered."""
+    wait_until(lambda: server.client.zcard(keys.workers()) == count, f"{count} workers are registered")
 
 
 def _has_folded(server: Server, run_id: str, entries: int) -> bool:
@@ -51,9 +51,9 @@ def _has_folded(server: Server, run_id: str, entries: int) -> bool:
 
 
 def folded_by(server: Server, workers: int, run_ids: Sequence[str]) -> Folded:
-    """Let workers that are already there fold runs that are registered all at once.
+    """Measure running workers that fold runs registered at the same time.
 
-    The clock starts with the registration; that a worker looks for runs only now and then counts.
+    The clock starts with the registration, so the discovery interval counts.
     """
     events = server.client.xlen(TEMPLATE)
     with ExitStack() as stack:

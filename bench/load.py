@@ -1,4 +1,4 @@
-"""What the benchmarks publish: a real recording, repeated, or events of a run of any size."""
+"""Load of the benchmarks: a real recording, repeated, or synthetic events of a run of any size."""
 
 import itertools
 from collections.abc import Iterable, Iterator
@@ -11,13 +11,13 @@ from sanctum_bus.events.encode import Encoded, encode_event
 
 ROOT = Path(__file__).resolve().parents[1]
 
-#: The standard load, and what stands in where the collection does not lie beside the repository.
+#: The standard load, and the replacement if the recordings are not next to the repository.
 _RECORDING = ROOT.parent / "shared" / "recordings" / "dec19" / "blind_16env_20round.jsonl.gz"
 _STAND_IN = ROOT / "tests" / "data" / "dec19_cifar10_2env_2round.jsonl.gz"
 
 _PRODUCER = b"bench-0"
 
-#: Actions of the policy, epochs and the like are drawn from so many different numbers.
+#: Number of different values for policy actions, epochs and similar fields.
 _CYCLE = 97
 
 Event = dict[str, Any]
@@ -25,27 +25,27 @@ Entry = dict[bytes, bytes]
 
 
 def recording() -> Path:
-    """The recording that is the standard load on this machine."""
+    """Return the recording that is the standard load on this machine."""
     return _RECORDING if _RECORDING.exists() else _STAND_IN
 
 
 @cache
 def recorded(most: int | None = None) -> tuple[Event, ...]:
-    """The recording's events, as they were emitted; the first of them where not all are needed."""
+    """Return the events of the recording, or only the first `most` of them."""
     records = itertools.islice(recordings.read(recording()), most)
     return tuple(record.event for record in records if record.event is not None)
 
 
 def standard(count: int, first: int = 0) -> Iterator[Event]:
-    """Yield events `first` to `first + count` of the recording repeated; the run starts once and then goes on."""
+    """Yield events `first` to `first + count` of the repeated recording; only the first event starts the run."""
     start, *rest = recorded(None if first else max(2, count))
     return itertools.islice(itertools.chain([start], itertools.cycle(rest)), first, first + count)
 
 
 def synthetic(envs: int, slots: int, count: int) -> Iterator[Event]:
-    """Yield events of a run with so many environments and seed slots, in the shapes of the catalogue.
+    """Yield events of a run with this number of environments and seed slots, in the shapes of the catalog.
 
-    Every slot is germinated within the first `envs * (slots + 2)` events; then each environment trains, acts and is
+    Every slot is germinated within the first `envs * (slots + 2)` events. Then each environment trains, acts and is
     rewarded in turn.
     """
     yield _event(
@@ -107,16 +107,16 @@ def _reward(number: int, env: int) -> Event:
 
 
 def standard_entries(count: int, first: int = 0, first_seq: int = 1) -> Iterator[Entry]:
-    """Yield what `entries(standard(count, first))` does; each event of the recording is encoded only once."""
+    """Yield the same as `entries(standard(count, first))`, but encode each event of the recording only once."""
     start, *rest = _encoded(None if first else max(2, count))
-    # So that nothing far away has to be walked to.
+    # Avoid iterating to a distant position.
     first = first and (first - 1) % len(rest) + 1
     chosen = itertools.islice(itertools.chain([start], itertools.cycle(rest)), first, first + count)
     return numbered(chosen, first_seq)
 
 
 def entries(events: Iterable[Event]) -> Iterator[Entry]:
-    """Yield the stream entries that a publisher makes of events."""
+    """Yield the stream entries that a publisher creates from events."""
     return numbered(map(encode_event, events))
 
 
@@ -126,6 +126,6 @@ def _encoded(most: int | None) -> tuple[Encoded, ...]:
 
 
 def numbered(encoded: Iterable[Encoded], first_seq: int = 1) -> Iterator[Entry]:
-    """Yield the stream entries of encoded events, as one producer numbers them."""
+    """Yield stream entries of encoded events, numbered by one producer."""
     for seq, (kind, packed, _) in enumerate(encoded, first_seq):
         yield {b"type": kind.encode(), b"producer": _PRODUCER, b"seq": b"%d" % seq, b"event": packed}

@@ -1,4 +1,4 @@
-"""How much is measured: a few seconds of each, as much as says something, or all there is."""
+"""Sizes of a benchmark run: quick, normal and long."""
 
 from dataclasses import dataclass, field
 
@@ -7,15 +7,15 @@ from bench.server import Server
 
 @dataclass(frozen=True)
 class Size:
-    """How much.
+    """Size of a benchmark run.
 
     Args:
         name: `quick`, `normal` or `long`.
-        pairs: pairs of each comparison.
-        events: events of one drain.
-        repeats: repetitions of what is not compared.
-        seconds: how long a stream of events is kept up.
-        stream: events of the long stream that is trimmed while it is drained.
+        pairs: pairs per comparison.
+        events: events per drain.
+        repeats: repetitions of figures without a comparison.
+        seconds: duration of a steady stream of events.
+        stream: events of the long stream, which is trimmed while it is drained.
     """
 
     name: str
@@ -33,12 +33,12 @@ LONG = Size("long", 7, 300_000, 7, 20.0, 10_000_000)
 
 @dataclass(frozen=True)
 class Bench:
-    """What every measurement is given.
+    """Context of a measurement.
 
     Args:
-        server: where to measure.
-        size: how much.
-        skipped: what could not be measured, and why; measurements add to it.
+        server: the server to measure on.
+        size: the size of the run.
+        skipped: skipped figures and the reason; measurements add entries.
     """
 
     server: Server
@@ -46,5 +46,5 @@ class Bench:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def share(self, part: float, least: int = 1_000) -> int:
-        """Return a part of a drain's events, for those who take long."""
+        """Return a part of the events of a drain, for slow subjects."""
         return max(least, int(self.size.events * part))

@@ -1,4 +1,4 @@
-"""Those who are measured, each in a fresh process of its own."""
+"""Measured subjects, each in a fresh process."""
 
 import json
 import os
@@ -13,28 +13,28 @@ from typing import Any
 
 from bench.load import ROOT
 
-#: Seconds that a subject may take.
+#: Time limit of a subject, in seconds.
 PATIENCE_S = 600.0
 
 _POLL_S = 0.002
 
 
 class Failed(Exception):
-    """A subject did not do what it should; the message has its last words."""
+    """A subject failed; the message contains the end of its output."""
 
 
 def result_of(
     subject: str, told: Mapping[str, Any], environ: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
-    """Run a module of `bench.subjects` in a process of its own, and return what it reports.
+    """Run a module of `bench.subjects` in a new process, and return its report.
 
     Args:
-        subject: the module.
-        told: what it is told.
-        environ: more of the environment.
+        subject: name of the module.
+        told: arguments of the subject.
+        environ: additional environment variables.
 
     Raises:
-        Failed: it ended badly.
+        Failed: the subject failed or timed out.
     """
     try:
         done = subprocess.run(
@@ -49,14 +49,14 @@ def result_of(
     except subprocess.CalledProcessError as error:
         raise Failed(f"{subject}: {error.stderr[-2000:]}") from None
     except subprocess.TimeoutExpired:
-        raise Failed(f"{subject}: not done within {PATIENCE_S:g} s") from None
+        raise Failed(f"{subject}: timed out after {PATIENCE_S:g} s") from None
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     return found
 
 
 @contextmanager
 def subject_process(subject: str, **told: Any) -> Iterator["subprocess.Popen[str]"]:
-    """Start a subject that says `ready`, and yield it then; it is killed at the end where it still runs."""
+    """Start a subject, wait until it prints `ready`, and yield it; kill it at the end."""
     with _started(_command(subject, told), {}) as process:
         if process.stdout is None or process.stdout.readline().strip() != "ready":
             raise Failed(f"{subject} did not start")
@@ -64,7 +64,7 @@ def subject_process(subject: str, **told: Any) -> Iterator["subprocess.Popen[str
 
 
 def report_of(process: "subprocess.Popen[str]", word: str = "stop") -> dict[str, Any]:
-    """Say a word to a subject that waits for it, and return what it reports."""
+    """Send a line to a waiting subject, and return its report."""
     out, _ = process.communicate(f"{word}\n", timeout=PATIENCE_S)
     found: dict[str, Any] = json.loads(out.splitlines()[-1])
     return found
@@ -72,7 +72,7 @@ def report_of(process: "subprocess.Popen[str]", word: str = "stop") -> dict[str,
 
 @contextmanager
 def worker_process(url: str, **settings: object) -> Iterator["subprocess.Popen[str]"]:
-    """Start `sanctum worker`; it is stopped at the end, or killed where it does not stop."""
+    """Start `sanctum worker`; stop it at the end, or kill it if it does not stop."""
     told = {"log_level": "error", "scan_interval_s": 0} | settings
     environ = {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}
     command = [sys.executable, "-m", "sanctum_bus.cli", "--redis", url, "worker"]
@@ -105,20 +105,20 @@ def _command(subject: str, told: Mapping[str, Any]) -> list[str]:
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:
-    # What the machine's user set must not be measured.
+    # Ignore settings of the current user.
     own = {name: value for name, value in os.environ.items() if not name.startswith("SANCTUM_")}
     return {**own, "PYTHONWARNINGS": "ignore", **more}
 
 
 def wait_until(predicate: Callable[[], object], what: str, patience_s: float = PATIENCE_S) -> float:
-    """Look until something is true, and return when that was, on the clock `time.perf_counter`.
+    """Poll until a condition is true, and return the time on the clock `time.perf_counter`.
 
     Raises:
-        Failed: it takes too long.
+        Failed: the condition stays false for too long.
     """
     deadline = time.perf_counter() + patience_s
     while not predicate():
         if time.perf_counter() > deadline:
-            raise Failed(f"not within {patience_s:g} s: {what}")
+            raise Failed(f"timed out after {patience_s:g} s: {what}")
         time.sleep(_POLL_S)
     return time.perf_counter()

@@ -1,4 +1,4 @@
-"""Where a drain's time goes: the worker is sampled, the server says what its commands took."""
+"""Profile of a drain: samples of the worker, and command statistics of the server."""
 
 from collections import Counter
 from typing import Any, cast
@@ -15,7 +15,7 @@ _COMMANDS = {"xreadgroup": "read", "evalsha": "commit", "eval": "commit", "fcall
 
 
 def profile_of(bench: Bench) -> list[Stage]:
-    """Return the microseconds of each event, stage by stage."""
+    """Return the microseconds per event, by stage."""
     server = bench.server
     with standard_drain(bench, bench.size.events) as drain:
         server.provide(drain.key, RUN)

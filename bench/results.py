@@ -1,4 +1,4 @@
-"""What came of a measurement: figures with their samples, as Python and as JSON."""
+"""Results of a measurement: figures with their samples, as Python objects and as JSON."""
 
 import json
 import statistics
@@ -12,7 +12,7 @@ Better = Literal["higher", "lower"]
 
 @dataclass(frozen=True)
 class Series:
-    """Samples of one quantity, in the order in which they were taken."""
+    """Samples of one quantity, in measured order."""
 
     label: str
     unit: str
@@ -20,7 +20,7 @@ class Series:
 
     @property
     def median(self) -> float:
-        """The middle one."""
+        """Return the median of the samples."""
         return statistics.median(self.samples)
 
 
@@ -29,14 +29,14 @@ class Figure:
     """One figure.
 
     Args:
-        name: unique; words with underscores.
-        title: a sentence's worth, for people.
-        unit: `x` for a ratio within one run, else of the absolute value.
-        samples: one for each pair or repetition.
-        goal: what the median should reach, None where it is only reported.
+        name: unique name with underscores.
+        title: description for the table.
+        unit: `x` for a ratio within one run, else the unit of the absolute value.
+        samples: one sample per pair or repetition.
+        goal: target for the median; None if there is no goal.
         better: whether higher or lower values are better.
-        parts: what a ratio was made of.
-        note: what one must know to read it.
+        parts: measured values from which the ratio was computed.
+        note: condition of the measurement.
     """
 
     name: str
@@ -50,17 +50,17 @@ class Figure:
 
     @property
     def median(self) -> float:
-        """The middle sample."""
+        """Return the median of the samples."""
         return statistics.median(self.samples)
 
     @property
     def is_ratio(self) -> bool:
-        """Whether it compares two things on the same machine, and so may be compared with other machines."""
+        """Whether the figure is a ratio, which can be compared between machines."""
         return self.unit == "x"
 
     @property
     def is_met(self) -> bool | None:
-        """Whether the median reaches the goal; None where there is none."""
+        """Whether the median reaches the goal; None without a goal."""
         if self.goal is None:
             return None
         return self.median >= self.goal if self.better == "higher" else self.median <= self.goal
@@ -71,9 +71,9 @@ class Stage:
     """One row of the profile.
 
     Args:
-        name: the stage.
-        process: who spends the time: the worker or the server.
-        micros: microseconds of it for each event.
+        name: name of the stage.
+        process: the process that spends the time: worker or server.
+        micros: microseconds per event.
     """
 
     name: str
@@ -83,11 +83,11 @@ class Stage:
 
 @dataclass(frozen=True)
 class Results:
-    """All that one run of the benchmarks found.
+    """All results of one benchmark run.
 
     Args:
         facts: machine, server, versions and load, by name.
-        skipped: what was not measured, and why.
+        skipped: figures that were not measured, and the reason.
     """
 
     facts: dict[str, str]
@@ -96,12 +96,12 @@ class Results:
     skipped: dict[str, str] = field(default_factory=dict)
 
     def save(self, path: Path) -> None:
-        """Write it as JSON."""
+        """Write the results as JSON."""
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
 
 def load(path: Path) -> Results:
-    """Return what was saved."""
+    """Return saved results."""
     saved: dict[str, Any] = json.loads(path.read_text())
     figures = [
         Figure(**one | {"parts": tuple(Series(**part) for part in one["parts"])}) for one in saved["figures"]

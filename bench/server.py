@@ -1,4 +1,4 @@
-"""The server that all measure on: one for the whole run, on a Unix socket, that keeps everything in memory only."""
+"""The server of a benchmark run: one for all measurements, on a Unix socket, without persistence."""
 
 import os
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,13 +14,13 @@ from sanctum_bus.ops.embedded import EmbeddedServer
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.keys import RunKeys
 
-#: Without files on the disk: how fast a disk is says nothing of those who are compared.
+#: No persistence: the speed of the disk must not influence the comparison.
 _OPTIONS = ("--appendonly", "no", "--save", "")
 
-#: Entries that one pipeline publishes.
+#: Entries per pipeline when publishing.
 _PIPELINE = 1000
 
-#: Seconds that a reply may take: copying a long stream takes the server a while.
+#: Reply timeout in seconds; the server needs time to copy a long stream.
 _PATIENCE_S = 120.0
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
@@ -28,12 +28,12 @@ _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True)
 class Server:
-    """A running server, and what is done to it between measurements.
+    """A running server, with operations for the benchmark.
 
     Args:
-        url: where it is.
-        pid: its process.
-        client: for the benchmark itself, not for those who are measured.
+        url: URL of the server.
+        pid: process ID of the server.
+        client: client of the benchmark; subjects use other clients.
     """
 
     url: str
@@ -42,13 +42,13 @@ class Server:
 
     @property
     def version(self) -> str:
-        """What it calls itself."""
+        """Return the name and the version of the server."""
         info = self.client.info("server")
         name = "valkey" if "valkey_version" in info else "redis"
         return f"{name} {info.get(f'{name}_version')}"
 
     def publish(self, key: str, entries: Iterable[Mapping[bytes, bytes]]) -> int:
-        """Append entries to a stream, and return how many there were."""
+        """Append entries to a stream, and return their number."""
         count, remaining = 0, iter(entries)
         while slab := list(islice(remaining, _PIPELINE)):
             pipeline = self.client.pipeline(transaction=False)
@@ -58,27 +58,27 @@ class Server:
         return count
 
     def provide(self, template: str, *run_ids: str) -> None:
-        """Give runs a stream that was published under another name; nobody is told yet."""
+        """Copy a published stream to runs, without registering the runs."""
         for run_id in run_ids:
             self.client.copy(template, RunKeys(run_id).events, replace=True)
 
     def register(self, *run_ids: str) -> None:
-        """Put runs into the index, all at once: workers find them at their next look."""
+        """Add runs to the run index in one command; workers find them at their next discovery."""
         seconds, micros = self.client.time()
         self.client.zadd(keys.runs(), dict.fromkeys(run_ids, seconds * 1000 + micros // 1000))
 
     def empty(self) -> None:
-        """Remove everything."""
+        """Delete all keys."""
         self.client.flushall()
 
     def folded(self, run_id: str) -> int:
-        """How many entries of a run are in its snapshot."""
+        """Return how many entries of a run are in its snapshot."""
         return int(cast("bytes | None", self.client.hget(RunKeys(run_id).checkpoint, "entries")) or 0)
 
 
 @contextmanager
 def running() -> Iterator[Server]:
-    """Start the server, and stop it at the end."""
+    """Start the server; stop it at the end."""
     with (
         EmbeddedServer.start(options=_OPTIONS) as embedded,
         Redis.from_url(embedded.url, protocol=2, socket_timeout=_PATIENCE_S) as client,
@@ -87,7 +87,7 @@ def running() -> Iterator[Server]:
 
 
 def cpu_seconds(pid: int) -> float:
-    """Return the processor time that a process has used so far (Linux)."""
+    """Return the CPU time that a process has used, in seconds (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS_PER_S
 

@@ -1,4 +1,4 @@
-"""The shapes in which peers want their events; what is not here reads the entries that Sanctum's publisher makes."""
+"""Entry formats of other libraries; subjects without one read the entries of Sanctum's publisher."""
 
 import asyncio
 import json
@@ -10,7 +10,7 @@ Shape = Callable[[Iterable[Event]], Iterator[Entry]]
 
 
 def as_faststream(events: Iterable[Event]) -> Iterator[Entry]:
-    """Yield entries as FastStream's own publisher makes them."""
+    """Yield entries in the format of FastStream's publisher."""
     from faststream.redis.parser import BinaryMessageFormatV1  # noqa: PLC0415  # it may not be installed
 
     async def encoded() -> list[bytes]:
@@ -23,7 +23,7 @@ def as_faststream(events: Iterable[Event]) -> Iterator[Entry]:
 
 
 def as_text(events: Iterable[Event]) -> Iterator[Entry]:
-    """Yield entries of text alone."""
+    """Yield entries that contain only text."""
     for event in events:
         yield {b"type": event["event_type"].encode(), b"json": json.dumps(event).encode()}
 

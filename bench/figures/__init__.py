@@ -1,1 +1,1 @@
-"""The figures: one module each, with one function `measure` that returns them."""
+"""Figures: one module each, with a function `measure` that returns them."""

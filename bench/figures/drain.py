@@ -1,4 +1,4 @@
-"""How fast one run is drained, against the no-op drain: reading and acknowledging, and nothing else."""
+"""Drain rate of one run, compared with a no-op drain that only reads and acknowledges."""
 
 from bench.drains import standard_drain
 from bench.pairs import paired
@@ -18,6 +18,6 @@ def measure(bench: Bench) -> list[Figure]:
             samples=pairs.ratios,
             goal=0.60,
             parts=pairs.series("Sanctum", "no-op drain", "events/s"),
-            note="the no-op drain reads and acknowledges 1,000 entries at a time and does nothing with them",
+            note="the no-op drain reads and acknowledges 1,000 entries at a time and discards them",
         )
     ]

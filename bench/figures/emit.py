@@ -1,20 +1,20 @@
-"""What `Publisher.emit` costs the training thread, against JSON text written to a file; also while Redis is down."""
+"""Cost of `Publisher.emit` for the training thread, compared with a JSON line to a file; also while Redis is down."""
 
 from bench.plan import Bench
 from bench.processes import result_of
 from bench.results import Figure, Series
 
-#: Events of one process, and how many of them come in a second.
+#: Events per process, and events per second.
 _EVENTS, _PER_SECOND = 10_000, 2_000
 
-#: Where no server is.
+#: URL without a server.
 _NOWHERE = "unix:///nonexistent/redis.sock"
 
 _WORDS = {"median": "median", "p99": "p99", "p999": "p99.9"}
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the ratios of median, p99 and p99.9."""
+    """Return the ratios of the median, p99 and p99.9."""
     bench.server.empty()
     events = min(_EVENTS, int(_PER_SECOND * bench.size.seconds))
     told = {"events": events, "per_second": _PER_SECOND}
@@ -41,11 +41,11 @@ def _figure(
     a, b = [one[quantile] for one in own], [one[quantile] for one in file]
     return Figure(
         name=f"{name}_{quantile}",
-        title=f"{title} / a line of JSON to a file, {_WORDS[quantile]}",
+        title=f"{title} / JSON line to a file, {_WORDS[quantile]}",
         unit="x",
         samples=[mine / theirs for mine, theirs in zip(a, b, strict=True)],
         goal=1.0,
         better="lower",
         parts=(Series("Sanctum", "us", a), Series("file", "us", b)),
-        note=f"{_PER_SECOND:,} events a second, in bursts of 20",
+        note=f"{_PER_SECOND:,} events per second, in bursts of 20",
     )

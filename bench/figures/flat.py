@@ -1,4 +1,4 @@
-"""Whether an event costs the same in a large run, in a long one, with a full log, and after very many."""
+"""Cost of an event in a large run, in a long run, with a full log, and after very many events."""
 
 from functools import partial
 from itertools import pairwise
@@ -15,12 +15,12 @@ from sanctum_bus.protocol.keys import RunKeys
 
 GOAL = 1.15
 
-#: A log of so many lines is full at once, or never.
+#: Log sizes: one that is full immediately, and one that never fills.
 _SHORT, _ENDLESS = 500, 10**9
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the cost of an event in the larger case over that in the smaller one, for each way to be large."""
+    """Return the cost of an event in the larger case divided by the smaller case, for each dimension."""
     found = [_envs(bench), _history(bench), _log(bench), _many_events(bench)]
     bench.server.empty()
     return found
@@ -48,7 +48,7 @@ def _envs(bench: Bench) -> Figure:
 
 
 def _history(bench: Bench) -> Figure:
-    """Drain the same events on a new run, and on one that has had them several times."""
+    """Drain the same events on a new run, and on a run that already folded them several times."""
     events, filled, fresh = bench.share(0.1), [], []
     for _ in range(bench.size.pairs):
         bench.server.empty()
@@ -60,7 +60,7 @@ def _history(bench: Bench) -> Figure:
         fresh.append(costs[0])
         filled.append(costs[-1])
     pairs = Pairs(filled, fresh)
-    return _figure("history", "fifth time / first time on one run", pairs, "fifth", "first")
+    return _figure("history", "fifth pass / first pass on one run", pairs, "fifth", "first")
 
 
 def _log(bench: Bench) -> Figure:
@@ -74,7 +74,7 @@ def _log(bench: Bench) -> Figure:
 
 
 def _many_events(bench: Bench) -> Figure:
-    """Publish while it is drained and trimmed; compare the processor time of each later tenth with the second."""
+    """Publish while a worker drains and trims; compare the CPU time of later tenths with the second."""
     server, events = bench.server, bench.size.stream
     server.empty()
     used = []
@@ -97,7 +97,7 @@ def _many_events(bench: Bench) -> Figure:
             Series("second", "us/event", [second]),
             Series("left in the stream", "entries", [left]),
         ),
-        note="processor time of worker and server, the server's for publishing included",
+        note="CPU time of worker and server, including the server's time for publishing",
     )
 
 

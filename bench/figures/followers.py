@@ -1,4 +1,4 @@
-"""Whether 200 followers of one run slow its drain, and whether one of them falls behind."""
+"""Effect of 200 followers of one run on its drain, and the largest delay of a follower."""
 
 import time
 from typing import Any, cast
@@ -15,7 +15,7 @@ FOLLOWERS = 200
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the ratio of the drains, and how far the slowest follower was behind."""
+    """Return the ratio of the drains, and the largest delay of a follower."""
     events = bench.share(1 / 3)
     with_them, without, behind = [], [], []
     for _ in range(bench.size.pairs):
@@ -34,14 +34,14 @@ def measure(bench: Bench) -> list[Figure]:
             samples=pairs.ratios,
             goal=0.85,
             parts=pairs.series("with", "without", "events/s"),
-            note="the followers share one process and the machine's processors with worker and server",
+            note="the followers share one process, and the CPU cores with worker and server",
         ),
-        Figure("followers_behind", "how far the slowest follower was behind", "s", behind, 2.0, "lower"),
+        Figure("followers_behind", "largest delay of a follower", "s", behind, 2.0, "lower"),
     ]
 
 
 def _begin(bench: Bench, events: int) -> None:
-    """Publish a run, all of it but the first event not yet folded."""
+    """Publish a run of which only the first event is folded."""
     server, key = bench.server, RunKeys(RUN).events
     server.empty()
     server.publish(key, standard_entries(1))
@@ -57,5 +57,5 @@ def _followed(bench: Bench, events: int) -> tuple[float, dict[str, Any]]:
         seconds = drained(server)
         found = report_of(followers, f"{newest[0][0].decode()} {time.perf_counter()}")
     if found["missed"]:
-        raise Failed(f"{found['missed']} followers never saw the last version")
+        raise Failed(f"{found['missed']} followers did not see the last version")
     return events / seconds, found

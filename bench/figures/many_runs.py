@@ -1,4 +1,4 @@
-"""How fast one worker drains 200 runs at once, against one run with as many events."""
+"""Drain rate of one worker with 200 runs, compared with one run with the same number of events."""
 
 from bench.following import folded_by, publish_runs
 from bench.pairs import Pairs
@@ -7,7 +7,7 @@ from bench.results import Figure
 
 RUNS = 200
 
-#: Events of each run at least: to find a run and to take it over takes as long as to fold some of them.
+#: Minimum events per run: discovering and acquiring a run takes as long as folding some events.
 _LEAST = 100
 
 
@@ -31,6 +31,6 @@ def measure(bench: Bench) -> list[Figure]:
             samples=pairs.ratios,
             goal=0.6,
             parts=pairs.series(f"{RUNS} runs", "one run", "events/s"),
-            note="a worker that follows; the clock starts when the runs are registered",
+            note="a running worker; the clock starts when the runs are registered",
         )
     ]

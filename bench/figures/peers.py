@@ -1,4 +1,4 @@
-"""How fast one run is drained, against others that write each event's fields into a hash."""
+"""Drain rate of one run, compared with other libraries that write event fields into hashes."""
 
 from functools import partial
 from importlib.util import find_spec
@@ -13,14 +13,14 @@ from bench.shapes import SHAPES
 
 
 class Peer(NamedTuple):
-    """Somebody to compare with.
+    """A library to compare with.
 
     Args:
         subject: the module of `bench.subjects`.
         needs: the module that must be installed, or "".
-        label: what people call it.
-        share: of the standard load, for those who take long.
-        goal: how many times faster Sanctum is to be, or None.
+        label: name in the table.
+        share: share of the standard load; smaller for slow libraries.
+        goal: factor by which Sanctum should be faster, or None.
     """
 
     subject: str
@@ -39,7 +39,7 @@ PEERS = (
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return a ratio for each peer that is installed."""
+    """Return a ratio for each installed library."""
     present = [peer for peer in PEERS if _is_there(peer, bench)]
     with standard_drain(bench, bench.size.events) as drain:
         measures = {"Sanctum": drain.sanctum}
@@ -52,13 +52,13 @@ def measure(bench: Bench) -> list[Figure]:
 
 def _is_there(peer: Peer, bench: Bench) -> bool:
     if peer.needs and find_spec(peer.needs) is None:
-        bench.skipped[peer.label] = "not installed; scripts/setup bench does it"
+        bench.skipped[peer.label] = "not installed; run scripts/setup bench"
         return False
     return True
 
 
 def _published(bench: Bench, peer: Peer) -> Drain:
-    """Publish a peer's share of the load, in the shape that it reads."""
+    """Publish the share of the load for a library, in the format that it reads."""
     events = bench.share(peer.share)
     key = f"{TEMPLATE}:{peer.subject}"
     shaped = SHAPES.get(peer.subject)

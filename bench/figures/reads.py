@@ -1,4 +1,4 @@
-"""What it takes to read what changed since the last commit, against reading everything."""
+"""Time to read the changes since the last commit, compared with a full read."""
 
 from bench.drains import RUN
 from bench.following import await_folded
@@ -10,7 +10,7 @@ from sanctum_bus.protocol.keys import RunKeys
 
 ENVS, SLOTS = 64, 3
 
-#: Events until every slot has a seed; and of the last commit, three events of one environment.
+#: Events until every slot has a seed; and events of the last commit, all of one environment.
 _EVENTS, _LAST = ENVS * SLOTS * 4, 3
 
 
@@ -22,12 +22,12 @@ def measure(bench: Bench) -> list[Figure]:
     return [
         Figure(
             name="reads_since",
-            title="read of what changed / read of everything",
+            title="read of changes / full read",
             unit="x",
             samples=[a / b for a, b in zip(since, whole, strict=True)],
             goal=0.1,
             better="lower",
-            parts=(Series("what changed", "us", since), Series("everything", "us", whole)),
+            parts=(Series("changes", "us", since), Series("full", "us", whole)),
             note=f"{ENVS} envs x {SLOTS} slots: {found[0]['changed']} of {found[0]['sections']} sections changed",
         )
     ]
@@ -39,7 +39,7 @@ def _read(bench: Bench) -> dict[str, float]:
     told = list(entries(synthetic(ENVS, SLOTS, _EVENTS + _LAST)))
     server.publish(key, told[:_EVENTS])
     server.register(RUN)
-    # One worker for both commits: another one would begin another generation, after which all is read.
+    # One worker for both commits: a second worker would start a new generation, which requires a full read.
     with worker_process(server.url):
         await_folded(server, [RUN], _EVENTS)
         with subject_process("reading", url=server.url, run=RUN) as reading:

@@ -1,4 +1,4 @@
-"""How long the command takes to start."""
+"""Start time of the command."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from bench.pairs import interleaved
 from bench.plan import Bench
 from bench.results import Figure
 
-#: What a worker cannot do without.
+#: Imports that every worker needs.
 _GIVEN = "import redis.asyncio, msgpack, structlog, pydantic_settings"
 
 
@@ -20,7 +20,7 @@ def _milliseconds(*words: str) -> float:
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the times of a drain of nothing, and of the help."""
+    """Return the times of an empty drain and of the help."""
     bench.server.empty()
     command = ("-m", "sanctum_bus.cli", "--redis", bench.server.url)
     measures = {
@@ -31,9 +31,9 @@ def measure(bench: Bench) -> list[Figure]:
     }
     samples = interleaved(max(5, bench.size.repeats), measures)
     told = [
-        ("start_drain", "`sanctum worker --drain` with nothing to drain", "drain", 300.0),
+        ("start_drain", "`sanctum worker --drain` without runs", "drain", 300.0),
         ("start_help", "`sanctum --help`", "help", 150.0),
-        ("start_given", "the packages that Sanctum is built on, loaded and nothing else", "given", None),
-        ("start_python", "the interpreter alone, in all of them", "python", None),
+        ("start_given", "import of the dependencies only", "given", None),
+        ("start_python", "start of the Python interpreter, included in the rows above", "python", None),
     ]
     return [Figure(name, title, "ms", samples[of], goal, "lower") for name, title, of, goal in told]

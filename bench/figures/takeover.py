@@ -1,4 +1,4 @@
-"""How long a run is without an owner when its worker is killed, beyond the time for which the dead one counts as alive."""
+"""Time without an owner after `kill -9`, measured from the end of the lease of the killed worker."""
 
 import subprocess
 from typing import cast
@@ -15,25 +15,25 @@ from sanctum_bus.protocol.keys import RunKeys
 
 ENVS, SLOTS = 64, 3
 
-#: Events before the kill; then they come one by one.
+#: Events before the kill; later events are published one at a time.
 _EVENTS = ENVS * SLOTS * 4
 
 _TOLD = ("generation", "version")
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the milliseconds."""
+    """Return the time in milliseconds."""
     samples = [_ownerless_ms(bench.server) for _ in range(bench.size.repeats)]
     bench.server.empty()
     return [
         Figure(
             name="takeover",
-            title="kill -9 to the next owner's first commit, beyond the membership time-out",
+            title="first commit of the next owner after `kill -9`, counted from the end of the lease",
             unit="ms",
             samples=samples,
             goal=300.0,
             better="lower",
-            note=f"a run of {ENVS} envs x {SLOTS} slots, default settings; it is looked at every 2 ms",
+            note=f"a run of {ENVS} envs x {SLOTS} slots, default settings; polled every 2 ms",
         )
     ]
 
@@ -50,7 +50,7 @@ def _ownerless_ms(server: Server) -> float:
 
 
 def _killed(server: Server, workers: list["subprocess.Popen[str]"], more: list[Entry]) -> float:
-    """Kill the owner while events come in; return when the next one committed, from the end of its time, in ms."""
+    """Kill the owner while events arrive; return the ms from the end of its lease to the next commit."""
     client, run, remaining = server.client, RunKeys(RUN), iter(more)
     owner = cast("bytes", client.hget(run.checkpoint, "owner")).decode()
     victim = next(one for one in workers if f"-{one.pid}-" in owner)

@@ -1,4 +1,4 @@
-"""What a second worker brings on this machine, and how much of a processor the server takes meanwhile."""
+"""Speedup by a second worker on this machine, and CPU use of the server."""
 
 from bench.following import folded_by, publish_runs
 from bench.pairs import Pairs
@@ -9,7 +9,7 @@ RUNS = 50
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the ratio, and the server's share of one processor with one worker and with two."""
+    """Return the ratio, and the CPU use of the server with one worker and with two."""
     bench.server.empty()
     run_ids = publish_runs(bench.server, RUNS, bench.size.events)
     two, one = [], []
@@ -29,7 +29,7 @@ def measure(bench: Bench) -> list[Figure]:
         *(
             Figure(
                 name=f"server_share_{words}",
-                title=f"the server's share of one processor, {words} worker{'s' * (words == 'two')}",
+                title=f"CPU use of the server, {words} worker{'s' * (words == 'two')} (100 % = one core)",
                 unit="%",
                 samples=[folded.server_share * 100 for folded in found],
                 better="lower",

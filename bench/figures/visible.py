@@ -1,4 +1,4 @@
-"""How long it takes from `emit` to the snapshot, against a bare XADD and a blocking XREAD on the same server."""
+"""Latency from `emit` to the snapshot, compared with a bare XADD and a blocking XREAD on the same server."""
 
 import time
 from typing import cast
@@ -12,7 +12,7 @@ from sanctum_bus.protocol.keys import RunKeys
 
 RUNS, PER_SECOND = 20, 2_000
 
-#: Seconds from the last commit, or the last entry, until the listener is told to stop.
+#: Seconds between the last commit or entry and the stop of the listener.
 _LAST_WORD_S = 0.3
 
 _SHARES = {"median": 0.5, "p99": 0.99}
@@ -21,7 +21,7 @@ Heard = list[tuple[int, str, float]]
 
 
 def measure(bench: Bench) -> list[Figure]:
-    """Return the ratios of median and p99."""
+    """Return the ratios of the median and of p99."""
     own, bare = [], []
     for _ in range(bench.size.pairs):
         own.append(_quantiles(_through_sanctum(bench)))
@@ -39,7 +39,7 @@ def _figure(name: str, own: list[float], bare: list[float]) -> Figure:
         goal=3.0,
         better="lower",
         parts=(Series("Sanctum", "ms", own), Series("bare", "ms", bare)),
-        note=f"{PER_SECOND:,} events a second over {RUNS} runs, from one process",
+        note=f"{PER_SECOND:,} events per second over {RUNS} runs, from one process",
     )
 
 
@@ -50,7 +50,7 @@ def _through_sanctum(bench: Bench) -> list[float]:
 
 
 def _hand_off(bench: Bench, through: str, by: str) -> list[float]:
-    """Return the milliseconds of each event from one process to the other."""
+    """Return the latency of each event from one process to the other, in milliseconds."""
     server = bench.server
     server.client.delete(*(RunKeys(run_id).events for run_id in _RUN_IDS))
     told = {"url": server.url, "runs": _RUN_IDS}
@@ -62,7 +62,7 @@ def _hand_off(bench: Bench, through: str, by: str) -> list[float]:
         if through == "publisher":
             await_folded(server, _RUN_IDS, 1)
         moments: list[list[float]] = report_of(emitter)["moments"]
-        # What is late counts too.
+        # Late events count too.
         if through == "publisher":
             for run_id in _RUN_IDS:
                 await_folded(server, [run_id], server.client.xlen(RunKeys(run_id).events))
@@ -72,7 +72,7 @@ def _hand_off(bench: Bench, through: str, by: str) -> list[float]:
     server.empty()
     found = _latencies(moments, entry_ids, heard)
     if len(found) != sum(map(len, moments)) - RUNS:
-        raise Failed(f"{len(found):,} of {sum(map(len, moments)) - RUNS:,} events were heard of")
+        raise Failed(f"{len(found):,} of {sum(map(len, moments)) - RUNS:,} events were observed")
     return found
 
 
@@ -85,9 +85,9 @@ def _entry_ids(bench: Bench, run_id: str) -> list[str]:
 
 
 def _latencies(moments: list[list[float]], entry_ids: list[list[str]], heard: Heard) -> list[float]:
-    """Return the milliseconds from each event's moment until its id, or a later one of its run, was heard of.
+    """Return the time from each event until its ID, or a later ID of its run, was observed, in milliseconds.
 
-    The first event of each run is left out: the run had to be found.
+    The first event of each run is left out, because a worker first has to discover the run.
     """
     found, upto = [], [1] * len(moments)
     for number, version, moment in heard:

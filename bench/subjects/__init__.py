@@ -1,1 +1,1 @@
-"""Those who are measured: one module each, run in a process of its own, told by one JSON argument."""
+"""Measured subjects: one module each, run in a separate process with one JSON argument."""

@@ -1,6 +1,6 @@
-"""atomic-redis-streams: the state and the position in the stream are committed together, event by event.
+"""atomic-redis-streams: commits the state and the stream position together, event by event.
 
-The one peer that keeps state as Sanctum does. Its messages are text, so the event is JSON here.
+The only compared library that keeps state as Sanctum does. Its messages are text, so events are JSON here.
 """
 
 import json
@@ -15,7 +15,7 @@ from bench.subjects.telling import report, told
 
 
 class Sections(Persistable):
-    """The last values of each section; all of it is written with every event: the library knows no other way."""
+    """The last values of each section; the library writes all of them with every event."""
 
     sections = PersistableAttribute(default=None)
 
@@ -25,11 +25,11 @@ class Sections(Persistable):
 
     @property
     def unique_id(self) -> str:
-        """What the state is called on the server."""
+        """Return the name of the state on the server."""
         return "peer"
 
     def handle(self, message: dict[str, Any], transaction: TransactionManager) -> None:  # noqa: ARG002  # the library's signature
-        """Take one event in."""
+        """Process one event."""
         event = json.loads(message["json"])
         sections = self.sections or {}
         sections.setdefault(section_of(message["type"], event), {}).update(event["data"])
@@ -40,14 +40,14 @@ class Sections(Persistable):
 
 
 def main() -> None:
-    """Drain a stream, and report how long it took."""
+    """Drain a stream, and report the seconds."""
     task = told()
     handler = Sections(task["events"])
     consumer = RedisStreamConsumer(task["key"], "peer", handler, task["url"])
     began = time.perf_counter()
     consumer.start()
     handler.done.wait()
-    # The last commit comes behind the handler.
+    # The last commit follows the handler.
     consumer.stop()
     report(seconds=time.perf_counter() - began)
 

@@ -1,4 +1,4 @@
-"""What one event costs the training thread: `Publisher.emit`, or JSON text written to a file."""
+"""Cost of one event for the training thread: `Publisher.emit`, or a JSON line to a file."""
 
 import json
 import sys
@@ -15,13 +15,13 @@ from bench.load import standard
 from bench.subjects.telling import report, told
 from sanctum_bus.publisher import Publisher
 
-#: Events that come at once, as in a training loop; then there is a pause.
+#: Events per burst, as in a training loop; a pause follows each burst.
 _BURST = 20
 
 
 @dataclass
 class TelemetryEvent:
-    """An event in the shape of the emitter's own."""
+    """An event in the format of the emitter."""
 
     event_id: str
     event_type: Enum
@@ -55,7 +55,7 @@ def _events(count: int) -> list[TelemetryEvent]:
 
 @contextmanager
 def _to_file() -> Iterator[Emit]:
-    """Write each event as a line of JSON, as a file backend does: the envelope, the type's name, the time as text."""
+    """Write each event as a JSON line, as a file backend does: envelope, type name, time as text."""
     with tempfile.TemporaryFile("w", encoding="utf-8") as file:
 
         def emit(event: TelemetryEvent) -> None:
@@ -74,11 +74,11 @@ def _to_redis(url: str) -> Iterator[Emit]:
     yield publisher.emit
     publisher.close(0.1)
     if publisher.stats.dropped or publisher.stats.rejected:
-        sys.exit(f"not a fair measurement: {publisher.stats}")
+        sys.exit(f"invalid measurement, events were dropped or rejected: {publisher.stats}")
 
 
 def _timed(emit: Emit, events: list[TelemetryEvent], pause_s: float) -> list[float]:
-    """Return the microseconds of each call."""
+    """Return the duration of each call, in microseconds."""
     micros = []
     for number, event in enumerate(events, 1):
         began = time.perf_counter()
@@ -90,7 +90,7 @@ def _timed(emit: Emit, events: list[TelemetryEvent], pause_s: float) -> list[flo
 
 
 def main() -> None:
-    """Emit events at the rate told, and report the quantiles in microseconds."""
+    """Emit events at the given rate, and report the quantiles in microseconds."""
     task = told()
     events = _events(task["events"])
     backend = _to_file() if task["backend"] == "file" else _to_redis(task["url"])

@@ -1,4 +1,4 @@
-"""Emits events to many runs at a steady rate, and reports when each was handed over."""
+"""Emit events to many runs at a steady rate, and report the time of each."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -35,7 +35,7 @@ def _bare(url: str, run_ids: list[str]) -> Iterator[Emit]:
 
 
 def main() -> None:
-    """Emit one event to each run; once told, so many a second; report the moments of each, by run."""
+    """Emit one event to each run, wait for the start signal, emit at the given rate, and report the times by run."""
     task = told()
     run_ids, each = task["runs"], 1 / task["per_second"]
     events = list(standard(1 + int(task["seconds"] * task["per_second"])))

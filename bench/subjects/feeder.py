@@ -1,4 +1,4 @@
-"""Publishes a long stream while it is drained, never far ahead of the worker."""
+"""Publish a long stream while a worker drains it, with a limited lead."""
 
 from redis import Redis
 
@@ -7,15 +7,15 @@ from bench.server import Server
 from bench.subjects.telling import ready, report, told
 from sanctum_bus.protocol.keys import RunKeys
 
-#: Entries that may be published and not yet folded.
+#: Maximum number of entries that are published but not folded.
 _AHEAD = 20_000
 
-#: Entries that are published at once.
+#: Entries per publish call.
 _SLAB = 5_000
 
 
 def main() -> None:
-    """Publish so many events, and report how many there were."""
+    """Publish the given number of events, and report the number."""
     task = told()
     ready()
     sent, key = 0, RunKeys(task["run"]).events

@@ -1,4 +1,4 @@
-"""Many followers of one run in one process, each with a reader of its own; none of them may fall behind."""
+"""Many followers of one run in one process, each with a separate reader."""
 
 import asyncio
 import os
@@ -10,16 +10,16 @@ from dataclasses import dataclass, field
 from bench.subjects.telling import ready, report, told
 from sanctum_bus.reader import AsyncReader
 
-#: Seconds that all have to see the last version, once it is there.
+#: Timeout for all followers to see the last version, in seconds.
 _PATIENCE_S = 60.0
 
 
 @dataclass
 class Follower:
-    """What one follower saw, and when.
+    """Observations of one follower.
 
     Args:
-        gap: the longest time between two views, in seconds, the first of them not counted.
+        gap: longest time between two views, in seconds, without the first view.
     """
 
     version: str = ""
@@ -29,7 +29,7 @@ class Follower:
     changed: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def follow(self, url: str, run: str) -> None:
-        """Note every view."""
+        """Record every view."""
         async with AsyncReader(url) as reader, aclosing(reader.follow(run)) as views:
             async for view in views:
                 now = time.perf_counter()
@@ -39,14 +39,14 @@ class Follower:
                 self.changed.set()
 
     async def sees(self, version: str) -> None:
-        """Wait until the view is of a version."""
+        """Wait until the view has this version."""
         while self.version != version:
             self.changed.clear()
             await self.changed.wait()
 
 
 async def follow_all(url: str, run: str, count: int) -> dict[str, float]:
-    """Follow until told the last version and when it came; return how far behind the slowest was, in seconds."""
+    """Follow until the last version is known; return the largest delay of a follower, in seconds."""
     followers = [Follower() for _ in range(count)]
     tasks = {asyncio.create_task(follower.follow(url, run)) for follower in followers}
     await asyncio.gather(*(follower.changed.wait() for follower in followers))
@@ -65,7 +65,7 @@ async def follow_all(url: str, run: str, count: int) -> dict[str, float]:
 
 
 def main() -> None:
-    """Follow, report, and end at once: how fast hundreds of connections are closed is not measured."""
+    """Follow, report, and exit immediately; closing hundreds of connections is not measured."""
     task = told()
 
     async def work() -> None:

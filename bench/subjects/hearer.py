@@ -1,7 +1,7 @@
-"""Listens to many runs, and reports when it heard of which id: by Sanctum's hints, or by a blocking read of the streams.
+"""Listen to many runs and report when each ID was observed: by change notifications, or by a blocking read.
 
-A hint comes after its commit, so whoever hears it can read what it announces: the time until then is no shorter than
-the time until the snapshot shows the event.
+A change notification follows its commit. When it arrives, the snapshot already contains the event, so the measured time
+is never too short.
 """
 
 import json
@@ -15,14 +15,14 @@ from redis import Redis
 from bench.subjects.telling import ready, report, told, word
 from sanctum_bus.protocol.keys import RunKeys
 
-#: Seconds and milliseconds after which it looks whether it is to end.
+#: Polling intervals of the stop flag, in seconds and milliseconds.
 _LOOK_S, _LOOK_MS = 0.1, 100
 
 Heard = list[tuple[int, str, float]]
 
 
 def by_hints(client: Redis, run_ids: list[str], goes_on: Callable[[], bool]) -> Heard:
-    """Return number of the run, version and moment of each hint."""
+    """Return run number, version and time of each change notification."""
     numbers = {RunKeys(run_id).changed.encode(): number for number, run_id in enumerate(run_ids)}
     heard: Heard = []
     with client.pubsub(ignore_subscribe_messages=True) as pubsub:
@@ -37,7 +37,7 @@ def by_hints(client: Redis, run_ids: list[str], goes_on: Callable[[], bool]) -> 
 
 
 def by_reading(client: Redis, run_ids: list[str], goes_on: Callable[[], bool]) -> Heard:
-    """Return number of the run, id and moment of each entry."""
+    """Return run number, ID and time of each entry."""
     numbers = {RunKeys(run_id).events.encode(): number for number, run_id in enumerate(run_ids)}
     after: dict[Any, Any] = dict.fromkeys(numbers, "0")
     heard: Heard = []
@@ -51,7 +51,7 @@ def by_reading(client: Redis, run_ids: list[str], goes_on: Callable[[], bool]) -
 
 
 def main() -> None:
-    """Listen until told to stop; report what was heard."""
+    """Listen until a line arrives on standard input; report the observations."""
     task = told()
     listening = threading.Thread(target=word, daemon=True)
     listening.start()

@@ -1,4 +1,4 @@
-"""A loop as most begin: one event is read, decoded, written and acknowledged, then the next."""
+"""The simplest loop: read, decode, write and acknowledge one event at a time."""
 
 import time
 from typing import Any, cast
@@ -13,7 +13,7 @@ _unpack = msgspec.msgpack.Decoder(dict[str, Any]).decode
 
 
 def main() -> None:
-    """Drain a stream, and report how long it took."""
+    """Drain a stream, and report the seconds."""
     task = told()
     key = task["key"]
     with Redis.from_url(task["url"], protocol=2) as client:

@@ -1,4 +1,4 @@
-"""The no-op drain: the entries are read and acknowledged, and that is all. Nothing that uses this client can be faster."""
+"""The no-op drain: read and acknowledge entries, nothing else. No program with this client can be faster."""
 
 import time
 from typing import Any, cast
@@ -9,7 +9,7 @@ from bench.subjects.telling import report, told
 
 
 def main() -> None:
-    """Drain a stream, and report how long it took."""
+    """Drain a stream, and report the seconds."""
     task = told()
     key, count = task["key"], task["count"]
     with Redis.from_url(task["url"], protocol=2) as client:

@@ -1,4 +1,4 @@
-"""A drain that is looked at a thousand times a second: which stage it is in, by the module that runs just then."""
+"""A drain sampled 1,000 times per second; the running module determines the stage."""
 
 import signal
 import time
@@ -11,10 +11,10 @@ from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.cli.worker import work
 from sanctum_bus.worker import settings, supervisor  # noqa: F401  # loaded before the clock starts
 
-#: Seconds between two looks.
+#: Seconds between two samples.
 _EVERY_S = 0.001
 
-#: Stages by a part of the module's path; the innermost frame that has one counts, and of its parts the first here.
+#: Stages by a part of the module path. The innermost matching frame counts, and the first match in this list.
 _STAGES = (
     ("/selectors.py", "redis unavailable"),
     ("/redis/_parsers/", "parse"),
@@ -32,14 +32,14 @@ _STAGES = (
 
 
 class Sampler:
-    """Counts stages while it is on."""
+    """Count samples per stage."""
 
     def __init__(self) -> None:
         self.counts: Counter[str] = Counter()
         self._known: dict[str, str | None] = {}
 
     def look(self, _: int, frame: FrameType | None) -> None:
-        """Count the stage that runs now; this is the handler of the timer's signal."""
+        """Count the running stage; handler of the timer signal."""
         while frame is not None:
             stage = self._stage_of(frame.f_code.co_filename)
             if stage is not None:
@@ -56,7 +56,7 @@ class Sampler:
 
 
 def main() -> None:
-    """Drain runs, and report how often each stage was seen."""
+    """Drain runs, and report the number of samples per stage."""
     task, sampler = told(), Sampler()
     signal.signal(signal.SIGALRM, sampler.look)
     signal.setitimer(signal.ITIMER_REAL, _EVERY_S, _EVERY_S)

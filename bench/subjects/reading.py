@@ -1,4 +1,4 @@
-"""Reads a run's snapshot: all of it, and what changed since a view that is one commit old."""
+"""Read the snapshot of a run: in full, and the changes since the previous commit."""
 
 import statistics
 import time
@@ -11,14 +11,14 @@ _READS = 50
 
 
 def _micros(read: Callable[[], Snapshot]) -> float:
-    """Return how long it takes until every section that was read is decoded."""
+    """Return the time until every section of the answer is decoded, in microseconds."""
     began = time.perf_counter()
     dict(read().sections)
     return (time.perf_counter() - began) * 1e6
 
 
 def main() -> None:
-    """Take a view; once told that there was a commit, read in turn; report the medians in microseconds."""
+    """Read a view, wait for a commit, read both ways in turn, and report the medians in microseconds."""
     task = told()
     with Reader(task["url"]) as reader:
         view = reader.snapshot(task["run"])

@@ -1,4 +1,4 @@
-"""Sanctum's own worker with `--drain`: all that the command does once the interpreter and its modules are loaded."""
+"""`sanctum worker --drain`, without loading the interpreter and the modules."""
 
 import time
 
@@ -9,7 +9,7 @@ from sanctum_bus.worker import settings, supervisor  # noqa: F401  # loaded befo
 
 
 def main() -> None:
-    """Drain runs, and report how long it took."""
+    """Drain runs, and report the seconds."""
     task = told()
     began = time.perf_counter()
     work(ServerTarget(task["url"]), task["runs"], drain=True)

@@ -1,4 +1,4 @@
-"""How a subject is told what to do, and how it reports."""
+"""Arguments and reports of a subject."""
 
 import json
 import sys
@@ -6,21 +6,21 @@ from typing import Any
 
 
 def told() -> dict[str, Any]:
-    """Return what this process was told."""
+    """Return the arguments of this process."""
     found: dict[str, Any] = json.loads(sys.argv[1])
     return found
 
 
 def report(**found: Any) -> None:
-    """Print the result; the last line counts."""
+    """Print the result as one JSON line; the last line counts."""
     print(json.dumps(found), flush=True)
 
 
 def ready() -> None:
-    """Say that everything is loaded and connected."""
+    """Print `ready` when everything is loaded and connected."""
     print("ready", flush=True)
 
 
 def word() -> str:
-    """Wait until this process is told something, and return it."""
+    """Wait for a line on standard input, and return it."""
     return sys.stdin.readline().strip()

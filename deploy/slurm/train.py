@@ -1,4 +1,4 @@
-"""A stand-in for a training script: what every rank of a job does to be seen."""  # noqa: INP001  # a script, in no package
+"""Example of a training script: the publishing part of every rank."""  # noqa: INP001  # a script, in no package
 
 import os
 
@@ -11,10 +11,10 @@ EPOCHS = 3
 def main() -> None:
     """Publish the epochs of this rank's environment.
 
-    A training that has a TRAINING_STARTED lets rank 0 emit it, and the others wait for that at a barrier: it begins the
-    run, and clears what was folded before it.
+    If your training emits TRAINING_STARTED, emit it only in rank 0, and let the other ranks wait at a barrier. The event
+    starts the run and clears the earlier state.
     """
-    # Node and rank are the readable part of the name; a job that is put back into the queue is a new producer.
+    # Node and rank are the readable part of the producer name. A requeued job is a new producer.
     producer = f"{os.environ.get('SLURMD_NODENAME', 'node')}-rank{RANK}"
     with Publisher(
         os.environ["RUN_ID"], producer=producer, labels={"job": os.environ["SLURM_JOB_ID"]}

@@ -10,7 +10,7 @@ import pytest
 from tests.support.paths import ROOT
 
 #: Every document for users, by its path.
-DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").glob("*.md")))
+DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT / "docs").rglob("*.md")))
 
 
 class Command(NamedTuple):

@@ -36,8 +36,8 @@ MISTAKES = {
     ),
     "deploy/prometheus/alerts_test.yml": (
         "deploy/prometheus/alerts_test.yml",
-        "Nobody folds 3",
-        "Nobody folds 4",
+        "No worker processes 3",
+        "No worker processes 4",
     ),
     "deploy/systemd": ("deploy/systemd/sanctum-worker@.service", "ProtectHome", "ProtectHme"),
 }

@@ -134,7 +134,7 @@ def test_every_alert_has_a_test_and_says_what_to_do() -> None:
     assert [rule["alert"] for rule in rules if rule["alert"] not in tests] == []
     for rule in rules:
         assert rule["labels"]["severity"] in {"critical", "warning"}
-        assert rule["annotations"].keys() == {"summary", "description"}
+        assert rule["annotations"].keys() == {"summary", "description", "runbook"}
 
 
 def test_autoscaling_is_tested_as_it_is() -> None:

@@ -1,4 +1,4 @@
-"""The pages of guarantees and of security are maps: every test that they name is there, every hazard has its row."""
+"""Guarantees and security: every named test exists, and every promise, schedule and hazard has a row and tests."""
 
 import ast
 import re
@@ -8,10 +8,16 @@ from pathlib import Path
 from tests.support.paths import ROOT
 
 PAGE = (ROOT / "docs/guarantees.md").read_text()
-SECURITY = (ROOT / "docs/security.md").read_text()
+SECURITY = (ROOT / "docs/how-to/security.md").read_text()
 
-#: Hazards on the list, numbered from 1.
-HAZARDS = 35
+#: The page without its appendix, and the appendix: an index of tests.
+PROMISES, _, TESTS = PAGE.partition("\n## Appendix: tests\n")
+
+#: Hazards (P1, P2, ...) and schedules (A1, A2, ...) on the page.
+HAZARDS, SCHEDULES = 35, 18
+
+#: Every ID: of events, snapshot, workers, publisher, reader, faults, schedules and hazards.
+ID = r"^\| ([ESWBRFAP]\d+) \|"
 
 
 def test_every_test_that_is_named_is_there() -> None:
@@ -28,36 +34,29 @@ def test_names_of_tests_are_whole() -> None:
         assert len(re.findall(r"`tests/[\w/]+\.py::test_\w+`", page)) == page.count("`tests/")
 
 
-def test_every_hazard_has_one_row() -> None:
-    """The numbers are a list without holes and without repetition, in order."""
-    numbers = [int(number) for number in re.findall(r"^\| P(\d+) \|", PAGE, flags=re.MULTILINE)]
+def test_every_id_has_one_row_and_its_tests() -> None:
+    """Each list of IDs is complete and in order; the appendix has a row for each, with a test or "by design"."""
+    ids = re.findall(ID, PROMISES, flags=re.MULTILINE)
+    rows = [line for line in TESTS.splitlines() if re.match(ID, line)]
 
-    assert numbers == list(range(1, HAZARDS + 1))
-
-
-def test_every_row_has_an_answer() -> None:
-    """A row of promises or hazards names a test, says why none is needed, or says that it is future work."""
-    rows = [line for line in PAGE.splitlines() if line.startswith("|") and not line.startswith("|---")]
-    bare = [row for row in rows if not re.search(r"::test_|by design|Not yet", row)]
-
-    assert [row for row in bare if not _is_head(row) and not re.match(r"\| `[\w ]+` \|", row)] == []
+    for letter, count in (("P", HAZARDS), ("A", SCHEDULES)):
+        assert [one for one in ids if one[0] == letter] == [f"{letter}{n}" for n in range(1, count + 1)]
+    assert len(ids) == len(set(ids))
+    assert re.findall(ID, TESTS, flags=re.MULTILINE) == ids
+    assert [row for row in rows if not re.search(r"::test_|by design", row)] == []
 
 
-def test_a_hazard_that_a_test_names_is_on_the_list() -> None:
-    """A docstring that names a hazard by number names one that the page explains."""
+def test_an_id_that_a_test_names_is_on_the_page() -> None:
+    """A docstring that starts with an ID, such as `P22:` or `A7:`, names one that the page explains."""
     named = {
-        int(number)
+        one
         for path in (ROOT / "tests").rglob("test_*.py")
         for docstring in _tests_in(path).values()
-        for number in re.findall(r"\bP(\d+)\b", docstring.partition(":")[0])
+        for one in re.findall(r"\b[ESWBRFAP]\d+\b", docstring.partition(":")[0])
     }
 
-    assert named <= set(range(1, HAZARDS + 1))
-    assert len(named) > HAZARDS / 2
-
-
-def _is_head(row: str) -> bool:
-    return row.split("|")[1].strip() in {"promise", "fault", "hazard", "reason"}
+    assert named - set(re.findall(ID, PROMISES, flags=re.MULTILINE)) == set()
+    assert sum(one[0] == "P" for one in named) > HAZARDS / 2
 
 
 @cache

@@ -11,12 +11,12 @@ from sanctum_bus.worker import store
 from sanctum_bus.worker.metrics import health
 from tests.support.paths import ROOT
 
-PAGE = (ROOT / "docs" / "runbook.md").read_text()
+PAGE = (ROOT / "docs" / "how-to" / "runbook.md").read_text()
 
 
 def rows(heading: str) -> list[list[str]]:
-    """The rows of the table below a heading, as cells."""
-    part = PAGE.partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    """The rows of the table between a heading and the next one, as cells."""
+    part = re.split(r"\n##+ ", PAGE.partition(f"\n## {heading}\n")[2])[0]
     table = [line for line in part.splitlines() if line.startswith("|")][2:]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table]
 
@@ -47,10 +47,10 @@ def test_every_kind_of_trouble_has_a_row() -> None:
     kinds = set(re.findall(r"refused\('(\w+)'", text))
     kinds |= set(re.findall(r'StartOver\(\s*"(\w+)"', inspect.getsource(store)))
 
-    assert kinds - {name for row in rows("A run that starts over") for name in names(row[0])} == set()
+    assert kinds - {name for row in rows("A run that reloads") for name in names(row[0])} == set()
 
 
-@pytest.mark.parametrize("words", ["the server cannot be asked", "does not count this worker as alive"])
+@pytest.mark.parametrize("words", ["Redis unreachable", "does not count this worker as alive"])
 def test_every_reason_of_a_probe_has_a_row(words: str) -> None:
     """So does who asks a probe, in the words that it answers with."""
     assert words in inspect.getsource(health)
@@ -61,7 +61,7 @@ def test_no_row_is_empty() -> None:
     """Every row says what to do."""
     every = [
         row
-        for heading in ("Alerts", "Health", "State of a run", "A run that starts over")
+        for heading in ("Alerts", "Health", "State of a run", "A run that reloads")
         for row in rows(heading)
     ]
 

@@ -3,7 +3,7 @@
 from sanctum_bus.ops.doctor.checks import RUN_CHECKS, SERVER_CHECKS, as_markdown
 from tests.support.paths import ROOT
 
-PAGE = ROOT / "docs" / "operating.md"
+PAGE = ROOT / "docs" / "how-to" / "operate.md"
 
 
 def test_the_table_of_checks_is_generated() -> None:
