@@ -80,7 +80,7 @@ def test_what_will_not_pass_is_said_at_the_start(
     assert "ssl_ca_certs" in _refused(url.replace(authority, str(stranger.ca)))
     assert "should begin with rediss" in _refused(url.replace("rediss", "redis").partition("?")[0])
     wrong = _refused(url.replace(":change-me-worker", ":wrong-password"))
-    assert "refuses the credentials" in wrong
+    assert "rejected the credentials" in wrong
     assert "wrong-password" not in wrong
 
 

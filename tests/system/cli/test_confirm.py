@@ -10,9 +10,9 @@ from tests.support.waiting import wait_until
 
 #: Commands that ask, with what they say where nothing is done.
 ASKING = [
-    (["rm", "r"], "sanctum: run r is not removed"),
-    (["rebuild", "r"], "sanctum: run r is not rebuilt"),
-    (["dead-letters", "r", "--delete", "all"], "sanctum: nothing of run r is dropped"),
+    (["rm", "r"], "sanctum: run r was not removed"),
+    (["rebuild", "r"], "sanctum: run r was not rebuilt"),
+    (["dead-letters", "r", "--delete", "all"], "sanctum: no dead letter of run r was deleted"),
 ]
 
 

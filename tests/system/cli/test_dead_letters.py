@@ -39,4 +39,4 @@ def test_none(run: Run) -> None:
 
     ran = run.good("dead-letters", run.id)
 
-    assert (ran.out, ran.err) == ("", f"sanctum: run {run.id} has no parked entries\n")
+    assert (ran.out, ran.err) == ("", f"sanctum: run {run.id} has no dead letters\n")

@@ -130,7 +130,7 @@ def test_watching_without_a_terminal(run: Run) -> None:
     [
         (GOOD, ""),
         (replace(GOOD, stats=replace(GOOD.stats, dropped=1)), "1 dropped"),
-        (replace(GOOD, stats=replace(GOOD.stats, buffered=3)), "3 left behind"),
+        (replace(GOOD, stats=replace(GOOD.stats, buffered=3)), "3 not sent"),
         (replace(GOOD, snapshot=Snapshot("demo", events=1)), "2 events published and 1 folded"),
         (replace(GOOD, snapshot=Snapshot("demo", events=2, parked=4)), "4 parked"),
         (replace(GOOD, snapshot=Snapshot("demo", events=2, lost={"gap": 5})), "5 lost"),

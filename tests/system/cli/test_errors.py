@@ -66,7 +66,7 @@ def test_refused_credentials(start_server: StartServer) -> None:
     ran = sanctum("runs", url=f"redis://:wrong@127.0.0.1:{port}/0")
 
     assert ran.status == 1
-    assert "refuses the credentials" in ran.err
+    assert "rejected the credentials" in ran.err
     assert "wrong@" not in ran.err
 
 
@@ -82,13 +82,13 @@ def test_a_run_of_the_wrong_type(run: Run) -> None:
 @pytest.mark.parametrize(
     ("error", "words"),
     [
-        (AuthenticationError("x"), "refuses the credentials"),
-        (NoPermissionError("x"), "does not permit"),
-        (BusyLoadingError("x"), "still loading"),
-        (TooLate("x"), "does not answer in time"),
+        (AuthenticationError("x"), "rejected the credentials"),
+        (NoPermissionError("x"), "permission denied"),
+        (BusyLoadingError("x"), "is loading its data"),
+        (TooLate("x"), "did not reply in time"),
         (NoConnection("x"), "no server answers"),
-        (ResponseError("OOM x"), "refuses: OOM x"),
-        (RedisError("x"), "cannot be asked"),
+        (ResponseError("OOM x"), "returned an error: OOM x"),
+        (RedisError("x"), "cannot be used"),
     ],
 )
 def test_sentences(error: RedisError, words: str) -> None:

@@ -83,7 +83,7 @@ def test_bad_lines_are_reported_and_left_out(run: Run, tmp_path: Path) -> None:
     assert f"{path}:5: no `event_type`" in ran.err
     assert len(ran.err.splitlines()) == 3
     assert "2 events published" in ran.out
-    assert "3 lines were no events" in ran.out
+    assert "3 lines were not events" in ran.out
 
 
 def test_many_bad_lines_are_not_a_flood(run: Run) -> None:
@@ -91,7 +91,7 @@ def test_many_bad_lines_are_not_a_flood(run: Run) -> None:
     ran = run.good("publish", "-", "--run", run.id, stdin=lines_of([EPOCH]) + b"x\n" * 500)
 
     assert len(ran.err.splitlines()) == 11
-    assert "500 lines are no events, 490 of them not shown" in ran.err
+    assert "500 lines are not events; 490 of them are not shown" in ran.err
 
 
 @pytest.mark.parametrize(
@@ -111,7 +111,7 @@ def test_no_event_at_all(run: Run, tmp_path: Path, args: list[str], consequence:
 
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.splitlines()[2:] == [
-        f"sanctum: there is no event in {path}: each line of a recording is a JSON object with an `event_type`{consequence}"
+        f"sanctum: no event in {path}: each line of a recording must be a JSON object with an `event_type`{consequence}"
     ]
     assert run.good("runs").out == ""
 
@@ -168,7 +168,7 @@ def test_publishing_that_is_interrupted(run: Run) -> None:
     _, err = process.communicate(timeout=DEADLINE_S)
 
     assert process.returncode == 130
-    assert err.startswith(b"sanctum: stopped before all was published; 1 events were published to run r")
+    assert err.startswith(b"sanctum: interrupted before all events were published; 1 events were published to run r")
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])

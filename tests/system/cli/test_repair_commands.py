@@ -43,7 +43,7 @@ def test_requeue(run: Run, parked: tuple[Side, list[str]]) -> None:
         "refused": {},
     }
     assert again.err == (
-        f"sanctum: run r has no parked entry {first}: put back or dropped before, or never there\n"
+        f"sanctum: run r has no dead letter {first}: it was requeued or deleted before, or never existed\n"
     )
     assert_is_right(side)
 
@@ -56,7 +56,7 @@ def test_requeue_all(run: Run, parked: tuple[Side, list[str]]) -> None:
     none = run.good("dead-letters", "r", "--requeue", "all")
 
     assert list(moved["requeued"]) == ids
-    assert (none.out, none.err) == ("", "sanctum: run r has no parked entries\n")
+    assert (none.out, none.err) == ("", "sanctum: run r has no dead letters\n")
     run.drain()
     assert_is_right(side)
 
@@ -71,7 +71,7 @@ def test_refused(run: Run, valkey: Server) -> None:
 
     assert ran.status == 1
     assert list(ran.json["refused"]) == [source]
-    assert f"entry {source} cannot be put back: 4,003 fields are over 3,500" in ran.err
+    assert f"entry {source} cannot be requeued: 4,003 fields are over 3,500" in ran.err
     assert letters(side) == [source]
 
 
@@ -130,7 +130,7 @@ def test_rebuild(run: Run, parked: tuple[Side, list[str]]) -> None:
 
     assert unsure.status == 1
     assert "--yes" in unsure.err
-    assert shown.out == f"run r is rebuilt up to {side.checkpoint()}: 2 events folded, 3 parked\n"
+    assert shown.out == f"run r rebuilt up to {side.checkpoint()}: 2 events folded, 3 dead letters\n"
     assert told == {
         "run_id": "r",
         "generation": int(side.checkpoint("generation")),
@@ -155,6 +155,6 @@ def test_rebuild_of_a_part(run: Run, parked: tuple[Side, list[str]]) -> None:
     assert refused.status == 1
     assert "2 entries are gone" in refused.err
     assert "--partial" in refused.err
-    assert "0 events folded, 3 parked; 2 entries were gone" in shown
+    assert "0 events folded, 3 dead letters; 2 entries were missing" in shown
     assert json.loads(side.checkpoint("lost_ranges"))[0]["entries"] == 2
     assert_is_right(side)

@@ -189,7 +189,7 @@ def test_no_runs(run: Run) -> None:
     ran = run.good("runs")
 
     assert ran.out == ""
-    assert "there is no run yet" in ran.err
+    assert "no runs on this server" in ran.err
 
 
 @pytest.mark.parametrize(

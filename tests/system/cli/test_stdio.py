@@ -13,7 +13,7 @@ EVENT = {"event_type": "OTHER", "timestamp": 1.0, "data": {}}
 
 #: What is said where the output goes to a full disk.
 FULL = (
-    "sanctum: standard output could not be written: No space left on device; what was printed is incomplete\n"
+    "sanctum: cannot write standard output: No space left on device; the output is incomplete\n"
 )
 
 RECORDING = str(SMALL[0].path)
@@ -119,7 +119,7 @@ def test_a_question_without_an_input(run: Run, args: list[str]) -> None:
 
     assert (ran.status, ran.out) == (1, "")
     assert ran.err.startswith("sanctum: ")
-    assert ran.err.endswith("say --yes if you are sure\n")
+    assert ran.err.endswith("standard input is not a terminal. Use --yes.\n")
     assert len(ran.err.splitlines()) == 1
 
 

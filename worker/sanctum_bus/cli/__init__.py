@@ -1,9 +1,9 @@
 """The command line: `sanctum`, or `python -m sanctum_bus.cli`.
 
-Exit status: 0 all is well; 1 what was asked for could not be done, and one line on standard error says why; 2 the
-command line is wrong; 130 Ctrl-C before it was done. Commands that run until they are told to stop end with 0 at Ctrl-C:
-`server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal. `doctor`, which is asked whether anything is wrong,
-says 1 where something is, and 2 where the server cannot be asked.
+Exit status: 0 success; 1 the operation failed, and one line on standard error says why; 2 the command line is
+wrong; 130 Ctrl-C before the command was done. Commands that run until they are interrupted exit with 0 at
+Ctrl-C: `server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal. `doctor` exits with 1 if a
+check fails, and with 2 if it cannot read the server.
 """
 
 import gc
@@ -22,7 +22,7 @@ from sanctum_bus.errors import SanctumError
 from sanctum_bus.protocol.entry import WIRE_VERSION
 from sanctum_bus.protocol.schema import SCHEMA_VERSION
 
-#: Exit status where what was asked for could not be done.
+#: Exit status of an operation that failed.
 FAILED = 1
 
 app = typer.Typer(
@@ -30,15 +30,15 @@ app = typer.Typer(
     cls=LazyGroup,
     no_args_is_help=True,
     add_completion=False,
-    # Help is made without rich, which takes longer to load than all the rest.
+    # Help without rich, which takes longer to load than everything else.
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog=examples(
-        "sanctum demo                                    see it at work",
+        "sanctum demo                                    see it work",
         "sanctum server & sanctum worker &               run it",
-        "sanctum publish events.jsonl.gz --run my-run    feed it",
-        "sanctum watch my-run                            look at it",
+        "sanctum publish events.jsonl.gz --run my-run    publish a recording",
+        "sanctum watch my-run                            watch the run",
     ),
 )
 
@@ -64,7 +64,7 @@ def _global(
         ),
     ] = False,
 ) -> None:
-    """Training telemetry as one shared, exact, crash-proof view in Redis."""
+    """Live state of training runs in Redis: publish, process, watch and operate."""
     ctx.obj = GlobalOptions(redis, prefix)
 
 
@@ -72,13 +72,13 @@ def main() -> None:
     """Run a command and end the process."""
     stdio.prepare()
     status = _status_of(partial(app, prog_name="sanctum"))
-    # A last search for garbage, through all that was loaded, takes longer than many a command.
+    # The last garbage collection at exit would take longer than many commands.
     gc.freeze()
     sys.exit(_status_of(sys.stdout.flush) or status)
 
 
 def _status_of(act: Callable[[], object]) -> Any:
-    """Return the exit status of an action; a reader that went away, as `head` does, is no reason for a complaint."""
+    """Return the exit status of an action. A closed pipe, as with `head`, is not an error to report."""
     try:
         act()
     except SystemExit as end:

@@ -1,4 +1,4 @@
-"""`python -m sanctum_bus.cli` is `sanctum`."""
+"""Run `sanctum` with `python -m sanctum_bus.cli`."""
 
 from sanctum_bus.cli import main
 

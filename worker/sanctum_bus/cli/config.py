@@ -1,4 +1,4 @@
-"""`config`: the settings that are in force, and where each comes from."""
+"""`config`: the current settings and the source of each."""
 
 import json
 from dataclasses import dataclass
@@ -32,7 +32,7 @@ def command(ctx: typer.Context, as_json: JsonOption = False) -> None:
     )
 
 
-#: Where a server comes from that nobody named.
+#: The source of the URL of a running embedded server.
 _RUNNING = Origin("running", "sanctum server")
 
 
@@ -44,16 +44,16 @@ class _Row:
 
 
 def config(redis: str | None, prefix: str | None, *, as_json: bool) -> None:
-    """Print the value and the origin of every setting; secrets are masked.
+    """Print the value and the source of every setting; secrets are masked.
 
     Args:
-        redis: the option --redis; None where it was not given.
-        prefix: the option --prefix, likewise.
-        as_json: for tools.
+        redis: the option --redis; None if it was not given.
+        prefix: the option --prefix; None if it was not given.
+        as_json: print JSON for tools.
 
     Raises:
-        ConfigurationError: a setting is wrong, or none.
-        BadInput: the prefix is.
+        ConfigurationError: a setting is invalid or unknown.
+        InvalidArgument: the prefix is invalid.
     """
     rows = _rows(redis, prefix)
     if as_json:
@@ -72,7 +72,7 @@ def config(redis: str | None, prefix: str | None, *, as_json: bool) -> None:
 def _rows(redis: str | None, prefix: str | None) -> list[_Row]:
     loaded = load_traced(redis_url=redis, key_prefix=prefix)
     found = {name: _Row(name, loaded.shown(name), loaded.origins[name]) for name in Settings.model_fields}
-    # What every other command refuses is not in force.
+    # Report an invalid URL or prefix as every other command does.
     target_of(loaded.settings.redis_url.get_secret_value())
     check_prefix(loaded.settings.key_prefix)
     running = running_server() if loaded.origins["redis_url"] == DEFAULT else None

@@ -1,4 +1,4 @@
-"""Asking before something is lost."""
+"""Confirmation before a command deletes something."""
 
 import sys
 
@@ -7,22 +7,24 @@ from sanctum_bus.errors import CommandFailed, InvalidArgument
 
 
 def confirm(question: str, otherwise: str, *, assume_yes: bool) -> None:
-    """Ask a person on a terminal, unless somebody said that he is sure.
+    """Ask a person on a terminal to confirm.
 
     Args:
-        question: what is asked.
-        otherwise: what is said where nothing is done.
+        question: the question.
+        otherwise: what does not happen without confirmation, for the error.
         assume_yes: skip the question.
 
     Raises:
-        BadInput: nobody is there to ask.
-        Failed: the person is not sure.
+        InvalidArgument: standard input is not a terminal.
+        CommandFailed: the person declined.
         KeyboardInterrupt: the person pressed Ctrl-C.
     """
     if assume_yes:
         return
     if not sys.stdin.isatty():
-        raise InvalidArgument(f"{otherwise}: nobody is there to ask; say --yes if you are sure")
+        raise InvalidArgument(
+            f"{otherwise} without confirmation: standard input is not a terminal. Use --yes."
+        )
     sys.stderr.write(f"{question} [y/N]: ")
     sys.stderr.flush()
     try:
@@ -32,7 +34,7 @@ def confirm(question: str, otherwise: str, *, assume_yes: bool) -> None:
         complain(otherwise)
         raise
     if not answer:
-        # The end of the input has not ended the line.
+        # End-of-file does not end the line on the terminal.
         sys.stderr.write("\n")
     if answer.strip().lower() not in {"y", "yes"}:
         raise CommandFailed(otherwise)

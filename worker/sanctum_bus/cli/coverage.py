@@ -35,12 +35,12 @@ def command(
             "--file",
             metavar="FILE",
             show_default=False,
-            help="Instead of a run: a recording; may be given again.",
+            help="A recording instead of a run. Repeatable.",
         ),
     ] = None,
     fields: Annotated[
         bool,
-        typer.Option("--fields", help="Every field: how often, under which names, and where it is kept."),
+        typer.Option("--fields", help="List each field: count, emitted names, and where it is kept."),
     ] = False,
     as_json: JsonOption = False,
 ) -> None:
@@ -51,12 +51,12 @@ def command(
     print_coverage(run or ", ".join(file or ()), types, fields=fields, as_json=as_json)
 
 
-#: Marks a field that nobody declared; it is kept all the same.
+#: Mark of an undeclared field; undeclared fields are kept too.
 UNDECLARED = "*"
 
 
 class RawCount:
-    """Counts the fields of recorded lines as they stand there, without any of the code that captures them."""
+    """Counts the fields of recorded lines directly, without the code that captures them."""
 
     def __init__(self) -> None:
         self.events: Counter[str] = Counter()
@@ -64,7 +64,7 @@ class RawCount:
         self._starts: set[str] = set()
 
     def watch(self, records: Iterable[Record]) -> Iterator[Record]:
-        """Yield records as they come, counting each."""
+        """Yield records unchanged, and count each."""
         for record in records:
             self._count(record.event or {})
             yield record
@@ -73,7 +73,7 @@ class RawCount:
         emitted, event_id = event.get("event_type", event.get("type")), event.get("event_id")
         if emitted == "TRAINING_STARTED" and isinstance(event_id, str):
             if event_id in self._starts:
-                # One that was sent again is folded once.
+                # A TRAINING_STARTED that was sent twice is folded once.
                 return
             self._starts.add(event_id)
         data = event.get("data")
@@ -82,7 +82,7 @@ class RawCount:
 
 
 def compared(types: Sequence[TypeCoverage], raw: RawCount) -> list[TypeCoverage]:
-    """Return the coverage with what was counted in the raw lines and is missing there as a gap."""
+    """Return the coverage, with fields that are missing against the raw lines counted as gaps."""
     found = {one.type: one for one in types}
     for emitted, events in raw.events.items():
         one = found.setdefault(canonical_type(emitted), TypeCoverage(canonical_type(emitted)))
@@ -108,16 +108,16 @@ def _reported(event_type: str, field: FieldCoverage, spelling: tuple[str, str]) 
 
 
 def of_run(server: ServerTarget, run_id: str) -> list[TypeCoverage]:
-    """Return what a run's worker counted."""
+    """Return the coverage that a run's worker counted."""
     with server.reader() as reader:
         return reader.coverage(run_id)
 
 
 def of_files(files: list[str]) -> list[TypeCoverage]:
-    """Return what folding recordings counts, checked against a count of the raw lines.
+    """Return the coverage of folded recordings, checked against a count of the raw lines.
 
     Raises:
-        BadInput: a file cannot be read.
+        InvalidArgument: a file cannot be read.
     """
     raw = RawCount()
     aggregate = offline.fold_records(raw.watch(Inputs(files)))
@@ -127,7 +127,7 @@ def of_files(files: list[str]) -> list[TypeCoverage]:
 
 
 def print_coverage(name: str, types: Sequence[TypeCoverage], *, fields: bool, as_json: bool) -> None:
-    """Print a table of types, or of their fields, or all of it for tools."""
+    """Print a table of types, or of their fields, or JSON for tools."""
     if as_json:
         print_json({"run_id": name, "total": _totals(types), "types": [_as_json(one) for one in types]})
         return
@@ -213,14 +213,14 @@ def _as_json(one: TypeCoverage) -> dict[str, Any]:
 
 
 def kept(event_type: str, field: str) -> str:
-    """Return where the fold keeps a field: as declared, else where it keeps what nobody declared."""
+    """Return where the fold keeps a field: the declared place, or the place of undeclared fields of its type."""
     declared = catalog.lookup(event_type, field)
     return declared.kept if declared else _place_of(event_type) + field
 
 
 @cache
 def _place_of(event_type: str) -> str:
-    """Return what the names of a type's fields are put behind: what most of the declared ones are."""
+    """Return the prefix of the stored names of a type's undeclared fields: the most frequent one of its declared fields."""
     fronts = Counter(
         declared.kept.partition("; ")[0].removesuffix(declared.field)
         for (declared_type, _), declared in catalog.declared().items()

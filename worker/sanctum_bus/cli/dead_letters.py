@@ -1,4 +1,4 @@
-"""`dead`: the entries that could not be folded, with their bytes and the reason."""
+"""`dead-letters`: lists, requeues and deletes entries that could not be folded."""
 
 from collections.abc import Iterator
 from typing import Annotated, Any
@@ -69,15 +69,15 @@ def command(
         list_letters(server, run, as_json=as_json)
 
 
-#: Entries that one page brings.
+#: Entries of one page.
 _PAGE = 200
 
-#: Characters of an entry's contents that are shown; all of it is in the JSON.
+#: Characters of an entry's content to show; the JSON has all of it.
 _MOST_CHARS = 400
 
 
 def list_letters(server: ServerTarget, run_id: str, *, as_json: bool) -> None:
-    """Print a run's parked entries, the oldest first."""
+    """Print the dead letters of a run, the oldest first."""
     with server.reader() as reader:
         if as_json:
             for entry in _entries(reader, run_id):
@@ -91,9 +91,11 @@ def list_letters(server: ServerTarget, run_id: str, *, as_json: bool) -> None:
         ]
         show(table(("entry", "reason", "type", "contents"), rows))
     if not parked:
-        complain(f"run {run_id} has no parked entries")
+        complain(f"run {run_id} has no dead letters")
     elif len(found) < parked:
-        complain(f"{len(found):,} parked entries are kept of {parked:,} that there were in run {run_id}")
+        complain(
+            f"{len(found):,} of {parked:,} dead letters of run {run_id} are kept; the others were requeued, deleted or have expired"
+        )
 
 
 def _entries(reader: Reader, run_id: str) -> Iterator[DeadLetter]:
@@ -120,22 +122,22 @@ def _type(entry: DeadLetter) -> str:
 
 
 def _contents(entry: DeadLetter) -> str:
-    """Return what an entry holds, as far as it can be read."""
+    """Return the readable content of an entry."""
     packed = entry.fields.get("event")
     if packed is not None:
         try:
             return printable(msgpack.unpackb(packed, strict_map_key=False), _MOST_CHARS)
-        except Exception:  # noqa: BLE001  # it is parked because something is wrong with it
+        except Exception:  # noqa: BLE001  # the entry is malformed, otherwise it would not be here
             return printable(packed, _MOST_CHARS)
     shown = (f"{name}={value.decode('utf-8', 'backslashreplace')}" for name, value in entry.fields.items())
     return printable(" ".join(shown), _MOST_CHARS)
 
 
 def requeue_letters(server: ServerTarget, run_id: str, wanted: list[str] | None, *, as_json: bool) -> None:
-    """Put parked entries back.
+    """Put dead letters back into the stream.
 
     Raises:
-        Failed: some of those that were asked for could not be put back; the others were.
+        CommandFailed: some of them could not be put back; the others were.
     """
     keys = server.keys(run_id)
     with server.client() as client:
@@ -143,35 +145,34 @@ def requeue_letters(server: ServerTarget, run_id: str, wanted: list[str] | None,
     if as_json:
         print_json({"run_id": run_id, "requeued": dict(handled.done), **_left(handled)})
     elif handled.done:
-        show(table(("entry", "put back as"), handled.done.items()))
-    _complain(run_id, wanted, handled, "put back")
+        show(table(("entry", "requeued as"), handled.done.items()))
+    _complain(run_id, wanted, handled, "requeued")
 
 
 def delete_letters(
     server: ServerTarget, run_id: str, wanted: list[str] | None, *, assume_yes: bool, as_json: bool
 ) -> None:
-    """Drop parked entries, once the person is sure.
+    """Delete dead letters after confirmation.
 
     Raises:
-        BadInput: nobody is there to ask.
-        Failed: the person is not sure.
-        Failed: some of those that were asked for are not there; the others were dropped.
+        InvalidArgument: standard input is not a terminal.
+        CommandFailed: the person declined, or some dead letters do not exist; the others were deleted.
     """
     keys = server.keys(run_id)
     with server.client() as client:
         runs.must_exist(client, keys)
-        what = "every parked entry" if wanted is None else f"{len(wanted):,} parked entries"
+        what = "all dead letters" if wanted is None else f"{len(wanted):,} dead letters"
         confirm(
-            f"Drop {what} of run {run_id} on {redacted(server.url)} for good?",
-            f"nothing of run {run_id} is dropped",
+            f"Delete {what} of run {run_id} on {redacted(server.url)}?",
+            f"no dead letter of run {run_id} was deleted",
             assume_yes=assume_yes,
         )
         handled = dead_letters.drop(client, keys, wanted)
     if as_json:
-        print_json({"run_id": run_id, "dropped": list(handled.done), **_left(handled)})
+        print_json({"run_id": run_id, "deleted": list(handled.done), **_left(handled)})
     elif handled.done:
-        show(table(("dropped",), [(source_id,) for source_id in handled.done]))
-    _complain(run_id, wanted, handled, "dropped")
+        show(table(("deleted",), [(source_id,) for source_id in handled.done]))
+    _complain(run_id, wanted, handled, "deleted")
 
 
 def _left(handled: RequeueResult) -> dict[str, object]:
@@ -180,12 +181,12 @@ def _left(handled: RequeueResult) -> dict[str, object]:
 
 def _complain(run_id: str, wanted: list[str] | None, handled: RequeueResult, done: str) -> None:
     if wanted is None and not (handled.done or handled.refused):
-        complain(f"run {run_id} has no parked entries")
+        complain(f"run {run_id} has no dead letters")
     for source_id, reason in handled.refused.items():
-        complain(f"entry {source_id} cannot be put back: {reason}")
+        complain(f"entry {source_id} cannot be requeued: {reason}")
     if handled.missing:
         raise CommandFailed(
-            f"run {run_id} has no parked entry {', '.join(handled.missing)}: put back or dropped before, or never there"
+            f"run {run_id} has no dead letter {', '.join(handled.missing)}: it was requeued or deleted before, or never existed"
         )
     if handled.refused:
-        raise CommandFailed(f"{len(handled.refused):,} parked entries of run {run_id} were not {done}")
+        raise CommandFailed(f"{len(handled.refused):,} dead letters of run {run_id} were not {done}")

@@ -1,4 +1,4 @@
-"""`doctor`: what is wrong with the server and the runs on it, and what to do."""
+"""`doctor`: problems of the server and its runs, and their remedies."""
 
 from collections.abc import Iterable
 from itertools import groupby
@@ -21,25 +21,25 @@ EXAMPLES = ("sanctum doctor", "sanctum doctor --json | jq .findings")
 def command(ctx: typer.Context, as_json: JsonOption = False) -> None:
     """Check the server and its runs, and print what to do.
 
-    Exit status: 0 all is well, notes apart; 1 something is wrong; 2 the server could not be asked.
+    Exit status: 0 all checks passed (notes are allowed); 1 a check failed; 2 the server could not be checked.
     """
     doctor(target.of(ctx), as_json=as_json)
 
 
-#: Exit status where something is wrong, and where the server could not be asked.
+#: Exit status if a check failed, and if the server could not be checked.
 WRONG, NOT_ASKED = 1, 2
 
-#: Places that are shown of one check; tools see all.
+#: Places to show for one check; the JSON has all.
 _MOST = 10
 
 _STYLES = {Level.NOTE: "cyan", Level.WARNING: "yellow", Level.FAULT: "bold red"}
 
 
 def doctor(server: ServerTarget, *, as_json: bool) -> None:
-    """Print what is wrong, worst first; what is fine takes one line.
+    """Print the findings, most severe first, and one line for all passing checks.
 
     Raises:
-        Exit: something is wrong (1), or the server could not be asked (2).
+        Exit: a check failed (1), or the server could not be checked (2).
     """
     try:
         with server.client() as client:
@@ -66,11 +66,13 @@ def _print_json(server: ServerTarget, worst: Level, found: Iterable[Finding]) ->
 def _print(server: ServerTarget, found: list[Finding]) -> None:
     bad = sorted((one for one in found if one.level > Level.OK), key=lambda one: -one.level)
     if bad:
-        show(table(("level", "check", "where", "what is the matter", "what to do"), _rows(bad)))
+        show(table(("level", "check", "where", "problem", "what to do"), _rows(bad)))
     troubled = {one.check for one in bad}
-    fine = ", ".join(dict.fromkeys(one.check for one in found if one.check not in troubled))
-    said = "all is well with" if not bad else "fine with"
-    console().print(f"{said} {redacted(server.url)}: {fine or 'nothing'}", soft_wrap=True)
+    fine = list(dict.fromkeys(one.check for one in found if one.check not in troubled))
+    console().print(
+        f"{len(fine):,} checks passed ({redacted(server.url)}){': ' if fine else ''}{', '.join(fine)}",
+        soft_wrap=True,
+    )
 
 
 def _rows(bad: list[Finding]) -> list[Row]:

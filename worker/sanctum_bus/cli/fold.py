@@ -31,7 +31,7 @@ def command(
             "-s",
             metavar="SECTION",
             show_default=False,
-            help="Only these sections; may be given again.",
+            help="Only these sections. Repeatable.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -43,10 +43,10 @@ def command(
 
 
 def fold(files: list[str], patterns: list[str], *, as_json: bool, strict: bool) -> None:
-    """Fold recordings without a server and print what comes of it.
+    """Fold recordings without a server and print the result.
 
     Raises:
-        BadInput: a file cannot be read, or no section is called so.
+        InvalidArgument: a file cannot be read, or a pattern matches no section.
     """
     source = Inputs(files)
     aggregate = offline.fold_records(iter(source))

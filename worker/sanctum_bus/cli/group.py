@@ -1,4 +1,4 @@
-"""The command group: which commands exist, and where each one is. A command is imported only when it is used."""
+"""The command group: the names of all commands, and the module of each. A command is imported when it is used."""
 
 from importlib import import_module
 from typing import Any, NamedTuple

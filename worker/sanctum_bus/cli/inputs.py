@@ -1,4 +1,4 @@
-"""Recordings as commands are given them: files, pipes, or standard input."""
+"""The recordings that a command reads: files, pipes, or standard input."""
 
 import sys
 from collections.abc import Iterator
@@ -11,24 +11,24 @@ from sanctum_bus.errors import InvalidArgument
 from sanctum_bus.events import recordings
 from sanctum_bus.events.recordings import Record
 
-#: The name under which commands take standard input.
+#: The argument for standard input.
 STDIN = "-"
 
-#: Complaints about lines that are printed; the rest is only counted.
+#: Invalid lines to report; further ones are only counted.
 _MOST_COMPLAINTS = 10
 
 
 class Inputs:
-    """The records of several files, one after another; a line that is no event is reported and left out.
+    """The records of several files in order. A line that is not an event is reported and skipped.
 
     Args:
         names: paths, or `-` for standard input.
 
     Attributes:
-        bad: lines that were no events.
+        bad: number of lines that were not events.
 
     Raises:
-        BadInput: a file cannot be opened; or, once all are read, none of their lines was an event.
+        InvalidArgument: a file cannot be opened; or no line of all files is an event.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -47,21 +47,22 @@ class Inputs:
                     self._good += 1
                     yield record
         if self.bad > _MOST_COMPLAINTS:
-            complain(f"{self.bad:,} lines are no events, {self.bad - _MOST_COMPLAINTS:,} of them not shown")
+            complain(
+                f"{self.bad:,} lines are not events; {self.bad - _MOST_COMPLAINTS:,} of them are not shown"
+            )
         if self.bad and not self._good:
             raise InvalidArgument(
-                f"there is no event in {', '.join(shown for _, shown in self._names)}: "
-                "each line of a recording is a JSON object with an `event_type`"
+                f"no event in {', '.join(shown for _, shown in self._names)}: each line of a recording must be a JSON object with an `event_type`"
             )
 
     def _complain(self, shown: str, record: Record) -> None:
         self.bad += 1
         if self.bad <= _MOST_COMPLAINTS:
-            complain(f"{shown}:{record.number}: {record.problem}; the line is left out")
+            complain(f"{shown}:{record.number}: {record.problem}; line skipped")
 
 
 def lines_in(names: list[str]) -> int | None:
-    """Return how many lines files have; None where there is one that can be read only once, or that is large."""
+    """Return the number of lines; None if an input can be read only once, or is large."""
     paths = [Path(name) for name in names]
     if not all(name != STDIN and path.is_file() for name, path in zip(names, paths, strict=True)):
         return None

@@ -27,17 +27,14 @@ def command(
     ctx: typer.Context,
     run: RunArgument,
     lines: Annotated[
-        int, typer.Option("--lines", "-n", min=0, metavar="N", help="How many lines, the newest ones.")
+        int,
+        typer.Option("--lines", "-n", min=0, metavar="N", help="Number of lines to print, the newest ones."),
     ] = 20,
     after: Annotated[
         str | None,
-        typer.Option(
-            metavar="ID", show_default=False, help="Instead: every line after the one with this id."
-        ),
+        typer.Option(metavar="ID", show_default=False, help="Print every line after this ID instead."),
     ] = None,
-    follow: Annotated[
-        bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")
-    ] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Print new lines until Ctrl-C.")] = False,
     as_json: JsonOption = False,
 ) -> None:
     """Print the seed event log of a run."""
@@ -49,7 +46,7 @@ def command(
 def print_log(
     server: ServerTarget, run_id: str, newest: int, after: str | None, *, follow: bool, as_json: bool
 ) -> None:
-    """Print lines of the seed event log, and with `follow` each as it comes until Ctrl-C."""
+    """Print lines of the seed event log; with `follow`, also new lines until Ctrl-C."""
     with server.reader() as reader:
         try:
             for line in _lines(reader, run_id, newest, after, follow=follow):
@@ -83,7 +80,9 @@ def _print_line(line: LogLine, *, as_json: bool) -> None:
     shown = Text(f"{date(line.at)[:11]}", style=DIM)
     shown.append_text(log_line(line))
     if line.lost:
-        shown.append(f"  ({line.lost:,} events lost before it)", style="bold red")
+        shown.append(f"  ({line.lost:,} events lost before this line)", style="bold red")
     if line.trimmed:
-        shown.append(f"  ({line.trimmed:,} or more entries trimmed unread before it)", style="bold red")
+        shown.append(
+            f"  (at least {line.trimmed:,} entries trimmed unread before this line)", style="bold red"
+        )
     console().print(shown, soft_wrap=True)

@@ -1,4 +1,4 @@
-"""The options that every command knows. Imports nothing heavy: `sanctum --help` is made from this."""
+"""The options that several commands share. Light imports only: `sanctum --help` needs this module."""
 
 from dataclasses import dataclass
 from typing import Annotated
@@ -22,7 +22,7 @@ RedisOption = Annotated[
         "--redis",
         metavar="URL",
         envvar="SANCTUM_REDIS_URL",
-        help="The server: redis://, rediss:// or unix://. Else the one that `sanctum server` runs, else localhost:6379.",
+        help="Server URL: redis://, rediss://, unix://, redis+sentinel:// or redis+cluster://. Default: the running `sanctum server`, else localhost:6379.",
         show_default=False,
     ),
 ]
@@ -32,27 +32,28 @@ PrefixOption = Annotated[
         "--prefix",
         metavar="TEXT",
         envvar="SANCTUM_KEY_PREFIX",
-        help=f"What every key begins with; else {DEFAULT_PREFIX}.",
+        help=f"Prefix of every key. Default: {DEFAULT_PREFIX}.",
         show_default=False,
     ),
 ]
-RunArgument = Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="The run.")]
+RunArgument = Annotated[str, typer.Argument(metavar="RUN", show_default=False, help="Name of the run.")]
 FilesArgument = Annotated[
     list[str],
     typer.Argument(
-        metavar="FILE...", show_default=False, help="JSON lines, plain or gzipped; `-`: standard input."
+        metavar="FILE...", show_default=False, help="JSON lines, plain or gzipped; `-` for standard input."
     ),
 ]
 YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Skip the confirmation.")]
-JsonOption = Annotated[bool, typer.Option("--json", help="JSON for tools.")]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for tools.")]
 StrictOption = Annotated[
     bool,
     typer.Option(
-        "--strict", help="With --json: NaN and infinities as text, so that any JSON parser takes it."
+        "--strict",
+        help="With --json: write NaN and infinities as strings, so that any JSON parser accepts them.",
     ),
 ]
 SpeedOption = Annotated[
-    str, typer.Option("--speed", metavar="N|max", help="Times the recorded pace, or as fast as it goes.")
+    str, typer.Option("--speed", metavar="N|max", help="Multiple of the recorded pace, or `max`.")
 ]
 DemoSpeedOption = Annotated[
     str | None,
@@ -60,13 +61,13 @@ DemoSpeedOption = Annotated[
         "--speed",
         metavar="N|max",
         show_default=False,
-        help="Times the recorded pace, or as fast as it goes; else 4, and without a picture max.",
+        help="Multiple of the recorded pace, or `max`. Default: 4 on a terminal, else max.",
     ),
 ]
 
 
 def is_given(ctx: typer.Context, name: str) -> bool:
-    """Whether an option, of the command or a global one, was given and is not its variable or its default."""
+    """Return whether an option was given on the command line, not by its environment variable or default."""
     source = ctx.get_parameter_source(name) or ctx.find_root().get_parameter_source(name)
     return source is not None and source.name == "COMMANDLINE"
 
@@ -82,10 +83,10 @@ def requires(option: str, other: str, *, given: object, present: bool) -> None:
 
 
 def speed_of(text: str) -> float | None:
-    """Return how many times the recorded pace, None for as fast as it goes.
+    """Return a multiple of the recorded pace; None for `max`.
 
     Raises:
-        BadParameter: it is neither.
+        BadParameter: the text is neither a number above 0 nor `max`.
     """
     if text == "max":
         return None
@@ -99,5 +100,5 @@ def speed_of(text: str) -> float | None:
 
 
 def examples(*lines: str) -> str:
-    """Return the end of a help text; the first character keeps the lines as they are."""
+    """Return the end of a help text; its first character keeps the line breaks."""
     return "\b\nExamples:\n" + "\n".join(f"  {line}" for line in lines)

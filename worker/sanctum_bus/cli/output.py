@@ -1,4 +1,4 @@
-"""What commands print: tables for people, JSON for tools, and complaints on standard error."""
+"""Output of commands: tables for people, JSON for tools, and errors on standard error."""
 
 import json
 import os
@@ -18,28 +18,28 @@ from sanctum_bus.views.format import printable
 
 Row = Sequence[str | Text]
 
-#: Columns in files and pipes: as many as a table wants, so that a row is a line.
+#: Columns in files and pipes: enough for any table, so that a row is one line.
 _FILE_WIDTH = 1000
 
-#: What a JSON text may hold and a terminal would obey or be confused by; JSON has escapes for all of it.
+#: Characters of JSON text that a terminal would interpret; JSON has escapes for all of them.
 _ESCAPED = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u180e\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb]"
 )
 
-#: Heads of columns that hold numbers are marked by this.
+#: Prefix of the head of a column with numbers.
 RIGHT = ">"
 
 
 @cache
 def console(*, stderr: bool = False) -> Console:
-    """Return where rich prints; without colours and as wide as the data wants where no terminal is."""
+    """Return the console to print on: without a terminal it has no colors, and is as wide as the content."""
     stream = sys.stderr if stderr else sys.stdout
     wide = None if stream.isatty() or "COLUMNS" in os.environ else _FILE_WIDTH
     return Console(stderr=stderr, width=wide, highlight=False, markup=False, emoji=False)
 
 
 def show(*parts: RenderableType) -> None:
-    """Print for people; in files and pipes no line ends in blanks."""
+    """Print for people; in files and pipes no line ends with blanks."""
     out = console()
     if out.is_terminal:
         out.print(*parts, sep="\n")
@@ -57,7 +57,7 @@ def complain(what: str) -> None:
 
 
 def print_json(value: Value, *, strict: bool = False) -> None:
-    """Print a value as one line of JSON with sorted keys; NaN and infinities are tokens, or text where `strict`."""
+    """Print a value as one line of JSON with sorted keys. NaN and infinities are tokens, or strings if `strict`."""
     text = json.dumps(
         strict_value(value) if strict else value,
         ensure_ascii=not _is_unicode(),
@@ -73,12 +73,12 @@ def _is_unicode() -> bool:
 
 
 def table(heads: Sequence[str], rows: Iterable[Row], *, title: str = "") -> Table:
-    """Return a table; text in it is made harmless, and one column after another gives way where it is narrow.
+    """Return a table. Control characters are removed; if the terminal is narrow, columns fold.
 
     Args:
-        heads: of the columns; one that begins with `>` holds numbers.
-        rows: their cells.
-        title: stands above.
+        heads: heads of the columns; the head of a column with numbers begins with `>`.
+        rows: the cells.
+        title: the title above the table.
     """
     made = Table(
         box=SIMPLE_HEAD,

@@ -1,4 +1,4 @@
-"""`publish` and `fold`: recorded telemetry into a run, or folded on the spot."""
+"""`publish`: recorded telemetry into a run."""
 
 import time
 from collections.abc import Iterator
@@ -46,8 +46,8 @@ def publish(
     """Publish recordings to a run.
 
     Raises:
-        Failed: not everything arrived.
-        BadInput: a file cannot be opened, or the run's name cannot be one.
+        CommandFailed: not all events arrived.
+        InvalidArgument: a file cannot be opened, or the run ID is invalid.
     """
     server.keys(run_id)
     source, began = Inputs(files), time.monotonic()
@@ -60,7 +60,7 @@ def publish(
     except SanctumError as error:
         raise CommandFailed(f"{error}; {_left_behind(publisher, run_id)}") from error
     except KeyboardInterrupt:
-        complain(f"stopped before all was published; {_left_behind(publisher, run_id)}")
+        complain(f"interrupted before all events were published; {_left_behind(publisher, run_id)}")
         raise
     stats, seconds = publisher.stats, time.monotonic() - began
     said = {"run_id": run_id, "seconds": round(seconds, 3), "bad_lines": source.bad}
@@ -70,14 +70,14 @@ def publish(
     if as_json:
         print_json(said)
     else:
-        bad = f"; {source.bad:,} lines were no events" if source.bad else ""
+        bad = f"; {source.bad:,} lines were not events" if source.bad else ""
         console().print(f"{stats.sent:,} events published to run {run_id} in {seconds:.1f} s{bad}")
     if losses(stats):
-        raise CommandFailed(f"not everything was published to run {run_id}: {losses(stats)}")
+        raise CommandFailed(f"not all events were published to run {run_id}: {losses(stats)}")
 
 
 def _left_behind(publisher: Publisher, run_id: str) -> str:
-    """Return in words what a failure leaves in the run, and what that means for another attempt."""
+    """Return what a failure leaves in the run, and what that means for another attempt."""
     sent = publisher.stats.sent
     if not sent:
         return "nothing was published"

@@ -1,4 +1,4 @@
-"""`rebuild`: folding a run anew."""
+"""`rebuild`: a new snapshot from the stream."""
 
 from typing import Annotated
 
@@ -29,7 +29,7 @@ def command(
         bool,
         typer.Option(
             "--partial",
-            help="Even where the stream was trimmed or begun anew: what is missing is counted as lost.",
+            help="Rebuild even if the stream was trimmed or replaced; missing events are counted as lost.",
         ),
     ] = False,
     yes: YesOption = False,
@@ -39,32 +39,32 @@ def command(
     rebuild(target.of(ctx), run, partial=partial, assume_yes=yes, as_json=as_json)
 
 
-#: Seconds that the server may take to put a large snapshot in its server.
+#: Seconds that the server may take to replace a large snapshot.
 _TIMEOUT_S = 60.0
 
 
 def rebuild(server: ServerTarget, run_id: str, *, partial: bool, assume_yes: bool, as_json: bool) -> None:
-    """Rebuild a run, once the person is sure.
+    """Rebuild a run after confirmation.
 
     Raises:
-        BadInput: nobody is there to ask, or there is no such run.
-        Failed: the person is not sure.
-        NotNow: it cannot be done as things are.
+        InvalidArgument: standard input is not a terminal, or the run does not exist.
+        CommandFailed: the person declined.
+        Unavailable: the state of the run does not allow a rebuild.
     """
     keys = server.keys(run_id)
     settings = load(redis_url=server.url, key_prefix=server.prefix)
     with server.explain_errors(), connect(server.url, timeout_s=_TIMEOUT_S) as client:
         must_exist(client, keys)
         confirm(
-            f"Fold run {run_id} on {redacted(server.url)} anew, and replace its snapshot?",
-            f"run {run_id} is not rebuilt",
+            f"Rebuild run {run_id} on {redacted(server.url)} from its stream, and replace its snapshot?",
+            f"run {run_id} was not rebuilt",
             assume_yes=assume_yes,
         )
         built = rebuild_run(client, keys, settings, partial=partial)
     if as_json:
         print_json({"run_id": run_id, **built._asdict()})
         return
-    missing = f"; {built.missing:,} entries were gone" if built.missing else ""
+    missing = f"; {built.missing:,} entries were missing" if built.missing else ""
     console().print(
-        f"run {run_id} is rebuilt up to {built.version}: {built.events:,} events folded, {built.parked:,} parked{missing}"
+        f"run {run_id} rebuilt up to {built.version}: {built.events:,} events folded, {built.parked:,} dead letters{missing}"
     )

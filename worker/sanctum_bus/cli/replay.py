@@ -1,4 +1,4 @@
-"""Publishing recorded events: at their own pace or as fast as it goes, and never more than fit into the buffer."""
+"""Publishing recorded events at their pace or as fast as possible, never more than the buffer holds."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -10,28 +10,28 @@ from sanctum_bus.errors import CommandFailed
 from sanctum_bus.events.recordings import Record
 from sanctum_bus.publisher import Publisher, PublisherStats
 
-#: Events that may wait to be sent; then the replay waits. The largest that a worker folds has 1 MiB.
+#: Events in the buffer at which the replay waits. The largest event that a worker accepts has 1 MiB.
 _MOST_WAITING = 2_000
 
-#: Bytes that the publisher's buffer may take: room for so many of the largest events.
+#: Bytes of the publisher's buffer: room for that many of the largest events.
 _BUFFER_BYTES = 4 << 30
 
-#: Seconds without any progress after which a replay gives up.
+#: Seconds without progress after which a replay fails.
 PATIENCE_S = 30.0
 
-#: Unix seconds from which a timestamp is none.
+#: Unix seconds beyond which a number is not a timestamp.
 _LATEST_S = 1e12
 
-#: Seconds of one wait for the buffer; between two of them the person is told what is the matter.
+#: Seconds of one wait for the buffer.
 _LOOK_S = 0.5
 
 
 def publisher_for(server: ServerTarget, run_id: str, **more: Any) -> Publisher:
-    """Return a publisher that has room for all that a replay hands it before it waits.
+    """Return a publisher whose buffer holds everything that a replay emits before it waits.
 
     Raises:
-        BadInput: the run's name cannot be one.
-        Failed: the server cannot be asked.
+        InvalidArgument: the run ID is invalid.
+        CommandFailed: the server is unavailable.
     """
     with server.client() as client:
         client.ping()
@@ -51,16 +51,16 @@ def replay(
     speed: float | None,
     stop: Callable[[float], bool] | None = None,
 ) -> Iterator[Record]:
-    """Publish records one by one, yielding each once it is handed over.
+    """Publish records one by one, and yield each after it was emitted.
 
     Args:
-        records: what to publish.
-        publisher: how; it is left open.
-        speed: times the recorded pace; None: as fast as it goes.
-        stop: waits so many seconds and says whether to end; None: only waits.
+        records: the records.
+        publisher: stays open.
+        speed: multiple of the recorded pace; None: as fast as possible.
+        stop: waits for a number of seconds and returns whether to end; None: only waits.
 
     Raises:
-        Failed: the server took nothing for 30 seconds.
+        CommandFailed: the server accepted no event for 30 seconds.
     """
     waiting = 0
     for record in paced(records, speed, stop or _sleep):
@@ -73,10 +73,10 @@ def replay(
 
 
 def settle(publisher: Publisher, patience_s: float = PATIENCE_S) -> None:
-    """Wait until the server has taken everything.
+    """Wait until the server has accepted all events.
 
     Raises:
-        Failed: it took nothing for too long.
+        CommandFailed: the server accepted no event for too long.
     """
     sent, since = publisher.stats.sent, time.monotonic()
     while not publisher.flush(_LOOK_S):
@@ -86,7 +86,7 @@ def settle(publisher: Publisher, patience_s: float = PATIENCE_S) -> None:
         elif now - since > patience_s:
             publisher.close(0)
             raise CommandFailed(
-                f"the server took nothing for {patience_s:g} s ({stats.last_error}); "
+                f"the server accepted no event for {patience_s:g} s ({stats.last_error}); {stats.sent:,} events were published, {stats.buffered:,} were not"
                 f"{stats.sent:,} events are published, {stats.buffered:,} are not"
             )
 
@@ -97,10 +97,10 @@ def paced(
     stop: Callable[[float], bool],
     clock: Callable[[], float] = time.monotonic,
 ) -> Iterator[Record]:
-    """Yield records when they are due.
+    """Yield records at their times.
 
-    The first is due at once, the others as long after it as their timestamps say, divided by the speed. One without a
-    timestamp, or with one that goes back, is due at once.
+    The first record is due at once; the delay of the others follows from their timestamps, divided by the
+    speed. A record without a timestamp, or with an earlier one, is due at once.
     """
     began = first = None
     for record in records:
@@ -115,7 +115,7 @@ def paced(
 
 
 def timestamp_of(event: dict[str, Any]) -> float | None:
-    """Return when a recorded event was emitted, in Unix seconds, or None where it does not say."""
+    """Return the timestamp of a recorded event in Unix seconds; None if it has none."""
     stamp = event.get("timestamp")
     if isinstance(stamp, str):
         try:
@@ -127,11 +127,11 @@ def timestamp_of(event: dict[str, Any]) -> float | None:
 
 
 def losses(stats: PublisherStats) -> str:
-    """Return in words what did not arrive; empty where everything did."""
+    """Return what did not arrive, as text; empty if everything arrived."""
     found = [
         (stats.dropped, "dropped"),
-        (stats.buffered, "left behind"),
-        (stats.rejected, "rejected as no events"),
+        (stats.buffered, "not sent"),
+        (stats.rejected, "rejected as invalid"),
     ]
     return ", ".join(f"{amount:,} {what}" for amount, what in found if amount)
 

@@ -1,4 +1,4 @@
-"""`rm`: the end of a run."""
+"""`rm`: removal of a run."""
 
 from typing import Annotated
 
@@ -30,29 +30,29 @@ def command(
 
 
 def remove(server: ServerTarget, run_id: str, *, assume_yes: bool) -> None:
-    """Remove a run, once the person is sure.
+    """Remove a run after confirmation.
 
     Raises:
-        BadInput: nobody is there to ask, or there is no such run.
-        Failed: the person is not sure.
+        InvalidArgument: standard input is not a terminal, or the run does not exist.
+        CommandFailed: the person declined.
     """
     keys = server.keys(run_id)
     with server.reader() as reader:
         what = _content(reader, run_id)
     confirm(
-        f"Remove run {run_id} ({what}) from {redacted(server.url)} for good?",
-        f"run {run_id} is not removed",
+        f"Remove run {run_id} ({what}) from {redacted(server.url)}?",
+        f"run {run_id} was not removed",
         assume_yes=assume_yes,
     )
     with server.client() as client:
         removed = runs.remove_run(client, keys)
-    console().print(f"run {run_id} is removed ({removed:,} keys)")
+    console().print(f"run {run_id} removed ({removed:,} keys)")
 
 
 def _content(reader: Reader, run_id: str) -> str:
     try:
         seen = reader.snapshot(run_id)
     except Unavailable as error:
-        # What cannot be read can be removed all the same.
+        # An unreadable run can still be removed.
         return str(error)
     return f"{seen.events:,} events folded into {len(seen.names):,} sections"

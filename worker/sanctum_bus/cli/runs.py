@@ -24,12 +24,12 @@ def command(ctx: typer.Context, as_json: JsonOption = False) -> None:
     list_runs(target.of(ctx), as_json=as_json)
 
 
-#: Likewise, of a run that cannot be read.
+#: Schema number that stands for a run that cannot be read.
 _UNREADABLE = -2
 
 
 def list_runs(server: ServerTarget, *, as_json: bool) -> None:
-    """Print the runs on the server, the one that was active last first."""
+    """Print the runs on the server, most recently active first."""
     with server.reader() as reader:
         found = [(run, *_looked_at(reader, run.run_id)) for run in reader.runs()]
     if as_json:
@@ -38,9 +38,9 @@ def list_runs(server: ServerTarget, *, as_json: bool) -> None:
             print_json({"run_id": run.run_id, "last_activity": run.last_activity, **facts})
         return
     if not found:
-        complain(f"there is no run yet on this server (keys begin with {server.prefix})")
+        complain(f"no runs on this server (key prefix {server.prefix})")
         return
-    # The server's clock, which the times are of.
+    # The times are of the server's clock.
     now = max(seen.server_time_s for _, seen, _ in found) or time.time()
     rows: list[Row] = [
         (
@@ -57,12 +57,12 @@ def list_runs(server: ServerTarget, *, as_json: bool) -> None:
             complain(error)
 
 
-#: Stands for the time of a run that is not in the index.
+#: Text for the time of a run that is not in the index.
 UNREGISTERED = "never registered"
 
 
 def _looked_at(reader: Reader, run_id: str) -> tuple[Snapshot, str]:
-    """Return a run's counters, and why they cannot be read: one run in trouble hides no other."""
+    """Return a run's counters, and why they cannot be read. One unreadable run must not hide the others."""
     try:
         return read_counters(reader, run_id), ""
     except Unavailable as error:
@@ -95,7 +95,7 @@ def _state(seen: Snapshot) -> str:
     return "ended" if seen.producers and seen.closed >= seen.producers.keys() else "current"
 
 
-#: Stands for the schema of a snapshot that another version of Sanctum wrote: `show` says more.
+#: Schema number that stands for a snapshot of another version of Sanctum; `show` prints the details.
 _UNKNOWN_SCHEMA = -1
 
 
@@ -104,7 +104,7 @@ def read_counters(reader: Reader, run_id: str) -> Snapshot:
     try:
         return reader.head(run_id)
     except UnknownRun:
-        # Its name is in the index, and nothing else of it is left.
+        # Only its name in the index is left.
         return Snapshot(run_id)
     except UnknownSchema:
         return Snapshot(run_id, schema=_UNKNOWN_SCHEMA)

@@ -18,7 +18,7 @@ def command(
     port: Annotated[
         int,
         typer.Option(
-            min=0, max=65_535, help="Port of 127.0.0.1; 0: a Unix socket that only this user may open."
+            min=0, max=65_535, help="TCP port on 127.0.0.1; 0 for a Unix socket that only this user can open."
         ),
     ] = 0,
     state_dir: Annotated[
@@ -27,7 +27,7 @@ def command(
             envvar="SANCTUM_STATE_DIR",
             file_okay=False,
             show_default=False,
-            help="Where the data is; else ~/.local/state/sanctum.",
+            help="Directory of the data. Default: ~/.local/state/sanctum.",
         ),
     ] = None,
 ) -> None:
@@ -36,13 +36,13 @@ def command(
 
 
 def serve(state_dir: Path | None, port: int) -> None:
-    """Run the embedded server until told to stop.
+    """Run the embedded server until it is interrupted.
 
     Raises:
-        NoServer: it cannot be started.
-        Failed: it ended by itself.
+        ServerNotFound: no server can be started.
+        CommandFailed: the server exited unexpectedly.
     """
-    # What prints takes long to load, and a worker prints nothing.
+    # Imported late: printing takes long to load, and `worker` does not need it.
     from sanctum_bus.cli.output import complain
 
     home = default_state_dir() if state_dir is None else state_dir
@@ -51,9 +51,7 @@ def serve(state_dir: Path | None, port: int) -> None:
         _say_where(server, default=state_dir is None)
         status = server.wait()
     if status is not None:
-        raise CommandFailed(
-            f"the server ended by itself with status {status}; its last words are in {home / 'server.log'}"
-        )
+        raise CommandFailed(f"the server exited with status {status}; see {home / 'server.log'}")
     complain("the server has stopped")
 
 
@@ -64,7 +62,7 @@ def _say_where(server: EmbeddedServer, *, default: bool) -> None:
     out.print(f"serving at {server.url}", soft_wrap=True)
     out.print(f"data in    {server.state_dir}", soft_wrap=True)
     if default:
-        out.print("Other sanctum commands of this user find it by themselves. For everything else:")
+        out.print("Other sanctum commands of this user find it automatically. For other programs:")
     out.print(f"  export SANCTUM_REDIS_URL='{server.url}'", soft_wrap=True)
     out.print("Stop with Ctrl-C; the data stays.")
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""`runs`, `show` and `log`: what a reader sees."""
+"""`show`: the snapshot of a run."""
 
 from typing import Annotated
 
@@ -26,7 +26,9 @@ def command(
     section: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[SECTION...]", show_default=False, help="Names of sections, such as policy or 'env:*'."
+            metavar="[SECTION...]",
+            show_default=False,
+            help="Names or patterns of sections, such as policy or 'env:*'.",
         ),
     ] = None,
     as_json: JsonOption = False,
@@ -36,7 +38,7 @@ def command(
         typer.Option(
             metavar="VERSION",
             show_default=False,
-            help="Only sections that changed after this version. If the answer has another generation than the version had, ask for all.",
+            help="Print only sections that changed after this version. If the generation differs from your last one, read all sections.",
         ),
     ] = None,
 ) -> None:
@@ -61,18 +63,18 @@ def show_run(
     as_json: bool,
     strict: bool,
 ) -> None:
-    """Print a snapshot, or a picture of it.
+    """Print sections of a snapshot, or a picture of the run.
 
     Args:
         server: the server.
         run_id: the run.
-        patterns: which sections; all where there are none.
-        since: only sections that changed after this version.
-        as_json: for tools.
-        strict: NaN and infinities as text.
+        patterns: patterns of sections; all sections if empty.
+        since: print only sections that changed after this version.
+        as_json: print JSON for tools.
+        strict: write NaN and infinities as strings.
     """
     with server.reader() as reader:
-        # A version alone does not say of which history it is; the generation in the answer tells the caller.
+        # A version is unique only within a generation; the generation in the output tells the caller.
         mark = None if since is None else (since, read_counters(reader, run_id).generation)
         snapshot = reader.snapshot(run_id, since=mark)
         plain = not (as_json or patterns or since)

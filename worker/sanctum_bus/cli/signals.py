@@ -15,7 +15,7 @@ _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 class _Stopped(BaseException):
-    """A signal asked the command to stop. Not an Exception: handlers of errors must not catch it."""
+    """A signal requested the command to stop. Not an Exception, so that handlers of errors do not catch it."""
 
 
 @contextmanager
@@ -44,7 +44,7 @@ def stop_on_signal(stop: Callable[[], object]) -> Iterator[Callable[[], bool]]:
     """Call a function at the first SIGTERM or SIGINT. For blocks inside a running event loop.
 
     Args:
-        stop: asks the block to end; the event loop calls it.
+        stop: makes the block end; the event loop calls it.
 
     Yields:
         A function that returns whether a signal has arrived.

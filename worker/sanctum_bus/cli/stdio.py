@@ -1,6 +1,6 @@
-"""The standard streams as every command may count on them: open, and never the reason for a traceback.
+"""The standard streams of every command: open, and never the cause of a traceback.
 
-One that was closed is the null device. What the encoding of the output lacks becomes a question mark.
+A closed stream becomes the null device. A character that the output's encoding lacks becomes a question mark.
 """
 
 import io
@@ -14,23 +14,23 @@ _IN, _OUT, _ERR = 0, 1, 2
 
 
 class _Output(io.FileIO):
-    """Standard output; an error of its own is told apart from those of other files."""
+    """Standard output, with an error class that distinguishes it from other files."""
 
     def write(self, data: Any) -> int:
         try:
             return super().write(data)
         except OSError as error:
-            # What is left in the buffer would fail once more at the end of the process.
+            # The rest of the buffer would fail again at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), _OUT)
             if isinstance(error, BrokenPipeError):
                 raise
             raise OutputFailed(
-                f"standard output could not be written: {error.strerror}; what was printed is incomplete"
+                f"cannot write standard output: {error.strerror}; the output is incomplete"
             ) from error
 
 
 class _Complaints(io.FileIO):
-    """Standard error; where it cannot be written nobody is there to hear of that, and the command goes on."""
+    """Standard error. If it cannot be written, the command continues without it."""
 
     def write(self, data: Any) -> int:
         try:
@@ -40,22 +40,22 @@ class _Complaints(io.FileIO):
 
 
 def prepare() -> None:
-    """Replace the standard streams of this process; called once, before anything is opened."""
+    """Replace the standard streams of this process. Call it once, before anything is opened."""
     _open_closed_ones()
     encoding = sys.stdout.encoding if sys.stdout else "utf-8"
-    sys.stdin = open(_IN, encoding=encoding, errors="replace", closefd=False)  # noqa: SIM115  # for good
-    # Replaced one for one, so that columns stay where they are.
+    sys.stdin = open(_IN, encoding=encoding, errors="replace", closefd=False)  # noqa: SIM115  # open for the whole process
+    # One character for one, so that columns stay aligned.
     sys.stdout = _text(_Output(_OUT, "wb", closefd=False), encoding, "replace")
     sys.stderr = _text(_Complaints(_ERR, "wb", closefd=False), encoding, "backslashreplace")
 
 
 def _open_closed_ones() -> None:
-    """Open the null device where a stream is closed: else the next file or connection would get its number."""
+    """Open the null device for each closed stream; otherwise the next file or connection would get its number."""
     for number in (_IN, _OUT, _ERR):
         try:
             os.fstat(number)
         except OSError:
-            # The system gives the lowest number that is free, which is this one.
+            # The system assigns the lowest free number, which is this one.
             os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)
 
 

@@ -1,4 +1,4 @@
-"""Where a command works: which server, which keys, and what is said when the server cannot be asked."""
+"""The server and the keys that a command works on, and errors of the server as sentences."""
 
 import os
 from collections.abc import Iterator
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServerTarget:
-    """A server and what its keys begin with.
+    """A server and the prefix of its keys.
 
     Args:
-        url: of the server.
-        prefix: what every key begins with.
-        chosen: somebody named the server; otherwise it is the default.
+        url: the server's URL.
+        prefix: the key prefix.
+        chosen: the user chose the server; otherwise it is the default.
     """
 
     url: str
@@ -49,8 +49,8 @@ class ServerTarget:
 
     @contextmanager
     def reader(self) -> "Iterator[Reader]":
-        """Yield a reader; trouble with the server becomes a sentence."""
-        # Not every command reads, and all are to start at once.
+        """Yield a reader; errors of the server become `CommandFailed`."""
+        # Imported late: not every command reads, and all should start fast.
         from sanctum_bus.reader import Reader
 
         with self.explain_errors(), Reader(self.url, key_prefix=self.prefix) as reader:
@@ -58,21 +58,21 @@ class ServerTarget:
 
     @contextmanager
     def client(self) -> Iterator[redis.Redis]:
-        """Yield a client; trouble with the server becomes a sentence."""
+        """Yield a client; errors of the server become `CommandFailed`."""
         with self.explain_errors(), connect(self.url) as client:
             yield client
 
     @contextmanager
     def explain_errors(self) -> Iterator[None]:
-        """Say in a sentence what is wrong with the server.
+        """Translate errors of the server into sentences.
 
         Raises:
-            Failed: the server could not be asked.
+            CommandFailed: the server could not execute the request.
         """
         try:
             yield
         except RedisError as error:
-            # Not for what a server says: that is clear enough.
+            # A reply of the server is clear without a diagnosis.
             refusal = permanent_error(error, target_of(self.url), self.url) if _is_mute(error) else None
             raise CommandFailed(str(refusal or sentence(error, redacted(self.url)))) from error
 
@@ -83,38 +83,38 @@ def _is_mute(error: RedisError) -> bool:
     )
 
 
-#: What a person should know of an error of redis-py, and do; the first that fits, so that special ones come first.
+#: The sentence for each kind of redis-py error; the first match wins, so special errors come first.
 _SENTENCES: tuple[tuple[tuple[type[RedisError], ...], str], ...] = (
     (
         (AuthenticationError, AuthorizationError),
-        "the server at {url} refuses the credentials ({error}); correct its URL, `sanctum config` says where it is from",
+        "the server at {url} rejected the credentials ({error}); correct the URL, 'sanctum config' prints its source",
     ),
     (
         (NoPermissionError,),
-        "the server at {url} does not permit it ({error}); grant the right or use another user",
+        "permission denied by the server at {url} ({error}); grant the right or use another user",
     ),
-    ((BusyLoadingError,), "the server at {url} is still loading its data; try again in a moment"),
+    ((BusyLoadingError,), "the server at {url} is loading its data; try again in a moment"),
     (
         (TooLate,),
-        "the server at {url} does not answer in time ({error}); look whether it is busy, or try again",
+        "the server at {url} did not reply in time ({error}); check whether it is busy, or try again",
     ),
     ((NoConnection,), "no server answers at {url} ({error}); start one with: sanctum server"),
-    ((ResponseError,), "the server at {url} refuses: {error}"),
-    ((RedisError,), "the server at {url} cannot be asked: {error}"),
+    ((ResponseError,), "the server at {url} returned an error: {error}"),
+    ((RedisError,), "the server at {url} cannot be used: {error}"),
 )
 
 
 def sentence(error: RedisError, url: str) -> str:
-    """Return what a person should know of an error of redis-py, and do."""
+    """Return the sentence for a redis-py error."""
     words = next(words for kinds, words in _SENTENCES if isinstance(error, kinds))
     return words.format(url=url, error=error)
 
 
 def resolve(where: GlobalOptions) -> ServerTarget:
-    """Return where to work: what the options or the environment say, then the settings file, then what runs here."""
+    """Return the target: from the options or the environment, else the settings file, else the embedded server, else localhost."""
     url, prefix = where.redis, where.prefix
     if os.environ.get("SANCTUM_CONFIG"):
-        # Only where it is wanted: loading it takes longer than most commands do.
+        # Imported only if needed: loading it takes longer than most commands run.
         from sanctum_bus.worker.settings import load
 
         settings = load(redis_url=url, key_prefix=prefix)

@@ -72,5 +72,5 @@ def print_last(feed: RunFeed, state: app.ViewState) -> None:
 async def _newest(reader: AsyncReader) -> str:
     found = await reader.runs()
     if not found:
-        raise InvalidArgument("there is no run on this server yet")
+        raise InvalidArgument("there are no runs on this server yet")
     return found[0].run_id

@@ -1,4 +1,4 @@
-"""`server` and `worker`: what runs in the foreground until it is told to stop."""
+"""`worker`: processes runs in the foreground until it is interrupted."""
 
 import asyncio
 import gc
@@ -28,16 +28,14 @@ EXAMPLES = ("sanctum worker", "sanctum worker --drain --run my-run")
 
 def command(
     ctx: typer.Context,
-    drain: Annotated[
-        bool, typer.Option("--drain", help="Fold what there is now, commit it, and end.")
-    ] = False,
+    drain: Annotated[bool, typer.Option("--drain", help="Process all current entries, then exit.")] = False,
     run: Annotated[
         list[str] | None,
         typer.Option(
             "--run",
             metavar="RUN",
             show_default=False,
-            help="With --drain: only this run; may be given again.",
+            help="With --drain: only this run. Repeatable.",
         ),
     ] = None,
 ) -> None:
@@ -46,23 +44,23 @@ def command(
     work(target.of(ctx), run or [], drain=drain)
 
 
-#: Seconds between two looks for a server.
+#: Seconds between two searches for a server.
 _LOOK_S = 0.3
 
-#: Objects that a worker makes, beyond those that went, until it searches for cycles among them.
+#: New objects after which Python searches for reference cycles.
 _OBJECTS = 4_000
 
 _log = structlog.get_logger()
 
 
 def work(server: ServerTarget, runs: list[str], *, drain: bool) -> None:
-    """Fold runs until told to stop, or with `drain` what is there now.
+    """Process runs until interrupted, or with `drain` only what the streams hold now.
 
     Raises:
         ConfigurationError: a setting or the server is wrong.
-        BadInput: a run that was asked for does not exist.
-        Failed: the server cannot be asked (with `drain`; else the worker waits for it).
-        SystemExit: it was told to stop before it had drained them.
+        InvalidArgument: a run in `runs` does not exist.
+        CommandFailed: the server is unavailable (with `drain`; without it the worker waits).
+        SystemExit: a signal stopped a drain before it was complete.
     """
     settings = load(key_prefix=server.prefix)
     logs.configure(settings.log_level)
@@ -78,18 +76,18 @@ def work(server: ServerTarget, runs: list[str], *, drain: bool) -> None:
     if not through:
         from sanctum_bus.cli.output import complain
 
-        complain("stopped before everything was folded; what was folded is committed")
+        complain("interrupted before everything was folded; what was folded is committed")
         raise SystemExit(INTERRUPTED)
 
 
 def _search_less_for_garbage() -> None:
-    """Leave what was loaded out of the search for cycles, and search less often: a fold makes no cycles."""
+    """Exclude loaded objects from the search for reference cycles, and search less often: a fold creates no cycles."""
     gc.freeze()
     gc.set_threshold(_OBJECTS)
 
 
 async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> bool:
-    """Return whether all is done that was to be: a drain may be told to stop before it is through."""
+    """Return whether everything was processed: a signal may stop a drain early."""
     worker = Worker(settings)
     with stop_on_signal(worker.stop) as stopped:
         if drain:
@@ -100,7 +98,7 @@ async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> boo
 
 
 def _await_server(server: ServerTarget) -> ServerTarget | None:
-    """Return the first server that shows up: the embedded one, which may be starting just now, or the default one."""
+    """Return the first server that appears: the embedded one, which may be starting now, or the default one."""
     said = False
     found: ServerTarget | None = None
     with until_signal():

@@ -1,4 +1,4 @@
-"""`workers`: who is there, and what each does."""
+"""`workers`: the live workers and their runs."""
 
 import json
 from collections.abc import Mapping
@@ -28,23 +28,25 @@ EXAMPLES = ("sanctum workers", "sanctum workers -v")
 
 def command(
     ctx: typer.Context,
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Also the runs that each folds.")] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Also list the runs of each worker.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> None:
     """List the live workers with their runs, lag and last error."""
     workers(target.of(ctx), as_json=as_json, verbose=verbose)
 
 
-#: Characters of an error that are shown.
+#: Characters of an error to show.
 _ERROR_CHARS = 80
 
 
 class _Seen(NamedTuple):
-    """The workers that are alive, with what they say of themselves.
+    """The live workers with their status.
 
     Args:
-        now_ms: the server's time.
-        said: by worker; empty for one that has not said anything yet.
+        now_ms: the server's time, in ms of Unix time.
+        said: worker -> status; empty for a worker that has not reported yet.
     """
 
     now_ms: int
@@ -52,10 +54,10 @@ class _Seen(NamedTuple):
 
 
 def workers(server: ServerTarget, *, as_json: bool, verbose: bool) -> None:
-    """Print the workers that are alive, and with `verbose` which runs each of them folds.
+    """Print the live workers, and with `verbose` the runs of each.
 
     Raises:
-        NotNow: a key in which they stand has the wrong type.
+        Unavailable: a shared key has the wrong type.
     """
     with server.client() as client:
         try:
@@ -70,7 +72,7 @@ def workers(server: ServerTarget, *, as_json: bool, verbose: bool) -> None:
         return
     if not seen.said:
         complain(
-            f"no worker is alive on this server (keys begin with {server.prefix}); start one with: sanctum worker"
+            f"no live workers on this server (key prefix {server.prefix}); start one with: sanctum worker"
         )
         return
     rows = [_row(worker, said, seen.now_ms) for worker, said in seen.said.items()]
@@ -81,7 +83,7 @@ def workers(server: ServerTarget, *, as_json: bool, verbose: bool) -> None:
 
 
 def _look(client: redis.Redis, prefix: str) -> _Seen:
-    # One server's clock: the one by which they count as alive.
+    # The clock of the server that decides which workers are alive.
     seconds, microseconds = owner(client, keys.workers(prefix)).time()
     now_ms = seconds * 1000 + microseconds // 1000
     alive = client.execute_command("ZRANGE", keys.workers(prefix), now_ms, "+inf", "BYSCORE")

@@ -34,7 +34,7 @@ EXAMPLES = ("sanctum demo", "sanctum demo --once", "sanctum demo --speed 1 --kee
 
 def command(
     speed: DemoSpeedOption = None,
-    once: Annotated[bool, typer.Option("--once", help="Without a picture; ends with a summary.")] = False,
+    once: Annotated[bool, typer.Option("--once", help="Print a summary instead of the live view.")] = False,
     keep: Annotated[
         bool, typer.Option("--keep", help="Leave the server running at the end, until Ctrl-C.")
     ] = False,
@@ -144,9 +144,9 @@ def demo(speed: str | None, *, once: bool, keep: bool) -> None:
 
 @contextmanager
 def _worker(target: ServerTarget, server: EmbeddedServer) -> Iterator["subprocess.Popen[bytes]"]:
-    """Run a worker as a process of its own, its log in a file; it ends with this process, however that ends."""
+    """Run a worker as a separate process with its log in a file; it ends with this process in any case."""
     options = ["--redis", target.url, "--prefix", target.prefix, "worker"]
-    # -P: what lies in the current directory must not stand in for the standard library.
+    # -P: a file in the current directory must not shadow the standard library.
     command = [sys.executable, "-P", "-m", "sanctum_bus.cli", *options]
     process = launch(command, server.state_dir / "worker.log")
     try:
@@ -173,7 +173,7 @@ def _finish(play: _Play, feed: RunFeed, reader: Reader, seconds: float, *, live:
 
 
 def _keep(server: EmbeddedServer) -> None:
-    show(Text("The server stays until Ctrl-C. In another terminal:"))
+    show(Text("The server keeps running until Ctrl-C. In another terminal:"))
     show(Text(f"  export SANCTUM_REDIS_URL='{server.url}'"))
     for command in ("show demo", "show demo policy", "log demo", "coverage demo --fields", "watch demo"):
         show(Text(f"  sanctum {command}"))
@@ -181,6 +181,10 @@ def _keep(server: EmbeddedServer) -> None:
 
 
 def _print_next_steps() -> None:
-    show(Text("All of it is gone now. `sanctum demo --keep` leaves the server running, to look around:"))
+    show(
+        Text(
+            "The demo's data is deleted now. `sanctum demo --keep` leaves the server running, to look around:"
+        )
+    )
     show(Text("  sanctum show demo · sanctum log demo · sanctum coverage demo --fields · sanctum watch demo"))
     show(Text("For your own runs: sanctum server, sanctum worker, and Publisher in the training script."))

@@ -1,4 +1,4 @@
-"""Publishing the demo's recording beside everything else."""
+"""Publishing the demo's recording in a thread."""
 
 import threading
 from dataclasses import dataclass, field
@@ -11,23 +11,23 @@ from sanctum_bus.errors import SanctumError
 from sanctum_bus.events import recordings
 from sanctum_bus.publisher import PublisherStats
 
-#: The demo's run.
+#: Name of the demo's run.
 RUN = "demo"
 
-#: Seconds that the thread has to end once it is told.
+#: Seconds for the thread to end after it is stopped.
 _STOP_S = 5.0
 
 
 @dataclass
 class DemoPublisher:
-    """Publishes the recording in a thread of its own.
+    """Publishes the recording in a thread.
 
     Args:
-        place: where to.
-        speed: times the recorded pace; None: as fast as it goes.
+        server: the server.
+        speed: multiple of the recorded pace; None: as fast as possible.
 
     Attributes:
-        raw: what the recording's lines hold, counted as they stand there.
+        raw: counts of the recording's raw lines.
     """
 
     place: ServerTarget
@@ -44,16 +44,16 @@ class DemoPublisher:
         self._thread.start()
 
     def stop(self) -> None:
-        """Publish nothing more."""
+        """Stop publishing."""
         self._told.set()
         if self._thread is not None:
             self._thread.join(_STOP_S)
 
     def check(self) -> PublisherStats | None:
-        """Return what came of it once all is published, None before.
+        """Return the publisher's counts after everything is published; None before.
 
         Raises:
-            SanctumError: it failed.
+            SanctumError: publishing failed.
         """
         if self.error is not None:
             raise self.error

@@ -1,4 +1,4 @@
-"""What a showing of the demo came to, and whether it is what it should be."""
+"""The summary of the demo: what was published, what was folded, and whether they agree."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,17 +16,17 @@ from sanctum_bus.views.build import build
 from sanctum_bus.views.format import count, decimals, plain_number
 from sanctum_bus.views.tui.panels import log_line
 
-#: Log lines that are shown.
+#: Log lines to show.
 _LAST_LINES = 5
 
 
 @dataclass(frozen=True)
 class Summary:
-    """What was published, what a reader sees of it, and how long it took.
+    """What was published, what a reader sees of it, and the time it took.
 
     Args:
-        coverage: what was captured, compared with the raw lines.
-        tail: the log's newest lines.
+        coverage: the captured fields, compared with the raw lines.
+        tail: the newest lines of the log.
     """
 
     stats: PublisherStats
@@ -37,10 +37,10 @@ class Summary:
 
     @classmethod
     def of(cls, reader: Reader, feeding: DemoPublisher, seconds: float) -> Self:
-        """Return the summary of a showing that is over."""
+        """Return the summary of a completed demo."""
         stats = feeding.check()
         if stats is None:
-            raise ValueError("the showing is not over")
+            raise ValueError("the demo is not complete")
         return cls(
             stats,
             reader.snapshot(RUN),
@@ -51,16 +51,16 @@ class Summary:
 
     @property
     def lost(self) -> int:
-        """Events that never arrived."""
+        """Return the number of lost events."""
         return sum(self.snapshot.lost.values())
 
     @property
     def gap(self) -> int:
-        """Emitted fields that were not captured."""
+        """Return the number of emitted fields that were not captured."""
         return sum(one.gap for one in self.coverage)
 
     def wrong(self) -> str:
-        """Return in words what is not as it should be; empty where all is well."""
+        """Return the differences as text; empty if there is none."""
         stats, seen = self.stats, self.snapshot
         found = [losses(stats)] if losses(stats) else []
         if seen.events != stats.emitted:
@@ -71,7 +71,7 @@ class Summary:
         return ", ".join(found)
 
     def line(self) -> Text:
-        """Return it in one line."""
+        """Return the summary in one line."""
         return Text(
             f"{count(self.stats.sent)} events published, {count(self.snapshot.events)} folded, "
             f"{count(self.snapshot.parked)} parked, {count(self.lost)} lost, coverage gap {count(self.gap)}, "
@@ -79,7 +79,7 @@ class Summary:
         )
 
     def lines(self) -> list[Text]:
-        """Return all of it."""
+        """Return the whole summary."""
         seen = self.snapshot
         emitted = sum(one.emitted for one in self.coverage)
         return [
