@@ -86,7 +86,7 @@ def test_drop(run: Run, parked: tuple[Side, list[str]]) -> None:
     assert unsure.status == 1
     assert "--yes" in unsure.err
     assert first in one.out
-    assert rest == {"run_id": "r", "dropped": others, "missing": [], "refused": {}}
+    assert rest == {"run_id": "r", "deleted": others, "missing": [], "refused": {}}
     assert letters(side) == []
 
 
