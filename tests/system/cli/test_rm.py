@@ -24,7 +24,7 @@ def test_nothing_remains(run: Run, valkey: Server) -> None:
 
         assert set(client.keys()) == before
         assert client.zrange("nissa:runs", 0, -1) == [b"other"]
-    assert ran.out.startswith(f"run {run.id} is removed (")
+    assert ran.out.startswith(f"run {run.id} removed (")
 
 
 def test_nobody_to_ask(run: Run) -> None:
