@@ -304,16 +304,3 @@ def prefix_of(prefix: str | None, environ: Mapping[str, str] = os.environ) -> st
         InvalidArgument: the prefix is invalid.
     """
     return check_prefix(prefix if prefix is not None else environ.get(PREFIX_VARIABLE) or DEFAULT_PREFIX)
-
-
-def as_markdown() -> str:
-    """Return the key table as the documentation shows it."""
-    rows = ["| key | type | written by | what |", "|---|---|---|---|"]
-    for row in TABLE:
-        name = row.name.format(p=DEFAULT_PREFIX, R="R")
-        rows.append(f"| `{name}` | {row.redis_type} | {row.written_by} | {row.what} |")
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(as_markdown())  # noqa: T201  # this is what running the module is for
