@@ -1,4 +1,4 @@
-"""What the documents say is what the code does: tables and pages are generated, decoders are exact."""
+"""The documentation matches the code: tables are generated, decoders are exact."""
 
 import json
 import math
@@ -52,7 +52,7 @@ def test_pages_of_the_reference_are_generated(path: str) -> None:
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
-    """What mkdocs checks for the pages holds for the file that is read before them."""
+    """Mkdocs checks the links of the pages; this test checks those of the README."""
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
 
     assert len(links) > len(generate_docs.PAGES)
@@ -60,7 +60,7 @@ def test_links_of_the_readme_lead_somewhere() -> None:
 
 
 def python_decoder() -> Any:
-    """The documented decoder, from the page."""
+    """Return the documented decoder."""
     names: dict[str, Any] = {}
     exec(next(block for block in blocks("docs/reading.md", "python") if "def decode" in block), names)  # noqa: S102
     return names["decode"]
@@ -68,12 +68,12 @@ def python_decoder() -> Any:
 
 @given(st.text() | st.floats() | st.integers() | st.lists(st.floats() | st.text()))
 def test_the_python_decoder_of_the_documentation_reads_every_value(value: Any) -> None:
-    """A reader without Sanctum needs only the lines on the page."""
+    """A Python program without Sanctum reads every value with the lines on the page."""
     assert repr(python_decoder()(encode_value(value))) == repr(value)
 
 
 def test_the_javascript_decoder_of_the_documentation_reads_every_value() -> None:
-    """A reader in JavaScript needs only the lines on the page; checked with Node."""
+    """A JavaScript program reads every value with the lines on the page; checked with Node."""
     node = program("node")
     decoder = next(block for block in blocks("docs/reading.md", "javascript") if "function decode" in block)
     show = "(v) => typeof v === 'number' && (!Number.isFinite(v) || Object.is(v, -0)) ? (v === 0 ? '-0.0' : String(v)) : v"
