@@ -15,9 +15,10 @@ from sanctum_bus.cli.demo.data import demo_recording
 from sanctum_bus.cli.demo.play import RUN
 from sanctum_bus.events import recordings
 from sanctum_bus.fold import offline
-from sanctum_bus.views.model import sort_out
-from sanctum_bus.views.tui.layout import view
-from sanctum_bus.views.tui.view import Line, View
+from sanctum_bus.views.model import RunView
+from sanctum_bus.views.recorded import recorded_view
+from sanctum_bus.views.tui.layout import draw
+from sanctum_bus.views.tui.screen import Screen
 
 TARGET = Path(__file__).resolve().parent.parent / "docs" / "images" / "watch.svg"
 
@@ -28,26 +29,15 @@ SIZE = (120, 40)
 EVENTS = 1620
 
 
-def middle_of_the_demo() -> View:
+def middle_of_the_demo() -> RunView:
     """Return the view of the run after `EVENTS` events."""
     entries = offline.entries(recordings.read(demo_recording()))
     aggregate = offline.fold_entries(islice(entries, EVENTS))
-    counters = aggregate.counters
-    lines = [
-        Line(
-            str(fields["type"]),
-            fields.get("at"),
-            fields.get("env_id"),
-            fields.get("episode"),
-            str(fields["message"]),
-        )
-        for _, fields in aggregate.drain_changes().lines
-    ]
-    return View(RUN, sort_out(aggregate.state.sections), aggregate.version, counters.events, lines=lines)
+    return recorded_view(RUN, aggregate, aggregate.drain_changes())
 
 
-def draw() -> str:
-    """Return the image as SVG."""
+def svg() -> str:
+    """Return the image."""
     width, height = SIZE
     console = Console(
         width=width,
@@ -57,14 +47,14 @@ def draw() -> str:
         force_terminal=True,
         color_system="truecolor",
     )
-    console.print(view(middle_of_the_demo(), width, height, "q quit"))
+    console.print(draw(Screen(middle_of_the_demo()), width, height, "q quit"))
     return console.export_svg(title=f"sanctum watch {RUN}", unique_id="sanctum")
 
 
 def main() -> None:
     """Write the image."""
     TARGET.parent.mkdir(exist_ok=True)
-    TARGET.write_text(draw(), encoding="utf-8")
+    TARGET.write_text(svg(), encoding="utf-8")
     print(f"wrote {TARGET}")
 
 
