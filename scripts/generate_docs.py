@@ -29,6 +29,10 @@ from sanctum_bus.worker.settings_origin import CONFIG_VARIABLE, PREFIX
 
 ROOT = Path(__file__).resolve().parent.parent
 
+#: The pages with the table of Redis keys and with the checks of `sanctum doctor`.
+KEYS_PAGE = "docs/reading.md"
+CHECKS_PAGE = "docs/how-to/operate.md"
+
 Row = tuple[str, ...]
 
 #: How the page of settings writes a limit, by its name in the JSON schema.
@@ -167,8 +171,8 @@ def _cell(text: str) -> str:
 
 #: The parts of each page, by name.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
-    "docs/how-to/operate.md": {"checks": checks},
-    "docs/reading.md": {"keys": key_table},
+    CHECKS_PAGE: {"checks": checks},
+    KEYS_PAGE: {"keys": key_table},
     "docs/reference/catalog.md": {"catalog": declared},
     "docs/reference/commands.md": {"commands": commands},
     "docs/reference/logs.md": {"logs": log_events},
