@@ -21,7 +21,7 @@ from sanctum_bus.cli.group import COMMANDS
 from sanctum_bus.events import catalog
 from sanctum_bus.events.catalog import Declared, Variant
 from sanctum_bus.ops.doctor.checks import RUN_CHECKS, SERVER_CHECKS
-from sanctum_bus.protocol import acl, keys
+from sanctum_bus.protocol import acl, key_table, keys
 from sanctum_bus.worker import logs
 from sanctum_bus.worker.metrics.table import TABLE as METRICS
 from sanctum_bus.worker.settings import Settings
@@ -113,10 +113,10 @@ def log_events() -> str:
     return table(("event", "level", "fields", "meaning"), rows)
 
 
-def key_table() -> str:
+def redis_keys() -> str:
     """Return the table of Redis keys."""
     rows = []
-    for row in keys.TABLE:
+    for row in key_table.TABLE:
         name = row.name.format(p=keys.DEFAULT_PREFIX, R="R")
         rows.append((f"`{name}`", row.redis_type, row.written_by, row.what))
     return table(("key", "type", "written by", "content"), rows)
@@ -172,7 +172,7 @@ def _cell(text: str) -> str:
 #: The parts of each page, by name.
 PAGES: dict[str, dict[str, Callable[[], str]]] = {
     CHECKS_PAGE: {"checks": checks},
-    KEYS_PAGE: {"keys": key_table},
+    KEYS_PAGE: {"keys": redis_keys},
     "docs/reference/catalog.md": {"catalog": declared},
     "docs/reference/commands.md": {"commands": commands},
     "docs/reference/logs.md": {"logs": log_events},
