@@ -30,7 +30,7 @@ from sanctum_bus.worker.settings_origin import CONFIG_VARIABLE, PREFIX
 ROOT = Path(__file__).resolve().parent.parent
 
 #: The pages with the table of Redis keys and with the checks of `sanctum doctor`.
-KEYS_PAGE = "docs/reading.md"
+KEYS_PAGE = "docs/how-to/read.md"
 CHECKS_PAGE = "docs/how-to/operate.md"
 
 Row = tuple[str, ...]

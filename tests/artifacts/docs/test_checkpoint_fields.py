@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 from tests.support.servers import Server
 from tests.support.worker_rig import Side, drain, settings_of, side_of, story
 
-PAGE = ROOT / "docs/reading.md"
+PAGE = ROOT / "docs/how-to/read.md"
 
 
 def documented() -> list[str]:

@@ -122,7 +122,7 @@ def test_python_runs(document: str, example_server: Server) -> None:
 def test_python_publishes_and_reads(example_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     """The programs of the page about reading print the current values, without Sanctum and with it."""
     names: dict[str, Any] = {}
-    for block in blocks("docs/reading.md", "python"):
+    for block in blocks("docs/how-to/read.md", "python"):
         exec(block.replace(URL, example_server.url), names)  # noqa: S102
     printed = capsys.readouterr().out
     version = names["checkpoint"]["version"]
@@ -146,7 +146,7 @@ def test_javascript_runs(example_server: Server) -> None:
         if fetched.returncode and not os.environ.get("CI"):
             pytest.skip("npm cannot fetch the package `redis`")
         assert fetched.returncode == 0, fetched.stderr
-    script = "\n".join(blocks("docs/reading.md", "javascript"))
+    script = "\n".join(blocks("docs/how-to/read.md", "javascript"))
     done = subprocess.run(
         [node, "--input-type=module", "-"],
         input=script.replace(URL, example_server.url),
