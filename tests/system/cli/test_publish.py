@@ -168,7 +168,9 @@ def test_publishing_that_is_interrupted(run: Run) -> None:
     _, err = process.communicate(timeout=DEADLINE_S)
 
     assert process.returncode == 130
-    assert err.startswith(b"sanctum: interrupted before all events were published; 1 events were published to run r")
+    assert err.startswith(
+        b"sanctum: interrupted before all events were published; 1 events were published to run r"
+    )
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])

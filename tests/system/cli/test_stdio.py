@@ -12,9 +12,7 @@ from tests.support.commands import DEADLINE_S, SMALL, Ran, Run, command, environ
 EVENT = {"event_type": "OTHER", "timestamp": 1.0, "data": {}}
 
 #: What is said where the output goes to a full disk.
-FULL = (
-    "sanctum: cannot write standard output: No space left on device; the output is incomplete\n"
-)
+FULL = "sanctum: cannot write standard output: No space left on device; the output is incomplete\n"
 
 RECORDING = str(SMALL[0].path)
 

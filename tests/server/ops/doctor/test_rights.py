@@ -108,4 +108,6 @@ def test_without_transactions_the_rest_is_not_known() -> None:
 
     (verdict,) = judged(Rights("u", lacking | {"publisher": ["multi"]}))
 
-    assert verdict.seen == "user u as a publisher lacks +multi, without which the rest is not known"
+    assert (
+        verdict.seen == "user u as a publisher lacks +multi, without which the other rights cannot be checked"
+    )

@@ -59,7 +59,7 @@ def test_a_run_that_no_worker_takes(valkey: Server) -> None:
     said = Diagnosis(valkey.url).one("owner")
 
     assert said.level == "fault"
-    assert said.seen == "entries wait and no worker takes it; its last owner gone is gone"
+    assert said.seen == "entries wait and no worker acquires the run; its last owner gone is not alive"
 
 
 def test_parked_and_lost_entries(start_server: StartServer) -> None:
@@ -74,12 +74,12 @@ def test_parked_and_lost_entries(start_server: StartServer) -> None:
     found = Diagnosis(server.url)
 
     assert (found.status, found.bad()) == (1, {"parked": "warning", "lost": "warning"})
-    assert "1 kept, 1 ever" in found.one("parked").seen
-    assert found.one("parked").remedy.startswith(
-        "sanctum dead-letters r says why; where that is to rebuild the run: "
+    assert "1 kept, 1 in total" in found.one("parked").seen
+    assert found.one("parked").remedy == (
+        "run 'sanctum dead-letters r'; if a reason says so: 'sanctum rebuild r'; "
+        "otherwise fix the cause, then --requeue or --delete them"
     )
-    assert "sanctum rebuild r; else mend the cause, then --requeue or --drop" in found.one("parked").remedy
-    assert found.one("lost").seen == "events that never arrived: gap 3"
+    assert found.one("lost").seen == "lost events: gap 3"
 
 
 def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: StartServer) -> None:
@@ -91,7 +91,7 @@ def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: 
 
     remedy = Diagnosis(server.url).one("parked").remedy
     assert "rebuild the run" in run.good("dead-letters", "r").out
-    assert "rebuild the run: sanctum rebuild r" in remedy
+    assert "if a reason says so: 'sanctum rebuild r'" in remedy
     run.good("rebuild", "r", "--yes")
 
     assert Diagnosis(server.url).one("parked").level == "ok"

@@ -30,7 +30,7 @@ linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or
 SUPERVISOR = """
 import signal, sys
 from pathlib import Path
-from sanctum_bus.embedded import EmbeddedServer
+from sanctum_bus.ops.embedded import EmbeddedServer
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 server = EmbeddedServer.start(Path(sys.argv[1]))
 print(server.pid, flush=True)
@@ -155,7 +155,10 @@ class TestAlone:
     def test_a_port_in_use_is_not_taken_for_ours(self) -> None:
         """Another server's answer does not count; the message has the server's own reason."""
         port = free_port()
-        with EmbeddedServer.start(port=port), pytest.raises(ServerNotFound, match=r"(?s)ended with .*in use"):
+        with (
+            EmbeddedServer.start(port=port),
+            pytest.raises(ServerNotFound, match=r"(?s)exited with .*in use"),
+        ):
             EmbeddedServer.start(port=port)
 
 
@@ -198,9 +201,9 @@ class TestNothingIsLeft:
 
     def test_a_failed_start_says_why_and_leaves_nothing(self, tmp_path: Path) -> None:
         """The message has the server's last words, or that it said nothing in time; its process is gone."""
-        with pytest.raises(ServerNotFound, match=r"(?s)ended with status 1.*Bad directive"):
+        with pytest.raises(ServerNotFound, match=r"(?s)exited with status 1.*Bad directive"):
             EmbeddedServer.start(tmp_path, options=["--nonsense", "1"])
-        with pytest.raises(ServerNotFound, match="did not answer within 0 s"):
+        with pytest.raises(ServerNotFound, match="did not reply within 0 s"):
             EmbeddedServer.start(tmp_path, deadline_s=0.0)
         with locked(tmp_path, deadline_s=0.0):
             assert not (tmp_path / "server.json").exists()
@@ -211,7 +214,7 @@ class TestNothingIsLeft:
         (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("rubbish\n")
 
         with pytest.raises(
-            ServerNotFound, match=r"Its last words: Invalid AOF manifest file format$"
+            ServerNotFound, match=r"Last log lines: Invalid AOF manifest file format$"
         ) as refused:
             EmbeddedServer.start(tmp_path)
         assert "\n" not in str(refused.value)
