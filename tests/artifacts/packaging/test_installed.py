@@ -1,4 +1,4 @@
-"""Which package it is that the suite tests."""
+"""The tests run against the expected copy of the package."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from tests.support.paths import ROOT
 
 
 def test_what_is_tested_is_what_was_asked_for() -> None:
-    """With `scripts/test --wheel` it is the installed wheel, also in the processes that tests start; else the tree."""
+    """`scripts/test --wheel` tests the installed wheel, also in child processes; otherwise the source tree is tested."""
     asked = os.environ.get("INSTALLED_UNDER")
     wanted = Path(asked) if asked else ROOT / "worker"
     code = "import sanctum_bus.cli; print(sanctum_bus.cli.__file__)"

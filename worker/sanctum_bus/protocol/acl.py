@@ -6,7 +6,7 @@ Each command has a sample that shows how it is called and on which key.
 from typing import NamedTuple
 
 from sanctum_bus.protocol import keys
-from sanctum_bus.protocol.keys import DEFAULT_PREFIX, GROUP, RunKeys
+from sanctum_bus.protocol.keys import GROUP, RunKeys
 
 #: Commands whose second word is a subcommand.
 _CONTAINERS = {"CLIENT", "CLUSTER", "MEMORY", "PUBSUB", "XGROUP", "XINFO"}
@@ -154,17 +154,3 @@ def call_of(sample: str, run: RunKeys) -> list[str]:
         "workers": keys.workers(run.prefix),
     }
     return [names.get(word, word) for word in sample.split()]
-
-
-def as_acl() -> str:
-    """Return the users of all parts as the text of an access control list."""
-    lines = ["user default off"]
-    for role in ROLES:
-        rights = " ".join(f"+{rule}" for rule in role.rules)
-        patterns = role.patterns.format(p=DEFAULT_PREFIX)
-        lines.append(f"user {role.name} on >change-me-{role.name} resetchannels {patterns} -@all {rights}")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(as_acl(), end="")  # noqa: T201  # this is what running the module is for

@@ -4,7 +4,8 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from sanctum_bus.errors import Unavailable
-from sanctum_bus.protocol.keys import DEFAULT_PREFIX, TABLE, KeyRow, RunKeys
+from sanctum_bus.protocol.key_table import TABLE, KeyRow
+from sanctum_bus.protocol.keys import DEFAULT_PREFIX, RunKeys
 from sanctum_bus.protocol.scripts import script
 
 #: The server's name of each type in the key table.

@@ -105,22 +105,6 @@ EVENTS = (
     ),
 )
 
-_HEAD = """# Logs
-
-<!-- generated: python -m sanctum_bus.worker.logs > docs/logs.md -->
-
-A worker writes to standard error: JSON lines, or readable ones where that is a terminal. `log_level` says from which level
-on. Every line has `event` (fixed words, the table below), `level` and `timestamp` (UTC), and the context: `worker`, and where
-it is about one run `run` and `generation`. There is no line for an event of the telemetry. Trouble that lasts is said when
-it starts, when it changes and when it ends, with how often it was met; the counts are among the [metrics](metrics.md).
-
-"""
-
-_TAIL = """
-The publisher and the reader are parts of other programs, and log sentences by the standard library's `logging`, under
-`sanctum_bus.publisher` and `sanctum_bus.reader`.
-"""
-
 
 def configure(level: str = "info") -> None:
     """Set logging up for a process: to standard error, readable on a terminal, else JSON lines."""
@@ -139,16 +123,3 @@ def configure(level: str = "info") -> None:
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
-
-
-def as_markdown() -> str:
-    """Return the page of the documentation."""
-    rows = ["| event | level | fields | what happened |", "|---|---|---|---|"]
-    for event in EVENTS:
-        fields = ", ".join(f"`{name}`" for name in event.fields)
-        rows.append(f"| `{event.words}` | {event.level} | {fields} | {event.meaning} |")
-    return _HEAD + "\n".join(rows) + "\n" + _TAIL
-
-
-if __name__ == "__main__":
-    print(as_markdown(), end="")  # noqa: T201  # this is what running the module is for

@@ -1,6 +1,5 @@
 """Every setting of a worker: environment variables with the prefix SANCTUM_, then a TOML file, then defaults."""
 
-import json
 import os
 import re
 from pathlib import Path
@@ -181,19 +180,3 @@ def _words(place: tuple[int | str, ...], message: str, value: object, found: dic
     name = str(place[0])
     seen = "" if Settings.model_fields[name].annotation is SecretStr else f", not {value!r}"
     return f"{name} ({found[name]}): {message}{seen}"
-
-
-def as_toml() -> str:
-    """Return every setting with its default and its sentence, as the text of a configuration file."""
-    lines = [
-        "# Every setting of a worker, with its default. The environment goes before this file: SANCTUM_POLL_TIMEOUT_MS=500.",
-        f"# A worker reads the file that {CONFIG_VARIABLE} names.",
-    ]
-    for name, field in Settings.model_fields.items():
-        default = field.default.get_secret_value() if isinstance(field.default, SecretStr) else field.default
-        lines += ["", f"# {field.description}", f"{name} = {json.dumps(default)}"]
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(as_toml(), end="")  # noqa: T201  # this is what running the module is for

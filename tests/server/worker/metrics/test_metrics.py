@@ -12,11 +12,10 @@ from sanctum_bus.errors import ConfigurationError
 from sanctum_bus.events.recordings import read
 from sanctum_bus.fold.offline import fold_entries
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.worker.metrics.page import page
 from sanctum_bus.worker.metrics.table import TABLE
+from scripts import generate_docs
 from tests.support.commands import SMALL
 from tests.support.fold_run import entry
-from tests.support.paths import ROOT
 from tests.support.scraping import ask, scrape, wait_for_sample
 from tests.support.servers import Server, free_port
 from tests.support.waiting import wait_until
@@ -144,14 +143,14 @@ def test_a_worker_without_metrics_loads_nothing_for_them() -> None:
 
 
 def test_every_metric_is_there_and_documented(valkey: Server) -> None:
-    """A row of the table is a family of the port, and the page is generated: python -m sanctum_bus.worker.metrics.page."""
+    """The port serves a metric for each row of the table; scripts/generate-docs writes the table on the page."""
     port = free_port()
     with worker_process(valkey, metrics_port=port, metrics_per_run="true", **PATIENT):
         wait_for_sample(port, "sanctum_ready", 1)
         text = ask(port, "/metrics").text
 
     assert [row.name for row in TABLE if f"# TYPE {row.shown} {row.kind.value}\n" not in text] == []
-    assert (ROOT / "docs/metrics.md").read_text() == page()
+    assert generate_docs.is_current("docs/reference/metrics.md")
 
 
 def test_a_port_that_is_taken_is_told(valkey: Server) -> None:

@@ -169,16 +169,3 @@ RUN_CHECKS = (
         judge_runs.registered,
     ),
 )
-
-
-def as_markdown() -> str:
-    """Return the table of checks as the documentation shows it."""
-    rows = ["| check | looks at | why | remedy |", "|---|---|---|---|"]
-    rows += [
-        f"| {one.name} | {one.looks_at} | {one.why} | {one.remedy} |" for one in (*SERVER_CHECKS, *RUN_CHECKS)
-    ]
-    return "\n".join(rows)
-
-
-if __name__ == "__main__":
-    print(as_markdown())  # noqa: T201  # this is what running the module is for

@@ -7,13 +7,19 @@ from contextlib import contextmanager
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
-from prometheus_client import make_wsgi_app
-
 from sanctum_bus.errors import ConfigurationError
-from sanctum_bus.worker.metrics.collector import registry_of
 from sanctum_bus.worker.metrics.health import not_ready_reason, stuck_loops
 from sanctum_bus.worker.metrics.recorder import WorkerMetrics
 from sanctum_bus.worker.settings import Settings
+
+try:
+    from prometheus_client import make_wsgi_app
+
+    from sanctum_bus.worker.metrics.collector import registry_of
+except ModuleNotFoundError:
+    raise ConfigurationError(
+        "metrics_port requires the Prometheus client: pip install 'sanctum-bus[metrics]', or set metrics_port to 0"
+    ) from None
 
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 

@@ -253,13 +253,3 @@ TABLE = (
         per_run=True,
     ),
 )
-
-
-def as_markdown() -> str:
-    """Return the table as the documentation shows it."""
-    rows = ["| metric | kind | labels | what |", "|---|---|---|---|"]
-    for metric in TABLE:
-        what = f"{metric.what} Only with `metrics_per_run`." if metric.per_run else metric.what
-        labels = ", ".join(f"`{label}`" for label in metric.labels)
-        rows.append(f"| `{metric.shown}` | {metric.kind.value} | {labels} | {what} |")
-    return "\n".join(rows)
