@@ -31,7 +31,7 @@ class Run(NamedTuple):
         registered: whether it is in the index of runs.
         group: its consumer group; None if it has none.
         asked_group: whether the group could be read.
-        letters: number of dead letters that are kept.
+        letters: number of kept dead letters.
         waited_s: seconds that its first unread entry has waited; None if nothing is unread.
         alive: the live workers.
     """
@@ -120,7 +120,7 @@ def parked(run: Run) -> list[Verdict]:
     return [
         warning(
             f"dead letters: {run.letters:,} kept, {run.view.parked:,} in total",
-            f"run 'sanctum dead-letters {run.view.run_id}'; if a reason says so: 'sanctum rebuild {run.view.run_id}'; otherwise fix the cause, then --requeue or --delete them",
+            f"run 'sanctum dead-letters {run.view.run_id}'; if a reason names it, 'sanctum rebuild {run.view.run_id}'; otherwise fix the cause, then --requeue or --delete them",
         )
     ]
 

@@ -110,6 +110,6 @@ class Asker:
 
 
 def _must_be_missing(error: ResponseError) -> None:
-    """Raise an error of the server, unless it only says that the stream does not exist."""
+    """Raise an error of the server, unless the stream does not exist."""
     if "no such key" not in str(error):
         raise error

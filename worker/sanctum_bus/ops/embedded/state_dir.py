@@ -33,7 +33,7 @@ def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
     """Return $SANCTUM_STATE_DIR, else `sanctum` under $XDG_STATE_HOME, else ~/.local/state/sanctum."""
     if chosen := environ.get("SANCTUM_STATE_DIR"):
         return Path(chosen).expanduser()
-    # The XDG specification says to ignore a relative path.
+    # The XDG specification requires to ignore a relative path.
     xdg = environ.get("XDG_STATE_HOME", "")
     return (Path(xdg) if xdg.startswith("/") else Path.home() / ".local" / "state") / "sanctum"
 
