@@ -22,7 +22,7 @@ def test_the_worker_unit_starts_a_command_that_there_is() -> None:
 
 
 def test_the_worker_unit_waits_for_a_notice_and_for_signs_of_life() -> None:
-    """systemd restarts a worker whose loop hangs, but not one that waits for a slow server."""
+    """Systemd restarts a worker whose loop hangs, but not one that waits for a slow server."""
     told = unit(WORKER)
     settings = load()
 

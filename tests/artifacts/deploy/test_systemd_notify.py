@@ -22,7 +22,7 @@ ALIVE = b"READY=1\nWATCHDOG=1"
 
 @pytest.fixture(name="manager")
 def _manager() -> Iterator[socket.socket]:
-    """systemd's side: a datagram socket. Its address is the path."""
+    """Systemd's side: a datagram socket. Its address is the path."""
     with (
         tempfile.TemporaryDirectory(prefix="st-") as home,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening,

@@ -24,7 +24,7 @@ def _asked(run: Run) -> Iterator[Callable[[list[str]], Terminal]]:
 
     def start(args: list[str]) -> Terminal:
         terminals.append(Terminal(*args, env=environment(run.url)))
-        wait_until(lambda: terminals[-1].shows("[y/N]: "), "it asks", DEADLINE_S)
+        wait_until(lambda: terminals[-1].shows("[y/N]: "), "the question is shown", DEADLINE_S)
         return terminals[-1]
 
     yield start

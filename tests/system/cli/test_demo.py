@@ -97,7 +97,7 @@ def test_leaving_the_demo(terminal: Callable[..., Terminal], leave: Callable[[Te
 def test_keeping_the_server(terminal: Callable[..., Terminal]) -> None:
     """With `--keep` the run can be looked at until Ctrl-C."""
     shown = terminal("demo", "--speed", "max", "--keep")
-    wait_until(lambda: shown.shows("sanctum watch demo"), "it says how to look", DEADLINE_S)
+    wait_until(lambda: shown.shows("sanctum watch demo"), "the next steps are shown", DEADLINE_S)
     url = shown.screen.partition("SANCTUM_REDIS_URL='")[2].partition("'")[0]
 
     assert sanctum("runs", "--json", url=url).json["state"] == "ended"

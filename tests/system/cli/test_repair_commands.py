@@ -121,7 +121,7 @@ def test_an_unknown_run(run: Run) -> None:
 
 
 def test_rebuild(run: Run, parked: tuple[Side, list[str]]) -> None:
-    """`rebuild` asks for confirmation, then reports what it folded."""
+    """`rebuild` needs a confirmation, then reports what it folded."""
     side, _ = parked
 
     unsure = run.sanctum("rebuild", "r")

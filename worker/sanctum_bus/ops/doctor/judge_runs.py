@@ -31,7 +31,7 @@ class Run(NamedTuple):
         registered: whether it is in the index of runs.
         group: its consumer group; None if it has none.
         asked_group: whether the group could be read.
-        letters: number of kept dead letters.
+        dead_letters: number of kept dead letters.
         waited_s: seconds that its first unread entry has waited; None if nothing is unread.
         alive: the live workers.
     """
@@ -40,7 +40,7 @@ class Run(NamedTuple):
     registered: bool
     group: Group | None
     asked_group: bool
-    letters: int
+    dead_letters: int
     waited_s: float | None
     alive: frozenset[str]
 
@@ -115,11 +115,11 @@ def pending(run: Run) -> list[Verdict]:
 
 def parked(run: Run) -> list[Verdict]:
     """Judge the dead letters."""
-    if not run.letters:
+    if not run.dead_letters:
         return ok("no dead letters")
     return [
         warning(
-            f"dead letters: {run.letters:,} kept, {run.view.parked:,} in total",
+            f"dead letters: {run.dead_letters:,} kept, {run.view.parked:,} in total",
             f"run 'sanctum dead-letters {run.view.run_id}'; if a reason names it, 'sanctum rebuild {run.view.run_id}'; otherwise fix the cause, then --requeue or --delete them",
         )
     ]

@@ -78,7 +78,7 @@ class Asker:
             registered=info.last_activity is not None,
             group=group,
             asked_group=self.refused is None,
-            letters=self._letters(names),
+            dead_letters=self._letters(names),
             waited_s=None if view.is_current else self._waited(names, view),
             alive=alive,
         )
