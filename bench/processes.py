@@ -24,13 +24,13 @@ class Failed(Exception):
 
 
 def result_of(
-    subject: str, told: Mapping[str, Any], environ: Mapping[str, str] = MappingProxyType({})
+    subject: str, arguments: Mapping[str, Any], environ: Mapping[str, str] = MappingProxyType({})
 ) -> dict[str, Any]:
     """Run a module of `bench.subjects` in a new process, and return its report.
 
     Args:
         subject: name of the module.
-        told: arguments of the subject.
+        arguments: arguments of the subject.
         environ: additional environment variables.
 
     Raises:
@@ -38,7 +38,7 @@ def result_of(
     """
     try:
         done = subprocess.run(
-            _command(subject, told),
+            _command(subject, arguments),
             cwd=ROOT,
             env=_environment(environ),
             capture_output=True,
@@ -55,9 +55,9 @@ def result_of(
 
 
 @contextmanager
-def subject_process(subject: str, **told: Any) -> Iterator["subprocess.Popen[str]"]:
+def subject_process(subject: str, **arguments: Any) -> Iterator["subprocess.Popen[str]"]:
     """Start a subject, wait until it prints `ready`, and yield it; kill it at the end."""
-    with _started(_command(subject, told), {}) as process:
+    with _started(_command(subject, arguments), {}) as process:
         if process.stdout is None or process.stdout.readline().strip() != "ready":
             raise Failed(f"{subject} did not start")
         yield process
@@ -73,8 +73,8 @@ def report_of(process: "subprocess.Popen[str]", word: str = "stop") -> dict[str,
 @contextmanager
 def worker_process(url: str, **settings: object) -> Iterator["subprocess.Popen[str]"]:
     """Start `sanctum worker`; stop it at the end, or kill it if it does not stop."""
-    told = {"log_level": "error", "scan_interval_s": 0} | settings
-    environ = {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}
+    arguments = {"log_level": "error", "scan_interval_s": 0} | settings
+    environ = {f"SANCTUM_{name.upper()}": str(value) for name, value in arguments.items()}
     command = [sys.executable, "-m", "sanctum_bus.cli", "--redis", url, "worker"]
     with _started(command, environ) as process:
         yield process
@@ -100,8 +100,8 @@ def _started(command: list[str], environ: Mapping[str, str]) -> Iterator["subpro
         process.communicate()
 
 
-def _command(subject: str, told: Mapping[str, Any]) -> list[str]:
-    return [sys.executable, "-m", f"bench.subjects.{subject}", json.dumps(told)]
+def _command(subject: str, arguments: Mapping[str, Any]) -> list[str]:
+    return [sys.executable, "-m", f"bench.subjects.{subject}", json.dumps(arguments)]
 
 
 def _environment(more: Mapping[str, str]) -> dict[str, str]:

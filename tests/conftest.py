@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-# Tests import their helpers as `tests.support.waiting`, under the one name that mypy knows them by.
+# Tests import their helpers as `tests.support.waiting`, the only name that mypy has for them.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
 # A shell lets what it starts in the background ignore Ctrl-C, and the commands that tests start would inherit that.
@@ -18,7 +18,7 @@ from tests.support.servers import SUPPORTED, VALKEY_9, Server, ServerKind, Start
 
 
 def pytest_report_header() -> list[str]:
-    """Say which servers there are, so that a skipped test surprises nobody."""
+    """Print the available servers, so that a skipped test has an explanation."""
     return report()
 
 
@@ -31,7 +31,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
 
 
 class SharedServers:
-    """The servers of this process, each started when a test first asks for it."""
+    """The servers of this process, each started at its first use."""
 
     def __init__(self) -> None:
         self._running: dict[str, Server] = {}
@@ -39,7 +39,7 @@ class SharedServers:
     def empty(self, kind: ServerKind) -> Server:
         """The server of one kind, without any data."""
         if kind.name not in self._running:
-            # Nobody kills or restarts these, so they need no append-only file.
+            # No test kills or restarts these, so they need no append-only file.
             self._running[kind.name] = Server(kind, "--appendonly", "no")
         server = self._running[kind.name]
         with server.client() as client:

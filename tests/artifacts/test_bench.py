@@ -1,4 +1,4 @@
-"""The benchmarks' own rules: what counts as worse, what the page shows, and a load that is what it says."""
+"""The rules of the benchmarks: what counts as slower, what the page shows, and what the load contains."""
 
 import itertools
 import json
@@ -44,7 +44,7 @@ def test_what_is_no_ratio_is_not_recorded(tmp_path: Path) -> None:
 
 
 def test_results_survive_the_file(tmp_path: Path) -> None:
-    """What was measured can be put into the page later: JSON gives back the same results."""
+    """Results can be added to the page later: reading their JSON returns the same results."""
     results = Results({"server": "valkey"}, [_figure(0.5)], skipped={"peer": "not installed"})
     results.save(tmp_path / "results.json")
     found = load(tmp_path / "results.json")

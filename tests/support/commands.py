@@ -1,4 +1,4 @@
-"""Running `sanctum` as a person does: a process of its own, with its own environment."""
+"""Running `sanctum` as a person does: in a separate process, with a separate environment."""
 
 import asyncio
 import json
@@ -22,13 +22,13 @@ SMALL = tuple(one for one in recordings() if one.name in {"cifar10_2env_2round",
 #: Seconds that a command may take.
 DEADLINE_S = 60.0
 
-#: Columns of the terminals that commands are told of.
+#: Columns of the terminals of commands.
 COLUMNS = 160
 
 
 @dataclass(frozen=True)
 class Ran:
-    """What a command that ended has said."""
+    """The output of a command that ended."""
 
     status: int
     out: str
@@ -48,7 +48,7 @@ class Ran:
 def environment(url: str | None = None, **more: str) -> dict[str, str]:
     """The environment of a command: nothing of Sanctum's in it but what is given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(("SANCTUM_", "COLUMNS"))}
-    # A home without a server in it, unless the test says where one is.
+    # A home directory without a server, unless the test names one.
     return (
         kept
         | {"SANCTUM_STATE_DIR": "/nonexistent/sanctum"}
@@ -117,7 +117,7 @@ class Run:
         self.drain()
 
     def play(self, path: Path) -> None:
-        """Publish a recording and fold it, likewise."""
+        """Publish a recording and fold it."""
         self.publish(*(record.event for record in read(path) if record.event is not None))
 
     def drain(self) -> None:

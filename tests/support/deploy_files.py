@@ -1,4 +1,4 @@
-"""What the tests of the deployment's files share: where they are, the tools that read them, and what these say."""
+"""The deployment files, and the tools that read them."""
 
 import os
 import shutil
@@ -24,12 +24,12 @@ Manifest = dict[str, Any]
 
 def tool(name: str) -> str:
     """The path of a program; where it is missing the test is skipped by name, or fails under CI=true."""
-    # Where the wheel is tested, the tools are those of the development environment.
+    # If the wheel is tested, the tools of the development environment serve.
     places = (Path(sys.executable).parent, ROOT / ".venv" / "bin")
     beside = next((place / name for place in places if (place / name).exists()), None)
     found = shutil.which(name) if beside is None else str(beside)
     if found is None:
-        reason = f"{name} is missing; scripts/check-deploy says how to get it"
+        reason = f"{name} is missing; install it as in scripts/check-deploy"
         if os.environ.get("CI") == "true":
             pytest.fail(reason, pytrace=False)
         pytest.skip(reason)
@@ -38,7 +38,7 @@ def tool(name: str) -> str:
 
 @cache
 def rendered(overlay: str) -> str:
-    """What `kubectl apply -k` would send."""
+    """Return the objects that `kubectl apply -k` would send."""
     path = DEPLOY / "k8s" / "overlays" / overlay
     done = subprocess.run([tool("kubectl"), "kustomize", path], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

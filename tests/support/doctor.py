@@ -1,4 +1,4 @@
-"""What `sanctum doctor` says of a server, for tests that ask about one check at a time."""
+"""The output of `sanctum doctor`, for tests of single checks."""
 
 from typing import Any, NamedTuple
 
@@ -15,10 +15,10 @@ class Said(NamedTuple):
 
 
 class Diagnosis:
-    """What `sanctum doctor --json` has said.
+    """The output of `sanctum doctor --json`.
 
     Args:
-        url: of the server.
+        url: the server's URL.
     """
 
     def __init__(self, url: str) -> None:

@@ -14,7 +14,7 @@ _TIMEOUT_S = 20.0
 
 
 class Answer(NamedTuple):
-    """A reply: its status, 0 where nobody listens, and its text."""
+    """A reply: its status (0 without a listener), and its text."""
 
     status: int
     text: str

@@ -13,12 +13,12 @@ _POLL_S = 0.005
 
 
 def wait_until(predicate: Callable[[], T], what: str, deadline_s: float = 30.0) -> T:
-    """Ask until the answer is true, and return it.
+    """Call a predicate until it is true, and return its result.
 
     Args:
-        predicate: is asked at least twice; what it raises goes through.
+        predicate: is called at least twice; its errors are passed on.
         what: the sentence that should become true, for the message.
-        deadline_s: seconds after which the test fails, with `what` and the last answer.
+        deadline_s: seconds after which the test fails, with `what` and the last result.
     """
     deadline = time.monotonic() + deadline_s
     while not (answer := predicate()):

@@ -22,7 +22,7 @@ DOCKERFILE = (DEPLOY / "Dockerfile").read_text()
 
 
 def instructions(name: str) -> list[str]:
-    """What the container file says under one instruction, a line each."""
+    """Return the arguments of one instruction of the container file, one per line."""
     joined = DOCKERFILE.replace("\\\n", " ")
     return re.findall(rf"^{name} +(.*)$", joined, flags=re.MULTILINE)
 
@@ -33,7 +33,7 @@ def variables() -> dict[str, str]:
 
 
 def sources() -> list[str]:
-    """What the container file copies from the repository."""
+    """Return the files that the container file copies from the repository."""
     return [word for line in instructions("COPY") if "--from" not in line for word in line.split()[:-1]]
 
 
@@ -67,7 +67,7 @@ def test_the_image_is_not_roots() -> None:
 
 
 def test_what_the_image_sets_are_settings() -> None:
-    """A variable that is no setting would be refused at the start."""
+    """Every variable is a setting; a worker refuses unknown ones at its start."""
     told = {name.removeprefix("SANCTUM_").lower() for name in variables() if name.startswith("SANCTUM_")}
 
     assert told
@@ -75,7 +75,7 @@ def test_what_the_image_sets_are_settings() -> None:
 
 
 def test_the_images_health_check_tells_a_worker_from_none(valkey: Server) -> None:
-    """The very command of the image: 0 where a worker turns, another status where nobody answers."""
+    """The health check of the image exits with 0 if a worker's loops run, and with another status if no worker replies."""
     (line,) = instructions("HEALTHCHECK")
     _, *arguments = json.loads(line.partition("CMD ")[2])
     port = str(free_port())
@@ -143,12 +143,12 @@ def test_compose_gives_a_worker_time_to_stop() -> None:
 
 @pytest.mark.parametrize("name", ["compose.yaml", "k8s/base/kustomization.yaml"])
 def test_the_image_bears_the_version(name: str) -> None:
-    """What is deployed is what is here."""
+    """Every deployed file exists in the repository."""
     assert __version__ in (DEPLOY / name).read_text()
 
 
 def test_prometheus_asks_where_the_workers_answer() -> None:
-    """Compose's Prometheus asks for the workers by the name and port that they have there."""
+    """Compose's Prometheus scrapes the workers by the name and port that they have there."""
     config = yaml.safe_load(Path(DEPLOY / "prometheus" / "prometheus.yml").read_text())
     ((found,),) = [job["dns_sd_configs"] for job in config["scrape_configs"]]
 

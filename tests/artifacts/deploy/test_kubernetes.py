@@ -40,7 +40,7 @@ def config_maps(value: Any) -> Iterator[str]:
 
 
 def told_settings(overlay: str) -> dict[str, str]:
-    """The settings that a worker is told, by their variable; secrets by a value in their place."""
+    """Return the settings of a worker by their variable; secrets get a placeholder."""
     one = container(worker_pod(overlay))
     told = {
         entry["name"]: entry.get("value", "redis://worker:x@server:6379/0") for entry in one.get("env", ())
@@ -75,7 +75,7 @@ def test_a_worker_has_time_to_stop(overlay: str, monkeypatch: pytest.MonkeyPatch
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_probes_ask_what_the_worker_answers(overlay: str) -> None:
-    """Alive is asked of /healthz and ready of /readyz, at a port that the container names."""
+    """The liveness probe uses /healthz and the readiness probe /readyz, at a port that the container names."""
     one = container(worker_pod(overlay))
     asked = {name: one[name]["httpGet"] for name in ("startupProbe", "livenessProbe", "readinessProbe")}
 
@@ -107,7 +107,7 @@ def test_every_pod_is_confined(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_selectors_find_their_pods(overlay: str) -> None:
-    """Whatever selects pods takes exactly those of its own name: a budget or policy that takes none protects nothing."""
+    """Each selector matches exactly the pods of its name: a budget or policy without pods protects nothing."""
     selectors = []
     for one in manifests(overlay):
         spec = one.get("spec", {})
@@ -153,7 +153,7 @@ def test_a_worker_reaches_names_and_its_server_alone(overlay: str) -> None:
 
 @pytest.mark.parametrize("overlay", OVERLAYS)
 def test_config_that_is_mounted_is_there(overlay: str) -> None:
-    """What pods take from a ConfigMap is made in the same place, under the same name."""
+    """Every ConfigMap that a pod uses is created by the same overlay under the same name."""
     made = {one["metadata"]["name"] for one in manifests(overlay, "ConfigMap")}
     wanted = set(config_maps(pods(overlay)))
 
@@ -177,7 +177,7 @@ def test_passwords_are_references(overlay: str) -> None:
 
 
 def test_the_server_has_memory_besides_what_it_holds() -> None:
-    """Writing the append-only file anew takes memory: the limits are well above maxmemory."""
+    """A rewrite of the append-only file needs memory: the limits are well above maxmemory."""
     pod = manifest("dev", "StatefulSet", "sanctum-server")["spec"]["template"]
     conf = manifest(
         "dev", "ConfigMap", pod["spec"]["volumes"][1]["projected"]["sources"][0]["configMap"]["name"]

@@ -20,7 +20,7 @@ DASHBOARD = DEPLOY / "grafana" / "dashboards" / "sanctum.json"
 #: Columns of a dashboard.
 COLUMNS = 24
 
-#: What Prometheus itself, or what finds the workers, adds to every series.
+#: Labels that Prometheus or its service discovery adds to every series.
 ADDED_LABELS = {"job", "instance", "namespace", "pod", "le"}
 
 #: Series that Prometheus itself has.
@@ -43,7 +43,7 @@ def dashboard() -> dict[str, Any]:
 
 
 def scaling() -> dict[str, str]:
-    """What autoscaling looks at."""
+    """Return the queries of the autoscaler."""
     (trigger,) = yaml.safe_load(SCALED_OBJECT.read_text())["spec"]["triggers"]
     found: dict[str, str] = trigger["metadata"]
     return found
@@ -61,10 +61,10 @@ def queries() -> Iterator[tuple[str, str]]:
 
 
 def names_and_labels(query: str) -> tuple[set[str], set[str]]:
-    """The series that a query names, and the labels by which it picks or groups.
+    """Return the series that a query names, and the labels that it selects or groups by.
 
     Raises:
-        ValueError: it is no PromQL.
+        ValueError: it is not PromQL.
     """
     # The library's own printing has each series with its matchers in one form.
     printed = parse(query).prettify()
@@ -88,7 +88,7 @@ def test_queries_name_what_workers_export(place: str, query: str) -> None:
 
 
 def test_every_metric_that_is_for_all_is_on_the_dashboard() -> None:
-    """What a worker counts can be looked at without knowing its name."""
+    """Every metric of a worker can be queried without its exact name."""
     shown = set().union(*(names_and_labels(query)[0] for place, query in queries() if "panel" in place))
     wanted = {metric.shown for metric in TABLE if not metric.per_run} - {
         "sanctum_worker_info",  # the variable `instance` is made of it
@@ -117,7 +117,7 @@ def test_panels_are_told_apart_and_do_not_overlap() -> None:
 
 
 def test_the_dashboard_fits_any_prometheus() -> None:
-    """The data source is chosen on the dashboard: an id of somebody's Grafana would leave all others empty."""
+    """The dashboard selects the data source by a variable: a fixed ID would be empty in any other Grafana."""
     board = dashboard()
     sources = [one["datasource"] for panel in board["panels"] for one in (panel, *panel["targets"])]
 
@@ -127,7 +127,7 @@ def test_the_dashboard_fits_any_prometheus() -> None:
 
 
 def test_every_alert_has_a_test_and_says_what_to_do() -> None:
-    """An alert that no test has seen fire may never fire; one without words helps nobody at night."""
+    """Each alert has a test in which it fires, and texts."""
     tests = ALERTS_TEST.read_text()
     rules = yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]
 

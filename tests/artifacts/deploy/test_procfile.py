@@ -36,14 +36,14 @@ def _environ(home: Path) -> dict[str, str]:
 
 
 def here(home: Path, *args: str) -> Any:
-    """What a command says as JSON, that was told no more than where the server's state is."""
+    """Return the JSON output of a command that receives only the state directory of the server."""
     ran = sanctum(*args, env={"SANCTUM_STATE_DIR": str(home)})
     assert ran.status == 0, ran.err
     return ran.json
 
 
 def test_the_procfile_runs(home: Path, environ: dict[str, str]) -> None:
-    """What is published while it runs is folded and can be read; told to stop, both end in good order."""
+    """Events that are published while it runs are folded and readable; both processes stop cleanly on SIGTERM."""
     honcho = subprocess.Popen(
         [tool("honcho"), "start", "--procfile", ROOT / "Procfile"],
         cwd=home,

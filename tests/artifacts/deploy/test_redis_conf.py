@@ -27,7 +27,7 @@ PASSWORDS = {f"SANCTUM_{name.upper()}_PASSWORD": f"{name} & its own / $ecret #1"
 
 
 class Started(NamedTuple):
-    """A server with a directory of its own."""
+    """A server with a temporary directory."""
 
     home: Path
     process: Popen[bytes]
@@ -43,12 +43,12 @@ class Started(NamedTuple):
         )
 
     def said(self) -> str:
-        """What it said since its start."""
+        """Return its output since its start."""
         return (self.home / "log").read_text()
 
 
 def options(home: Path) -> list[str]:
-    """What differs from the file in a test: where it listens and writes."""
+    """Return the options that differ from the file in a test: where it listens and writes."""
     return ["--port", "0", "--unixsocket", str(home / "s"), "--unixsocketperm", "700", "--dir", str(home)]
 
 
@@ -61,7 +61,7 @@ def _home() -> Iterator[Path]:
 
 @pytest.fixture(name="start")
 def _start(home: Path) -> Iterator[Callable[..., Started]]:
-    """Start a command as a server; it goes with the test."""
+    """Start a command as a server that ends with the test."""
     started: list[Started] = []
 
     def start(*command: str | Path) -> Started:
@@ -127,7 +127,7 @@ def _answers(server: Started, user: str, password: str) -> bool:
 def test_a_forgotten_password_starts_no_server(
     forgotten: str, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A user without a password of its own is an error that names the variable, never a server with a known password."""
+    """A user without a password variable is an error that names the variable, never a server with a known password."""
     monkeypatch.setenv("TMPDIR", str(home))
     for name, password in PASSWORDS.items():
         monkeypatch.setenv(name, "" if name == forgotten else password)

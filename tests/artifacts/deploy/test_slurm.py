@@ -1,6 +1,7 @@
-"""The batch script of Slurm, really run: every rank publishes, the worker beside them folds, nothing stays behind.
+"""The Slurm batch script, executed: every rank publishes, the worker next to them folds, nothing is left behind.
 
-What stands in for Slurm is `srun`, which starts as many processes as it is told, and `scancel`, which signals them.
+`srun` is replaced by a script that starts the requested number of processes, and `scancel` by one that
+signals them.
 """
 
 import os
@@ -85,7 +86,7 @@ def _jobs() -> Iterator[list[subprocess.Popen[str]]]:
 def submit(
     jobs: list[subprocess.Popen[str]], environ: dict[str, str], *command: str
 ) -> subprocess.Popen[str]:
-    """Start the batch script as Slurm does, in a process group of its own."""
+    """Start the batch script in a separate process group, as Slurm does."""
     job = subprocess.Popen(
         [str(SCRIPT), *command],
         env=environ,
@@ -98,7 +99,7 @@ def submit(
 
 
 def accuracies(url: str) -> list[float | None]:
-    """What readers see of each rank, or nothing where no rank has been folded."""
+    """Return what readers see of each rank; empty before the first commit."""
     try:
         with Reader(url) as reader:
             sections = reader.snapshot("slurm-42").sections
@@ -121,7 +122,7 @@ def test_every_rank_is_folded_before_the_job_ends(
 def test_a_job_that_is_told_to_stop_folds_what_there_is(
     environ: dict[str, str], jobs: list[subprocess.Popen[str]], valkey: Server
 ) -> None:
-    """At the time limit the ranks are told, and what they had published is folded before the job ends."""
+    """At the time limit the ranks get SIGTERM, and everything they published is folded before the job ends."""
     ends = "import runpy, signal; runpy.run_path({!r}, run_name='__main__'); signal.pause()"
     job = submit(jobs, environ, sys.executable, "-c", ends.format(str(TRAIN)))
     wait_until(lambda: accuracies(valkey.url) == [100.0] * RANKS, "every rank has been folded", DEADLINE_S)
@@ -145,7 +146,7 @@ def test_a_training_that_fails_fails_the_job(
 
 
 def test_a_job_without_a_server_says_so(environ: dict[str, str], jobs: list[subprocess.Popen[str]]) -> None:
-    """What is missing is named before anything is started."""
+    """The script names a missing variable before it starts anything."""
     del environ["SANCTUM_REDIS_URL"]
     job = submit(jobs, environ, "true")
     _, said = job.communicate(timeout=DEADLINE_S)

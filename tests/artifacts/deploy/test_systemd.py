@@ -1,4 +1,4 @@
-"""The systemd units: what they start exists, what they wait for is told, and how long a stop may take."""
+"""The systemd units: their commands exist, their dependencies are named, and they allow enough time to stop."""
 
 import shlex
 from pathlib import Path
@@ -22,13 +22,13 @@ def test_the_worker_unit_starts_a_command_that_there_is() -> None:
 
 
 def test_the_worker_unit_waits_for_a_notice_and_for_signs_of_life() -> None:
-    """A worker whose loop hangs is restarted, and none that merely waits for a slow server."""
+    """Systemd restarts a worker whose loop hangs, but not one that waits for a slow server."""
     told = unit(WORKER)
     settings = load()
 
     assert told["Type"] == ["notify"]
     assert told["NotifyAccess"] == ["main"]
-    # One look around asks the server a few times, each of which may take its whole time-out.
+    # One discovery step makes a few requests, each of which may take its whole timeout.
     assert int(told["WatchdogSec"][0]) >= 6 * settings.socket_timeout_s
     assert "AF_UNIX" in told["RestrictAddressFamilies"][0]
 

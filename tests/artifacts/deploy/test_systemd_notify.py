@@ -1,4 +1,4 @@
-"""A worker tells its service manager that it lives, in systemd's protocol, over a real socket."""
+"""A worker reports to its service manager in systemd's protocol, over a real socket."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ ALIVE = b"READY=1\nWATCHDOG=1"
 
 @pytest.fixture(name="manager")
 def _manager() -> Iterator[socket.socket]:
-    """What systemd has: a socket that takes datagrams. Its address is the path."""
+    """Systemd's side: a datagram socket. Its address is the path."""
     with (
         tempfile.TemporaryDirectory(prefix="st-") as home,
         socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening,
@@ -33,7 +33,7 @@ def _manager() -> Iterator[socket.socket]:
 
 
 def told(manager: socket.socket) -> list[bytes]:
-    """Everything that the manager was told and has not read yet."""
+    """Return every message that has arrived and was not read."""
     manager.setblocking(False)
     found = []
     try:
@@ -62,7 +62,7 @@ def test_a_worker_is_ready_stays_alive_and_says_that_it_stops(valkey: Server, ma
 
 
 def test_a_worker_that_waits_for_its_server_lives(manager: socket.socket) -> None:
-    """A server that is away is no reason to restart the worker: it says that it is alive while it waits."""
+    """If the server is unavailable, the worker still reports to the watchdog, so systemd does not restart it."""
     url = f"redis://127.0.0.1:{free_port()}/0"
     process = start(
         "worker",
@@ -98,7 +98,7 @@ def test_a_worker_whose_loop_hangs_says_nothing(
     with pytest.raises(EOFError):
         asyncio.run(asyncio.wait_for(worker.follow(), DEADLINE_S))
 
-    # One before the server is asked, one before the turn that hangs.
+    # One before the first request, one before the turn that hangs.
     assert told(manager) == [ALIVE, ALIVE, b"STOPPING=1"]
 
 
@@ -126,7 +126,7 @@ def test_an_abstract_name_is_understood(monkeypatch: pytest.MonkeyPatch) -> None
 def test_a_manager_that_does_not_read_holds_nobody_up(
     manager: socket.socket, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The socket's queue may fill up; the worker goes on without a word."""
+    """If the socket's queue is full, the worker continues without a message."""
     monkeypatch.setenv(systemd.SOCKET_VARIABLE, manager.getsockname())
 
     for _ in range(2000):

@@ -21,7 +21,7 @@ ID = r"^\| ([ESWBRFAP]\d+) \|"
 
 
 def test_every_test_that_is_named_is_there() -> None:
-    """A promise whose test was renamed or deleted is a promise that nobody keeps an eye on."""
+    """Every test that the page names exists."""
     named = set(re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", PAGE + SECURITY))
 
     assert len(named) > HAZARDS
@@ -29,7 +29,7 @@ def test_every_test_that_is_named_is_there() -> None:
 
 
 def test_names_of_tests_are_whole() -> None:
-    """What begins like the name of a test is one in full, as pytest takes it: a file, two colons, a function."""
+    """Every test on the page is named in full, as pytest takes it: a file, two colons, a function."""
     for page in (PAGE, SECURITY):
         assert len(re.findall(r"`tests/[\w/]+\.py::test_\w+`", page)) == page.count("`tests/")
 

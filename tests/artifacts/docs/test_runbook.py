@@ -1,4 +1,4 @@
-"""The runbook has a row for whatever a person may be told: alerts, states, kinds of trouble."""
+"""The runbook has a row for each message to an operator: alerts, states, kinds of errors."""
 
 import inspect
 import re
@@ -22,12 +22,12 @@ def rows(heading: str) -> list[list[str]]:
 
 
 def names(cell: str) -> set[str]:
-    """What stands between backticks."""
+    """Return the text between backticks."""
     return set(re.findall(r"`([^`]+)`", cell))
 
 
 def test_every_alert_has_a_row() -> None:
-    """Whoever is woken by an alert finds what it means, where to look and what to do."""
+    """Each alert has a row with its meaning, where to look and what to do."""
     rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
     alerts = re.findall(r"- alert: (\w+)", rules)
 
@@ -52,13 +52,13 @@ def test_every_kind_of_trouble_has_a_row() -> None:
 
 @pytest.mark.parametrize("words", ["Redis unreachable", "does not count this worker as alive"])
 def test_every_reason_of_a_probe_has_a_row(words: str) -> None:
-    """So does who asks a probe, in the words that it answers with."""
+    """Each reason of a probe has a row, in the words of the probe."""
     assert words in inspect.getsource(health)
     assert any(words in row[1] for row in rows("Health"))
 
 
 def test_no_row_is_empty() -> None:
-    """Every row says what to do."""
+    """Every row names a remedy."""
     every = [
         row
         for heading in ("Alerts", "Health", "State of a run", "A run that reloads")

@@ -119,7 +119,7 @@ def test_a_run_that_does_not_exist(valkey: Server) -> None:
 
 
 def test_a_removed_run(valkey: Server) -> None:
-    """If the run is removed, the last view stays and says so."""
+    """If the run is removed, the last view stays with a finding."""
     folded(valkey, 2)
 
     async def use(feed: RunFeed) -> None:

@@ -15,7 +15,7 @@ _SERVERS = ("standalone", "sentinel", "cluster")
 
 
 def main() -> int:
-    """Run what was asked for; 1 if a promise was broken."""
+    """Run the requested chaos; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="scripts/chaos", description=__doc__)
     parser.add_argument(
         "--seconds", type=float, default=60.0, help="how long events are published (default 60)"
@@ -30,7 +30,7 @@ def main() -> int:
         "--server", choices=(*_SERVERS, "all"), default="standalone", help="on what (default standalone)"
     )
     given = parser.parse_args()
-    # Told to end, it takes every process along that it has started.
+    # At its end it stops every process that it started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     servers = _SERVERS if given.server == "all" else (given.server,)
     return max(_one(Plan(given.seed, one, given.seconds, given.events)) for one in servers)

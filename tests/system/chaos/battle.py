@@ -28,7 +28,7 @@ _KEPT = {
     "dead_letter_max_entries": 1_000_000,
 }
 
-#: Seconds from one mishap to the next, where nobody says how many there are to be; some last longer.
+#: Seconds between two mishaps, unless their number is given; some last longer.
 _APART_S = 3.0
 
 #: Seconds that the workers have in the end to fold what is left.
@@ -37,17 +37,17 @@ _PATIENCE_S = 120.0
 
 @dataclass(frozen=True)
 class Plan:
-    """What a chaos run is to be.
+    """The plan of a chaos run.
 
     Args:
-        seed: of the mishaps.
+        seed: seed of the mishaps.
         server: `standalone`, `sentinel` or `cluster`.
-        seconds: for how long events are published and mishaps happen.
-        events, runs, workers, publishers: how many of each; each run has two publishers.
-        settings: of the workers, where they are not to have the defaults.
-        only: kinds of mishaps; all where it is empty.
-        mishaps: how many; 0: one every 3 s.
-        measured: whether changes of the membership are measured first, on calm ground.
+        seconds: duration of publishing and mishaps.
+        events, runs, workers, publishers: the number of each; each run has two publishers.
+        settings: settings of the workers that differ from the defaults.
+        only: kinds of mishaps; all if empty.
+        mishaps: number of mishaps; 0: one every 3 s.
+        measured: whether changes of the membership are measured first, without mishaps.
     """
 
     seed: int
@@ -75,14 +75,14 @@ class Plan:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a chaos run.
+    """The result of a chaos run.
 
     Args:
-        mishaps: those that happened, with their time of the monotonic clock.
-        seconds: how long runs were watched.
-        total: the verdicts on all runs, added up.
-        problems: every way in which it is not as promised; none if all is well.
-        lost_by_server: events that the server lost after it had acknowledged them, at most; None: nobody knows.
+        mishaps: the mishaps with their times, by the monotonic clock.
+        seconds: seconds for which runs were watched.
+        total: the sum of the verdicts on all runs.
+        problems: every broken promise; empty if there is none.
+        lost_by_server: the most acknowledged events that the server can have lost; None if unknown.
     """
 
     plan: Plan

@@ -12,7 +12,7 @@ _LONG_S = 1.0
 #: How many of the longest are shown.
 _WORST = 6
 
-#: What is hoped for in seconds, by the change of the membership; printed, never asserted.
+#: Targets in seconds, by the change of the membership; printed, never asserted.
 _GOALS = {"a worker joins": 2.0, "a worker is told to go": 1.0, "a worker is killed": 5.0}
 
 

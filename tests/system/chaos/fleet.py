@@ -15,10 +15,10 @@ from tests.support.paths import ROOT
 from tests.system.chaos.schedule import Kind
 from tests.system.chaos.training import Order, Report
 
-#: Seconds after which a worker that was told to go must have gone, and training that has ended must have reported.
+#: Seconds within which a stopped worker must exit, and a finished training must report.
 _DEADLINE_S = 90.0
 
-#: Seconds that a process may take until it hears signals; one that is told to go before then just ends.
+#: Seconds until a new process handles signals; before that, SIGTERM just ends it.
 _YOUNG_S = 15.0
 
 #: How a traceback begins, and how many characters of its end are shown.
@@ -31,9 +31,9 @@ class Fleet:
     """Some workers on one server.
 
     Args:
-        url: of the server.
-        log: where they write what they have to say.
-        settings: what they are told besides, by name.
+        url: the server's URL.
+        log: file of their logs.
+        settings: further settings, by name.
     """
 
     def __init__(self, url: str, log: Path, **settings: object) -> None:
@@ -83,7 +83,7 @@ class Fleet:
         }
 
     def end(self) -> list[str]:
-        """Ask all to go, and return what is wrong: workers that ended badly though nobody killed them, and tracebacks."""
+        """Stop all workers, and return problems: workers that failed without being killed, and tracebacks."""
         for process in list(self.running):
             self.remove(process)
         problems = []
@@ -91,7 +91,7 @@ class Fleet:
             try:
                 status = process.wait(_DEADLINE_S)
             except subprocess.TimeoutExpired:
-                problems.append(f"worker {process.pid} was told to go, and is there after {_DEADLINE_S:g} s")
+                problems.append(f"worker {process.pid} did not exit within {_DEADLINE_S:g} s after SIGTERM")
             else:
                 fine = {0, -signal.SIGTERM} if process in self._young else {0}
                 problems += [f"worker {process.pid} ended badly: {status}"] if status not in fine else []
@@ -137,7 +137,7 @@ class Fleet:
 
 
 def _last_traceback(said: str) -> str:
-    # The log goes on after it, a JSON object on each line.
+    # The rest of the log follows, a JSON object on each line.
     return said.rpartition(_TRACEBACK)[2].partition("\n{")[0][-_SAID_CHARS:]
 
 

@@ -33,18 +33,18 @@ _SLOW_S = (0.02, 0.4)
 
 
 class Ground(Protocol):
-    """Where a chaos run happens.
+    """The servers of a chaos run.
 
     Attributes:
-        url: what workers and training processes are told.
-        lost_by_server: events that the server had acknowledged and then lost; None: nobody can know how many.
+        url: the URL for workers and training processes.
+        lost_by_server: acknowledged events that the server lost; None if the number is unknown.
     """
 
     url: str
     lost_by_server: int | None
 
     def kinds(self) -> dict[str, Kind]:
-        """What may befall it."""
+        """Return the mishaps that can happen to it."""
         ...
 
     def client(self) -> Redis:
@@ -110,9 +110,9 @@ class Standalone:
         return _nothing
 
     def _crash(self, tail: int) -> None:
-        """Kill the server, take so many bytes from the end of its file, and start it again.
+        """Kill the server, remove bytes from the end of its file, and start it again.
 
-        What it had acknowledged is counted before and after; meanwhile nobody hears of an acknowledgement.
+        Acknowledged events are counted before and after; meanwhile no client receives an acknowledgment.
         """
         self._proxy.stall(stalled=True)
         before = self._added()
@@ -148,7 +148,7 @@ class Failover:
         }
 
     def client(self) -> Redis:
-        """A client that follows the master: the old one answers for a while, and knows nothing of what goes on."""
+        """Return a client that follows the primary: the old one replies for a while with old data."""
         self._clients.append(connect(self.url, timeout_s=2.0))
         return self._clients[-1]
 
@@ -174,7 +174,7 @@ class Failover:
             self._dead.pop().launch()
 
     def _settle(self) -> None:
-        # Whoever is to be the next master must have followed this one.
+        # The next primary must have followed this one.
         self._revive()
         wait_until(self._sentinels.is_settled, "every replica follows the master", _PATIENCE_S)
 
@@ -200,7 +200,7 @@ class Slots:
         }
 
     def client(self) -> Redis:
-        """A client that knows the cluster, to be used like any other."""
+        """Return a client for the cluster, with the interface of an ordinary one."""
         return cast("Redis", self._cluster.client())
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""How long a change of the membership takes, on calm ground: a worker joins, one is told to go, one is killed."""
+"""Durations of membership changes without mishaps: a worker joins, one is stopped, one is killed."""
 
 import subprocess
 import threading
@@ -103,7 +103,7 @@ class Measure:
         self._await_owners(time.monotonic())
         return [
             self._joins(),
-            self._goes("a worker is told to go", self.fleet.remove),
+            self._goes("a worker is stopped", self.fleet.remove),
             self._goes("a worker is killed", self.fleet.kill),
             self._joins(),
         ]

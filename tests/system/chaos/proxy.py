@@ -32,10 +32,10 @@ class _Link:
 
 
 class Proxy:
-    """Listens on a port of 127.0.0.1 and passes on to another, in a thread of its own.
+    """Listens on a port of 127.0.0.1 and forwards to another port, in a thread.
 
     Args:
-        target_port: the server's, of 127.0.0.1; it need not be there.
+        target_port: port of the server on 127.0.0.1; the server need not run.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -64,7 +64,7 @@ class Proxy:
         self._call(self._flowing.clear if stalled else self._flowing.set)
 
     def swallow(self, *, swallowing: bool) -> None:
-        """Let requests through and no replies; whoever missed one is cut off at the end."""
+        """Forward requests and no replies; connections that missed a reply are cut at the end."""
         self._call(lambda: self._swallow(swallowing=swallowing))
 
     def close(self) -> None:

@@ -26,7 +26,7 @@ _QUICK: dict[str, object] = {
 }
 
 
-#: What happens in the short form, by the kind of servers; in the long one it is everything that there is.
+#: The mishaps of the short form, by kind of servers; the long form has all of them.
 _MISHAPS = {
     "standalone": (
         "worker killed",
@@ -111,7 +111,7 @@ def test_the_judge_sees_what_is_not_the_fold(
 
 
 def test_the_judge_counts_what_was_acknowledged_and_is_not_there(valkey: Server, told: list[Report]) -> None:
-    """What the server took and does not have is lost, wherever in the producer's numbers it was."""
+    """Events that the server acknowledged and no longer has are lost, at any place of the producer's numbers."""
     first, second = told
     verdict = judge(side_of(valkey.client(), "r"), told)
     assert (verdict.lost, verdict.acknowledged, verdict.arrived, verdict.twice) == (0, 1000, 1000, 0)

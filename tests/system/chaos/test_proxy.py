@@ -1,4 +1,4 @@
-"""The proxy does to connections what it is told to, and nothing else."""
+"""The proxy affects connections exactly as requested."""
 
 import random
 from collections.abc import Iterator
@@ -53,7 +53,7 @@ def _is_over(client: "Redis", before: object) -> bool:
 def test_a_swallowed_reply_is_one_of_a_command_that_was_done(
     own: Server, proxy: Proxy, client: "Redis"
 ) -> None:
-    """The worst that a network can do to a writer: it is done, and nobody says so."""
+    """The worst case of a network for a writer: the request is executed, and the reply is lost."""
     client.ping()
     proxy.swallow(swallowing=True)
     with pytest.raises(TooLate):

@@ -1,6 +1,6 @@
-"""A training process: publishes recorded events to several runs at a steady pace, and says in the end what became of them.
+"""A training process: publishes recorded events to several runs at a steady pace, and reports the counts at the end.
 
-Told by one JSON argument, see `Order`; prints one JSON line, a list of `Report`.
+It takes one JSON argument, see `Order`, and prints one JSON line, a list of `Report`.
 """
 
 import itertools
@@ -30,13 +30,13 @@ _CLOSE_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What a training process is told.
+    """The task of a training process.
 
     Args:
-        url: of the server.
-        runs: to which it publishes, each with a publisher of its own.
-        events: how many in all.
-        seconds: over how long.
+        url: the server's URL.
+        runs: the runs, each with a separate publisher.
+        events: number of events in all.
+        seconds: duration.
     """
 
     url: str
@@ -47,7 +47,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of the events of one publisher, by its own count; `sent` is what the server acknowledged."""
+    """The counts of one publisher; `sent` is the number that the server acknowledged."""
 
     run: str
     producer: str
@@ -59,7 +59,7 @@ class Report:
 
 
 def train(order: Order) -> list[Report]:
-    """Publish for as long as told, close, and report."""
+    """Publish for the given duration, close, and report."""
     publishers = [Publisher(run, url=order.url) for run in order.runs]
     stories = [story(f"{run}-{time.time_ns()}", place) for place, run in enumerate(order.runs)]
     pause, began, emitted = threading.Event(), time.monotonic(), 0
@@ -90,7 +90,7 @@ def report_of(run: str, publisher: Publisher) -> Report:
 
 
 def story(name: str, first: int) -> Iterator[dict[str, Any]]:
-    """Yield recorded events for ever, one recording after the other, each event with an id and a time of its own."""
+    """Yield recorded events endlessly, one recording after the other, each event with a new ID and time."""
     told: list[Recording] = [found for one in _NAMES if (found := recording(one)) is not None]
     lines = [one.lines() for one in told]
     number = itertools.count(1)
@@ -105,7 +105,7 @@ def _spoiled(event: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Do as the argument says."""
+    """Run the task in the argument."""
     reports = train(Order(**json.loads(sys.argv[1])))
     sys.stdout.write(json.dumps([asdict(report) for report in reports]))
 

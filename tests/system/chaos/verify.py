@@ -1,4 +1,4 @@
-"""What must hold in the end: every run is the straight fold of its stream, and what was acknowledged is in it."""
+"""The final promises: every run is the plain fold of its stream, and every acknowledged event is in it."""
 
 import itertools
 from collections import Counter
@@ -13,7 +13,7 @@ from sanctum_bus.protocol.text import decode_fields
 from tests.support.worker_rig import Side, Texts, differences
 from tests.system.chaos.training import Report
 
-#: What stands for a value that is not there.
+#: Stands for a missing value.
 _NOTHING = "nothing"
 
 #: Characters of a difference that are shown.
@@ -22,17 +22,17 @@ _SHOWN_CHARS = 600
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What became of one run, or of all together.
+    """The verdict on one run, or the sum over all runs.
 
     Args:
-        entries: what the stream holds.
-        events, parked, duplicates: what the checkpoint counts.
-        emitted, acknowledged: what its producers say.
+        entries: entries of the stream.
+        events, parked, duplicates: counts of the checkpoint.
+        emitted, acknowledged: counts of its producers.
         arrived: numbers of its producers that the stream holds, each once.
-        lost: events that the server acknowledged and the stream does not hold.
-        dropped: what the producers had to drop or left behind.
-        twice: events that were folded though their number had been folded before.
-        problems: every way in which it is not as promised.
+        lost: acknowledged events that the stream does not hold.
+        dropped: events that the producers dropped or left behind.
+        twice: events that were folded although their number had been folded before.
+        problems: every broken promise.
     """
 
     entries: int = 0
@@ -99,7 +99,7 @@ def _not_the_fold(side: Side, stream: Sequence[tuple[str, Entry]], known: dict[s
 
 
 def _not_adding_up(known: dict[str, Any], numbers: "dict[str, _Numbers]", entries: int) -> list[str]:
-    """What is counted, against the producers' numbers: each is folded, parked, a repetition, a goodbye, or lost."""
+    """Compare the counts with the producers' numbers: each is folded, parked, a duplicate, an end-of-stream marker, or lost."""
     problems = []
     holes = sum(one.holes for one in numbers.values())
     if sum(known["lost"].values()) != holes:
@@ -145,7 +145,7 @@ def _numbers(stream: Sequence[tuple[str, Entry]]) -> dict[str, _Numbers]:
 
 
 def _misnumbered(numbers: dict[str, _Numbers], reports: list[Report]) -> list[str]:
-    """Numbers that come too late to be folded, that nobody emitted, or that are of nobody."""
+    """Return numbers that arrived too late to be folded, that were never emitted, or that have no producer."""
     emitted = Counter({report.producer: report.emitted for report in reports})
     problems = []
     for producer, one in numbers.items():

@@ -1,7 +1,7 @@
-"""Looks at every run again and again, and measures for how long each was not folding.
+"""Reads every run repeatedly, and measures for how long each made no progress.
 
-A run is not folding while its stream holds something unread and its version does not move. While the server itself is
-away nobody can look; that time belongs to the stall that is under way, if one is.
+A run makes no progress while its stream holds unread entries and its version does not change. While the
+server is unavailable, the time counts toward the current stall, if there is one.
 """
 
 import threading

@@ -82,7 +82,7 @@ def test_what_no_command_takes_is_not_in_force(env: dict[str, str], words: str) 
 
 
 def test_wrong_settings_are_said_in_a_line() -> None:
-    """What is wrong ends the command with status 1 and a sentence."""
+    """An invalid setting ends the command with status 1 and one sentence."""
     ran = sanctum("config", env={"SANCTUM_POL_TIMEOUT_MS": "1"})
 
     assert (ran.status, ran.out) == (1, "")

@@ -1,4 +1,4 @@
-"""Questions before something is lost: whoever does not say yes loses nothing, and is told so."""
+"""Confirmation before data is deleted: without a yes, nothing is deleted, and the message reports it."""
 
 from collections.abc import Callable, Iterator
 
@@ -24,7 +24,7 @@ def _asked(run: Run) -> Iterator[Callable[[list[str]], Terminal]]:
 
     def start(args: list[str]) -> Terminal:
         terminals.append(Terminal(*args, env=environment(run.url)))
-        wait_until(lambda: terminals[-1].shows("[y/N]: "), "it asks", DEADLINE_S)
+        wait_until(lambda: terminals[-1].shows("[y/N]: "), "the question is shown", DEADLINE_S)
         return terminals[-1]
 
     yield start
@@ -36,7 +36,7 @@ def _asked(run: Run) -> Iterator[Callable[[list[str]], Terminal]]:
 def test_ctrl_c_at_a_question(
     run: Run, asked: Callable[[list[str]], Terminal], args: list[str], said: str
 ) -> None:
-    """Ctrl-C at a question ends with status 130 and a line that says that nothing is done."""
+    """Ctrl-C at a question exits with status 130 and a message that nothing was done."""
     shown = asked(args)
     version = run.good("show", run.id, "--json").json["version"]
 
@@ -49,7 +49,7 @@ def test_ctrl_c_at_a_question(
 
 @pytest.mark.parametrize("answer", [b"n\n", b"\n", b"\xff\n", b"\x04"], ids=["no", "nothing", "other", "end"])
 def test_no(asked: Callable[[list[str]], Terminal], answer: bytes) -> None:
-    """Whatever is no yes is a no: status 1, and a line that says that nothing is done."""
+    """Any answer but yes is a no: status 1 and a message that nothing was done."""
     args, said = ASKING[0]
     shown = asked(args)
 
@@ -61,7 +61,7 @@ def test_no(asked: Callable[[list[str]], Terminal], answer: bytes) -> None:
 
 @pytest.mark.parametrize("answer", [b"y\n", b"YES\n"])
 def test_yes(run: Run, asked: Callable[[list[str]], Terminal], answer: bytes) -> None:
-    """A yes is a yes in any case of its letters."""
+    """A yes counts in upper and lower case."""
     shown = asked(["rm", "r"])
 
     shown.type(answer)

@@ -44,7 +44,7 @@ def test_the_table(run: Run) -> None:
 
 
 def test_every_field(run: Run) -> None:
-    """`--fields` names each field with its emitted spelling and its place, and marks what nobody declared."""
+    """`--fields` names each field with its emitted spelling and its place, and marks undeclared fields."""
     run.publish(*EVENTS)
 
     out = run.good("coverage", run.id, "--fields").out
@@ -110,7 +110,7 @@ def counted(*events: dict[str, Any]) -> RawCount:
 
 
 def test_a_field_that_the_capture_never_saw() -> None:
-    """What stands in the raw lines and not in the report is a gap: of the field, or of the type."""
+    """Anything in the raw lines that the report lacks is a gap: of the field, or of the type."""
     reported = [TypeCoverage("T", 1, {"a": FieldCoverage("a", 1)})]
     event = {"event_type": "T", "data": {"a": 1, "b": 2}}
 
@@ -130,7 +130,7 @@ def test_an_alias_is_no_gap() -> None:
 
 
 def test_a_start_that_was_sent_again_counts_once() -> None:
-    """A TRAINING_STARTED that is there twice is folded once, and that is no gap."""
+    """A TRAINING_STARTED that occurs twice is folded once, and is not a gap."""
     start = {"event_type": "TRAINING_STARTED", "event_id": "x", "data": {"n_envs": 1}}
 
     assert counted(start, start).events == {"TRAINING_STARTED": 1}

@@ -37,7 +37,7 @@ def _terminal() -> Iterator[Callable[..., Terminal]]:
 
 
 def test_once() -> None:
-    """`--once` plays the recording as fast as it goes, needs no terminal, and says what came of it."""
+    """`--once` plays the recording as fast as possible, needs no terminal, and prints a summary."""
     require(VALKEY_9)
     ran = sanctum("demo", "--once")
 
@@ -50,7 +50,7 @@ def test_once() -> None:
 
 
 def test_once_at_a_pace() -> None:
-    """A pace that was asked for is kept without a picture too: a minute of training takes so much of it."""
+    """A requested pace also applies without a live view: a minute of training takes that fraction of a minute."""
     require(VALKEY_9)
     ran = sanctum("demo", "--once", "--speed", "60")
 
@@ -65,11 +65,11 @@ def test_nothing_is_left(tmp_path: object) -> None:
     os.mkdir(home)  # noqa: PTH102  # the path is text for the variable
 
     assert sanctum("demo", "--once", env={"TMPDIR": home}).status == 0
-    assert os.listdir(home) == []  # noqa: PTH208  # likewise
+    assert os.listdir(home) == []  # noqa: PTH208  # the path is text here too
 
 
 def test_the_live_view(terminal: Callable[..., Terminal]) -> None:
-    """On a terminal the run is drawn while it goes on; at its end the last picture stays, with what to do next."""
+    """On a terminal the run is drawn while it plays; at the end the last picture stays, with the next steps."""
     shown = terminal("demo", "--speed", "50")
 
     status = shown.end()
@@ -97,7 +97,7 @@ def test_leaving_the_demo(terminal: Callable[..., Terminal], leave: Callable[[Te
 def test_keeping_the_server(terminal: Callable[..., Terminal]) -> None:
     """With `--keep` the run can be looked at until Ctrl-C."""
     shown = terminal("demo", "--speed", "max", "--keep")
-    wait_until(lambda: shown.shows("sanctum watch demo"), "it says how to look", DEADLINE_S)
+    wait_until(lambda: shown.shows("sanctum watch demo"), "the next steps are shown", DEADLINE_S)
     url = shown.screen.partition("SANCTUM_REDIS_URL='")[2].partition("'")[0]
 
     assert sanctum("runs", "--json", url=url).json["state"] == "ended"
@@ -118,7 +118,7 @@ def test_watching(run: Run, terminal: Callable[..., Terminal]) -> None:
 
 
 def test_watching_without_a_terminal(run: Run) -> None:
-    """Without a terminal there is nothing to draw on, and the sentence says what to use instead."""
+    """Without a terminal, `watch` fails with a message that names the alternative."""
     ran = run.sanctum("watch", "r")
 
     assert ran.status == 1

@@ -1,4 +1,4 @@
-"""What is said when the server cannot be asked: one line with what, where, and what to do, and status 1."""
+"""Errors of an unavailable server: one line with what, where and the remedy, and status 1."""
 
 import pytest
 from redis.exceptions import (
@@ -50,7 +50,7 @@ def test_the_default_is_said() -> None:
 
 @pytest.mark.parametrize("url", ["http://localhost", "localhost:6379", "redis://localhost:port/0"])
 def test_no_url(url: str) -> None:
-    """What is no URL of a server is a sentence too."""
+    """An invalid URL is reported in one sentence."""
     ran = sanctum("--redis", url, "runs")
 
     assert ran.status == 1
@@ -59,7 +59,7 @@ def test_no_url(url: str) -> None:
 
 
 def test_refused_credentials(start_server: StartServer) -> None:
-    """A server that wants a password says so in a sentence that does not show the one that was tried."""
+    """A missing password is reported in one sentence that does not show the attempted one."""
     port = free_port()
     start_server(VALKEY_9, port=port).client().config_set("requirepass", "right")
 
@@ -71,7 +71,7 @@ def test_refused_credentials(start_server: StartServer) -> None:
 
 
 def test_a_run_of_the_wrong_type(run: Run) -> None:
-    """What the server refuses is said in its words."""
+    """An invalid stream ID is refused with the expected form."""
     run.publish({"event_type": "OTHER", "data": {}})
     ran = run.sanctum("log", run.id, "--after", "no-id")
 

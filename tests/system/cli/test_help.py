@@ -44,7 +44,7 @@ def test_help_lists_every_command() -> None:
 
 @pytest.mark.parametrize("name", list(COMMANDS))
 def test_each_command_has_help(name: str) -> None:
-    """Each command says in a sentence what it does, and shows how it is used."""
+    """The help of each command has a sentence and examples."""
     ran = sanctum(name, "--help")
 
     assert ran.status == 0
@@ -101,7 +101,7 @@ def test_version() -> None:
     ids=" ".join,
 )
 def test_a_wrong_command_line(args: list[str]) -> None:
-    """A command line that cannot be meant ends with status 2 and says why, without a traceback."""
+    """An invalid command line exits with status 2 and the reason, without a traceback."""
     ran = sanctum(*args)
 
     assert ran.status == 2

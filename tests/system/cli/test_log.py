@@ -50,7 +50,7 @@ def test_json_is_one_object_a_line(run: Run) -> None:
 
 
 def test_lines_after_an_id(run: Run) -> None:
-    """`--after` prints every line behind an id: a script goes on where it stopped."""
+    """`--after` prints every line after an ID, so that a script can continue where it stopped."""
     run.publish(*map(seed, range(30)))
     lines = run.good("log", run.id, "-n", "1000", "--json").json_lines
 
@@ -60,7 +60,7 @@ def test_lines_after_an_id(run: Run) -> None:
 
 
 def test_no_line(run: Run) -> None:
-    """A run whose log is empty is no error."""
+    """A run with an empty log is not an error."""
     run.publish({"event_type": "OTHER", "timestamp": 1.0, "data": {}})
 
     assert [line["type"] for line in run.good("log", run.id, "--json").json_lines] == ["_closed"]

@@ -71,7 +71,7 @@ def test_several_files_are_one_run(run: Run, tmp_path: Path) -> None:
 
 
 def test_bad_lines_are_reported_and_left_out(run: Run, tmp_path: Path) -> None:
-    """A line that is no event is named by file and number, with the reason; the others are published."""
+    """A line that is not an event is reported with file, number and reason; the others are published."""
     path = tmp_path / "bad.jsonl"
     good = json.dumps(EPOCH)
     path.write_text(f'{good}\n{{"x\n\n[1]\n{{"data": {{}}}}\n{good.replace("a", "b", 1)}\n')
@@ -122,7 +122,7 @@ def test_an_empty_recording(run: Run) -> None:
 
 
 def test_files_are_opened_before_anything_is_sent(run: Run, tmp_path: Path) -> None:
-    """Where one of several files cannot be opened nothing of the others is published."""
+    """If one of several files cannot be opened, nothing is published."""
     path = tmp_path / "a.jsonl"
     path.write_bytes(lines_of([EPOCH]))
 
@@ -134,7 +134,7 @@ def test_files_are_opened_before_anything_is_sent(run: Run, tmp_path: Path) -> N
 
 
 def test_publishing_that_fails_half_way(run: Run, tmp_path: Path) -> None:
-    """What fails half-way says how much was published, and that another attempt would fold it twice."""
+    """A failure reports how much was published, and that another attempt would fold it twice."""
     whole, broken = tmp_path / "a.jsonl", tmp_path / "b.jsonl.gz"
     whole.write_bytes(lines_of([EPOCH, EPOCH | {"event_id": "b"}]))
     broken.write_bytes(gzip.compress(lines_of([EPOCH]))[:12])
@@ -152,7 +152,7 @@ def test_publishing_that_fails_half_way(run: Run, tmp_path: Path) -> None:
 
 
 def test_publishing_that_is_interrupted(run: Run) -> None:
-    """Ctrl-C says likewise how much was published, and ends with status 130."""
+    """Ctrl-C reports how much was published, and exits with status 130."""
     process = subprocess.Popen(
         command("publish", "-", "--run", run.id),
         stdin=subprocess.PIPE,
@@ -168,7 +168,9 @@ def test_publishing_that_is_interrupted(run: Run) -> None:
     _, err = process.communicate(timeout=DEADLINE_S)
 
     assert process.returncode == 130
-    assert err.startswith(b"sanctum: interrupted before all events were published; 1 events were published to run r")
+    assert err.startswith(
+        b"sanctum: interrupted before all events were published; 1 events were published to run r"
+    )
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
@@ -205,7 +207,7 @@ def test_bare_nan_survives(run: Run) -> None:
 
 
 def test_the_recorded_pace(run: Run) -> None:
-    """At a speed, an event is published as long after the first as its timestamp says, divided by the speed."""
+    """With a speed, an event is published as long after the first one as its timestamp is, divided by the speed."""
     events = [EPOCH | {"timestamp": at, "event_id": str(at)} for at in (100.0, 150.0)]
 
     said = run.good("publish", "-", "--run", run.id, "--speed", "100", "--json", stdin=lines_of(events)).json
@@ -224,7 +226,7 @@ def test_the_recorded_pace(run: Run) -> None:
     ],
 )
 def test_what_cannot_be_done(run: Run, args: list[str], what: str) -> None:
-    """What cannot be done ends with status 1 and one line that says why."""
+    """A failure exits with status 1 and one line with the reason."""
     ran = run.sanctum(*args, stdin=lines_of([EPOCH]))
 
     assert ran.status == 1
@@ -267,7 +269,7 @@ def test_a_fold_of_chosen_sections(tmp_path: Path) -> None:
 
 
 def test_a_reader_that_goes_away(tmp_path: Path) -> None:
-    """A command whose output nobody wants any more ends without a word."""
+    """A command whose output pipe is closed exits without a message."""
     path = SMALL[0].path
     line = f"{' '.join(command('fold', path, '--json'))} | head -c 10"
     done = subprocess.run(

@@ -26,7 +26,7 @@ def _parked(valkey: Server) -> tuple[Side, list[str]]:
 
 
 def test_requeue(run: Run, parked: tuple[Side, list[str]]) -> None:
-    """Those that were named come back, each with its new id; what is not there is told, and the status is 1."""
+    """Named dead letters are requeued, each with its new ID; a missing one is reported, and the status is 1."""
     side, (first, second, _) = parked
 
     one = run.good("dead-letters", "r", "--requeue", first)
@@ -49,7 +49,7 @@ def test_requeue(run: Run, parked: tuple[Side, list[str]]) -> None:
 
 
 def test_requeue_all(run: Run, parked: tuple[Side, list[str]]) -> None:
-    """All of them come back; where there is none, that is no failure."""
+    """`all` requeues every dead letter; none at all is not a failure."""
     side, ids = parked
 
     moved = run.good("dead-letters", "r", "--requeue", "all", "--json").json
@@ -62,7 +62,7 @@ def test_requeue_all(run: Run, parked: tuple[Side, list[str]]) -> None:
 
 
 def test_refused(run: Run, valkey: Server) -> None:
-    """What cannot be put back is told with the reason, on standard error and to tools, and the status is 1."""
+    """A dead letter that cannot be requeued is reported with the reason, on standard error and in JSON, and the status is 1."""
     side = side_of(valkey)
     (source,) = side.add([HOPELESS | {f"f{number}".encode(): b"" for number in range(4000)}])
     drain(valkey)
@@ -76,7 +76,7 @@ def test_refused(run: Run, valkey: Server) -> None:
 
 
 def test_drop(run: Run, parked: tuple[Side, list[str]]) -> None:
-    """Nothing is dropped unless somebody is sure; then it is gone."""
+    """Dead letters are deleted only after confirmation."""
     side, (first, *others) = parked
 
     unsure = run.sanctum("dead-letters", "r", "--delete", "all")
@@ -109,7 +109,7 @@ def test_a_wrong_command_line(args: list[str]) -> None:
 
 
 def test_an_unknown_run(run: Run) -> None:
-    """Each says so in one line."""
+    """Each command reports an unknown run in one line."""
     for args in (
         ["dead-letters", "r", "--requeue", "all"],
         ["dead-letters", "r", "--delete", "all", "--yes"],
@@ -121,7 +121,7 @@ def test_an_unknown_run(run: Run) -> None:
 
 
 def test_rebuild(run: Run, parked: tuple[Side, list[str]]) -> None:
-    """It asks first; then it says what it has folded."""
+    """`rebuild` needs a confirmation, then reports what it folded."""
     side, _ = parked
 
     unsure = run.sanctum("rebuild", "r")

@@ -58,7 +58,7 @@ def test_pace(stamps: list[Any], speed: float | None, waits: list[float]) -> Non
 
 
 def test_stopping_while_waiting() -> None:
-    """A wait that says to stop ends the replay before the event that it waited for."""
+    """If the wait returns true, the replay ends before the event that it waited for."""
     given = records(0.0, 10.0)
 
     assert list(paced(given, 1.0, lambda _: True, Clock())) == given[:1]
@@ -66,7 +66,7 @@ def test_stopping_while_waiting() -> None:
 
 @pytest.mark.parametrize("stamp", [None, "x", [], {}, float("nan"), float("inf"), -1e300])
 def test_no_time(stamp: Any) -> None:
-    """What is no time is none."""
+    """A value that is not a time counts as no timestamp."""
     assert timestamp_of({"timestamp": stamp}) is None
 
 

@@ -1,4 +1,4 @@
-"""`rm`: a run goes as a whole, and only when somebody is sure."""
+"""`rm`: a run is removed completely, and only after confirmation."""
 
 import os
 import pty
@@ -42,7 +42,7 @@ def test_nobody_to_ask(run: Run) -> None:
     ("answer", "status", "left"), [(b"y\n", 0, []), (b"n\n", 1, ["r"]), (b"\n", 1, ["r"])]
 )
 def test_the_question(run: Run, answer: bytes, status: int, left: list[str]) -> None:
-    """On a terminal it asks, and only a yes removes."""
+    """On a terminal there is a question, and only a yes removes the run."""
     run.publish({"event_type": "OTHER", "data": {}})
     near, far = pty.openpty()
     process = subprocess.Popen(

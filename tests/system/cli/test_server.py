@@ -1,4 +1,4 @@
-"""`server` and `worker`: they start, say where they are, find one another, and stop when they are told."""
+"""`server` and `worker`: they start, print their address, find each other, and stop on a signal."""
 
 import asyncio
 import os
@@ -52,7 +52,7 @@ def stop(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> Ran:
 def test_a_server_runs_until_it_is_told(
     home: Path, started: list[subprocess.Popen[bytes]], number: int
 ) -> None:
-    """`server` says where it is, serves whoever looks there, and ends in good order with status 0."""
+    """`server` prints its address, serves other commands, and exits with status 0 on a signal."""
     env = environment(SANCTUM_STATE_DIR=str(home))
     process = start("server", env=env)
     started.append(process)
@@ -79,7 +79,7 @@ def test_a_server_on_a_port(home: Path, started: list[subprocess.Popen[bytes]]) 
 
 
 def test_data_outlives_the_server(home: Path, started: list[subprocess.Popen[bytes]]) -> None:
-    """What was published is there after the next start."""
+    """Published data is there after the next start."""
     env = {"SANCTUM_STATE_DIR": str(home)}
     for _ in range(2):
         started.append(start("server", env=environment(**env)))
@@ -92,7 +92,7 @@ def test_data_outlives_the_server(home: Path, started: list[subprocess.Popen[byt
 
 
 def test_a_second_server_in_the_same_place(home: Path, started: list[subprocess.Popen[bytes]]) -> None:
-    """A state directory has one server; a second one says which."""
+    """A state directory has one server; the error of a second one names the first."""
     env = {"SANCTUM_STATE_DIR": str(home)}
     started.append(start("server", env=environment(**env)))
     wait_until(lambda: running_server(home), "the server runs")
@@ -105,7 +105,7 @@ def test_a_second_server_in_the_same_place(home: Path, started: list[subprocess.
 
 
 def test_a_server_that_dies(home: Path, started: list[subprocess.Popen[bytes]]) -> None:
-    """A server that ends by itself is no good end: status 1, and where its last words are."""
+    """If the server exits unexpectedly, the status is 1, and the message names its log."""
     process = start("server", "--state-dir", str(home), env=environment())
     started.append(process)
     wait_until(lambda: running_server(home), "the server runs")
@@ -157,7 +157,7 @@ def test_a_worker_runs_until_it_is_told(
 
 
 def test_a_worker_waits_for_the_embedded_server(home: Path, started: list[subprocess.Popen[bytes]]) -> None:
-    """A worker that was told no server may be started before the embedded one: it waits for it."""
+    """A worker without a URL may be started before the embedded server: it waits for it."""
     env = {"SANCTUM_STATE_DIR": str(home)}
     started.append(start("worker", env=environment(**env)))
     started.append(start("server", env=environment(**env)))
@@ -168,7 +168,7 @@ def test_a_worker_waits_for_the_embedded_server(home: Path, started: list[subpro
 
 
 def test_a_worker_that_waits_can_be_stopped(home: Path, started: list[subprocess.Popen[bytes]]) -> None:
-    """A worker that finds no server ends when it is told, with status 0."""
+    """A worker that finds no server exits with status 0 on a signal."""
     process = start("worker", env=environment(SANCTUM_STATE_DIR=str(home)))
     started.append(process)
     assert process.stderr is not None
@@ -205,7 +205,7 @@ def test_draining_one_run(run: Run) -> None:
 
 
 def test_a_drain_that_is_cut_short(run: Run) -> None:
-    """A drain that is told to stop says that it was not through: `worker` alone runs until it is told."""
+    """A drain that a signal stops reports that it is incomplete; `worker` alone runs until a signal."""
     run.good("publish", "-", "--run", run.id, stdin=lines_of([EVENT]))
 
     async def interrupted() -> bool:

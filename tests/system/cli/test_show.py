@@ -25,12 +25,12 @@ SEED = {
     "data": {"env_id": 0, "blueprint_id": HOSTILE, "loss": float("nan")},
 }
 
-#: What a terminal would obey, and what turns text around.
+#: Characters that a terminal interprets, and characters that reverse text.
 OBEYED = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 
 def refuse(token: str) -> Any:
-    """Refuse what is no JSON."""
+    """Reject constants that are not JSON."""
     raise ValueError(token)
 
 
@@ -63,7 +63,7 @@ def test_json_has_tokens_unless_it_is_strict(run: Run) -> None:
 
 @pytest.mark.parametrize("recording", SMALL, ids=lambda one: one.id)
 def test_a_strict_fold_is_strict_json(recording: Recording) -> None:
-    """`fold --strict` of every recording is taken by a parser that knows no NaN."""
+    """A parser without NaN accepts `fold --strict` of every recording."""
     json.loads(sanctum("fold", recording.path, "--json", "--strict").out, parse_constant=refuse)
 
 
@@ -123,7 +123,7 @@ def test_json_escapes_what_a_terminal_obeys(run: Run) -> None:
 
 
 def test_a_pipe_gets_no_colours(run: Run) -> None:
-    """Where no terminal is there are no escape sequences, and no line ends in blanks."""
+    """Without a terminal there are no escape sequences, and no line ends with blanks."""
     run.publish(START, SEED)
 
     out = run.good("show", run.id).out
@@ -154,14 +154,14 @@ def test_a_picture_fits(run: Run, width: int) -> None:
 
 
 def test_a_picture_in_a_file_fits(run: Run) -> None:
-    """Where nobody says how wide it may be, no line of the picture is longer than 120 columns."""
+    """Without a known width, no line of the picture exceeds 120 columns."""
     run.publish(START, SEED)
 
     assert max(len(line) for line in run.good("show", run.id).out.splitlines()) <= 120
 
 
 def test_a_run_that_nobody_folded(run: Run) -> None:
-    """A run without a worker is there, and the picture says what is missing."""
+    """A run without a worker is shown, and the picture names what is missing."""
     run.good("publish", "-", "--run", run.id, stdin=json.dumps(START).encode())
 
     ran = run.good("show", run.id)
@@ -203,7 +203,7 @@ def test_no_runs(run: Run) -> None:
     ],
 )
 def test_an_unknown_run(run: Run, args: list[str]) -> None:
-    """A run that is not there is status 1 and a sentence that says what to do."""
+    """An unknown run exits with status 1 and a sentence with the remedy."""
     ran = run.sanctum(*args)
 
     assert (ran.status, ran.out) == (1, "")

@@ -1,4 +1,4 @@
-"""The standard streams: whatever they are, a command works with them or says in a line why not."""
+"""The standard streams: in any state, a command works with them or reports in one line why it cannot."""
 
 import os
 import pty
@@ -11,10 +11,8 @@ from tests.support.commands import DEADLINE_S, SMALL, Ran, Run, command, environ
 
 EVENT = {"event_type": "OTHER", "timestamp": 1.0, "data": {}}
 
-#: What is said where the output goes to a full disk.
-FULL = (
-    "sanctum: cannot write standard output: No space left on device; the output is incomplete\n"
-)
+#: The error if the output is on a full disk.
+FULL = "sanctum: cannot write standard output: No space left on device; the output is incomplete\n"
 
 RECORDING = str(SMALL[0].path)
 
@@ -49,7 +47,7 @@ def redirected(run: Run, redirection: str, *args: str, **env: str) -> Ran:
     ids=" ".join,
 )
 def test_an_output_that_cannot_be_written(run: Run, args: list[str]) -> None:
-    """An output that cannot be written is one line that says so and why, and status 1."""
+    """An output that cannot be written is one line with the reason, and status 1."""
     run.publish(EVENT)
 
     ran = redirected(run, ">/dev/full", *args)
@@ -59,7 +57,7 @@ def test_an_output_that_cannot_be_written(run: Run, args: list[str]) -> None:
 
 @needs_full
 def test_nowhere_to_write_at_all(run: Run) -> None:
-    """Where standard error cannot be written either, the status still says what came of it."""
+    """If standard error cannot be written either, the status is still right."""
     run.publish(EVENT)
 
     assert redirected(run, ">/dev/full 2>&1", "runs").status == 1
@@ -76,7 +74,7 @@ def test_nowhere_to_write_at_all(run: Run) -> None:
     ids=["said", "locale"],
 )
 def test_an_encoding_that_lacks_characters(run: Run, env: dict[str, str]) -> None:
-    """What the encoding lacks is a question mark, and columns stay where they are; JSON loses nothing."""
+    """A character that the encoding lacks becomes a question mark, and columns stay aligned; JSON loses nothing."""
     picture = redirected(run, "", "fold", RECORDING, **env)
     as_json = redirected(run, "", "fold", RECORDING, "--json", **env)
 
@@ -87,7 +85,7 @@ def test_an_encoding_that_lacks_characters(run: Run, env: dict[str, str]) -> Non
 
 
 def test_a_terminal_of_another_encoding(run: Run) -> None:
-    """A terminal is no other than a file there."""
+    """The same rules hold for a terminal and a file."""
     run.play(SMALL[0].path)
     near, far = pty.openpty()
     process = subprocess.Popen(
@@ -112,7 +110,7 @@ def test_a_terminal_of_another_encoding(run: Run) -> None:
     ids=" ".join,
 )
 def test_a_question_without_an_input(run: Run, args: list[str]) -> None:
-    """Where standard input is closed nobody is there to ask: nothing is done, and `--yes` is named."""
+    """If standard input is closed, nothing is done, and the message names `--yes`."""
     run.publish(EVENT)
 
     ran = redirected(run, "<&-", *args)
@@ -148,7 +146,7 @@ def test_streams_that_are_closed(run: Run, closed: str, args: list[str], expecte
 
 
 def test_what_is_published_without_an_output(run: Run, tmp_path: Path) -> None:
-    """Without an output the work is done all the same."""
+    """Without an output, a command still does its work."""
     path = tmp_path / "x.jsonl"
     path.write_bytes(lines_of([EVENT]))
 

@@ -20,7 +20,7 @@ NAMES = [f"run-{number}" for number in range(12)]
 
 
 def folded(run: Run) -> dict[str, list[str]]:
-    """Which runs each worker says it folds, once all are folded and no lag is unknown; else nothing."""
+    """Return the runs that each worker reports, once all are folded and every lag is known; else None."""
     said = run.good("workers", "--json").json_lines
     if sum(one.get("owned", 0) for one in said) != len(NAMES) or any(
         one["lag_events"] is None for one in said
@@ -55,7 +55,7 @@ def test_two_workers_of_which_one_is_killed(valkey: Server, run: Run) -> None:
 
 
 def test_the_last_error_is_shown(valkey: Server, run: Run) -> None:
-    """What a worker met last is there for who asks, with the place and how long ago."""
+    """The last error of a worker is shown with its task and its age."""
     side = side_of(valkey)
     side.redis.set(side.keys.events, "x")
     side.redis.zadd(keys.runs(), {side.keys.run_id: 4e12})
@@ -68,7 +68,7 @@ def test_the_last_error_is_shown(valkey: Server, run: Run) -> None:
 
 
 def test_a_worker_that_stops_leaves_nothing(valkey: Server, run: Run) -> None:
-    """Told to stop it takes back what it said of itself; then the list says that nobody is there."""
+    """A worker removes its status on SIGTERM; then the list reports that no worker is alive."""
     client = valkey.client()
     with worker_process(valkey, lease_s=ALIVE_S) as process:
         wait_until(lambda: told(client), "the worker has said something")
@@ -81,7 +81,7 @@ def test_a_worker_that_stops_leaves_nothing(valkey: Server, run: Run) -> None:
 
 
 def test_what_is_no_record_is_shown_as_unknown(valkey: Server, run: Run) -> None:
-    """A worker that has said nothing yet, or nonsense, is there all the same."""
+    """A worker without a status, or with an invalid one, is listed too."""
     client = valkey.client()
     client.zadd(keys.workers(), {"silent": 4e12, "odd": 4e12, "dead": 1})
     said = {"owned": "many", "runs": [1], "last_error": "x", "since_ms": None}

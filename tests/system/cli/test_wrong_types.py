@@ -75,7 +75,7 @@ def test_what_the_list_does_not_need_does_not_keep_it_from_its_row(
     ids=lambda value: value if isinstance(value, str) else " ".join(value),
 )
 def test_commands_name_the_key(spoilt: Run, valkey: Server, name: str, args: list[str]) -> None:
-    """A command that a key's type keeps from its work says which key it is, its type, and what to do, and prints nothing."""
+    """A command that fails because of a key's type names the key, its type and the remedy, and prints nothing else."""
     key = spoil(valkey, name)
 
     ran = spoilt.sanctum(*args)

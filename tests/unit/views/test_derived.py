@@ -1,4 +1,4 @@
-"""What is worked out from a snapshot's sections."""
+"""Values derived from a snapshot's sections."""
 
 import math
 
@@ -58,7 +58,7 @@ def test_stages_are_counted_as_they_are_now() -> None:
 
 
 def test_active_seeds_are_those_in_a_live_stage() -> None:
-    """A stage that nobody knows is a live one."""
+    """An unknown stage is a live one."""
     assert derived.active_seeds(derived.seeds_of_run(SECTIONS)) == 2
     assert derived.active_seeds([{"stage": stage} for stage in stages.NOT_LIVE]) == 0
 
@@ -102,7 +102,7 @@ def test_rewards() -> None:
 
 
 def test_action_percentages() -> None:
-    """Shares add up to 100, the most frequent first; what is no count is left out."""
+    """Shares add up to 100, the most frequent first; values that are not counts are left out."""
     env = {"action_counts": {"WAIT": 1, "GERMINATE": 3, "ODD": "x", "NEVER": 0}}
 
     assert derived.action_percentages(env) == {"GERMINATE": 75.0, "WAIT": 25.0}

@@ -1,4 +1,4 @@
-"""What the view writes: curves, numbers, times, and text that no terminal obeys."""
+"""Formats: curves, numbers, times, and text without control characters."""
 
 import math
 from typing import Any
@@ -14,7 +14,7 @@ from sanctum_bus.views.tui.spark import chart, sparkline
 
 @given(st.lists(st.floats()), st.integers(0, 60), st.integers(1, 8))
 def test_curves(values: list[float], width: int, height: int) -> None:
-    """A curve has a column for each of the last values and as many rows as it was told, whatever the values are."""
+    """A curve has a column for each of the last values and the requested number of rows, for any values."""
     assert len(sparkline(values, width)) == min(len(values), width)
     rows = chart(values, width, height)
     assert len(rows) == height
@@ -32,7 +32,7 @@ def test_curves(values: list[float], width: int, height: int) -> None:
     ],
 )
 def test_a_curve(values: list[float], curve: str) -> None:
-    """The lowest value is lowest; a flat line is in the middle; what is no number is a dot."""
+    """The lowest value is at the bottom; a flat line is in the middle; a value that is not a number is a dot."""
     assert sparkline(values, 10) == curve
 
 
@@ -52,7 +52,7 @@ def test_a_curve(values: list[float], curve: str) -> None:
     ],
 )
 def test_numbers(value: Any, text: str) -> None:
-    """Numbers are short whatever their size, and what is no number is not taken for one."""
+    """Numbers are short at any size, and a value that is not a number is a dash."""
     assert decimals(value) == text
 
 
@@ -63,7 +63,7 @@ def test_a_history_of_words_is_no_curve() -> None:
 
 
 def test_times() -> None:
-    """Durations have at most two units; times are UTC; what is no time is a dash."""
+    """Durations have at most two units; times are in UTC; a value that is not a time is a dash."""
     assert [duration(s) for s in (0.25, 59, 61, 3700, 90_000, None, math.nan)] == [
         *("0.2 s", "59 s", "1 min 1 s", "1 h 1 min", "1 d 1 h", "-", "-")
     ]

@@ -1,8 +1,8 @@
 """The command line: `sanctum`, or `python -m sanctum_bus.cli`.
 
-Exit status: 0 success; 1 the operation failed, and one line on standard error says why; 2 the command line is
-wrong; 130 Ctrl-C before the command was done. Commands that run until they are interrupted exit with 0 at
-Ctrl-C: `server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal. `doctor` exits with 1 if a
+Exit status: 0 success; 1 the operation failed, with the reason in one line on standard error; 2 the command
+line is wrong; 130 Ctrl-C before the command was done. Commands that run until they are interrupted exit with
+0 at Ctrl-C: `server`, `worker`, `watch`, `log --follow`, and `demo` on a terminal. `doctor` exits with 1 if a
 check fails, and with 2 if it cannot read the server.
 """
 

@@ -21,7 +21,7 @@ from sanctum_bus.views.tui.spark import sparkline
 #: Characters of a value to show; the JSON has all of it.
 _MAX_CHARS = 160
 
-#: Columns of a picture at most, and if no terminal tells its width.
+#: Columns of a picture at most, and without a terminal.
 _WIDEST, _PRINTED = 160, 120
 
 #: Columns of a curve.

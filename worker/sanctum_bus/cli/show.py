@@ -74,7 +74,7 @@ def show_run(
         strict: write NaN and infinities as strings.
     """
     with server.reader() as reader:
-        # A version is unique only within a generation; the generation in the output tells the caller.
+        # A version is unique only within a generation; the output has the generation.
         mark = None if since is None else (since, read_counters(reader, run_id).generation)
         snapshot = reader.snapshot(run_id, since=mark)
         plain = not (as_json or patterns or since)

@@ -111,7 +111,7 @@ def decode(entry_id: str, entry: Mapping[bytes, bytes]) -> Event:
         entry: its fields.
 
     Raises:
-        InvalidEntry: the entry is not an event; the message says why.
+        InvalidEntry: the entry is not an event; the message has the reason.
     """
     packed, raw_type = entry.get(b"event"), entry.get(b"type")
     if packed is None or not raw_type or not _FIELDS.issuperset(entry):

@@ -51,7 +51,7 @@ def fixed_rows(prefix: str = DEFAULT_PREFIX, run_id: str | None = None) -> dict[
 
 
 def is_wrong_type(error: Exception) -> bool:
-    """Return whether an error says that a key has the wrong type."""
+    """Return whether an error is about a key of the wrong type."""
     # In a pipeline, redis-py puts the command before the error.
     return str(error).rpartition("caused error: ")[2].startswith("WRONGTYPE")
 

@@ -1,1 +1,1 @@
-"""What people look at: one view of a run, derived values and formats, and the terminal view."""
+"""Views for people: one view of a run, derived values and formats, and the terminal view."""

@@ -85,7 +85,7 @@ def refreshed(view: RunView, snapshot: Snapshot) -> RunView:
 
 
 def with_problem(view: RunView, problem: str) -> RunView:
-    """Return a view that says why it may be out of date."""
+    """Return a view with the reason why it may be out of date."""
     return replace(view, findings=(Finding(kind="problem", text=problem), *view.findings))
 
 

@@ -88,7 +88,7 @@ class RunFeed:
                 changed.clear()
 
     async def read(self) -> None:
-        """Read once. If a later read fails, the last view stays and says why it may be out of date.
+        """Read once. If a later read fails, the last view stays, with a finding about the failure.
 
         Raises:
             UnknownRun, Unavailable, RedisError: the first read failed.

@@ -1,4 +1,4 @@
-"""What a person should know about the data of a view: pure functions of a snapshot."""
+"""Findings about the data of a view: pure functions of a snapshot."""
 
 from sanctum_bus.reader import Snapshot
 from sanctum_bus.views.format import duration

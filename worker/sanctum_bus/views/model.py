@@ -1,6 +1,7 @@
-"""What people look at: one view of a run, of plain values only. `build` makes it; the terminal and other views draw it.
+"""The view of a run, of plain values only. `build` makes it; the terminal and other views draw it.
 
-Every text is as it was emitted: whoever draws it makes it safe for its medium. A value that is not known is None.
+Every text is unchanged from the emitter: the code that draws it makes it safe for its medium. An unknown
+value is None.
 """
 
 from collections.abc import Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`sanctum doctor` and what the user may do; the users of config/users.acl are what the code asks for."""
+"""`sanctum doctor` and the permissions of its user; config/users.acl grants exactly what the code needs."""
 
 import re
 from pathlib import Path
@@ -91,7 +91,7 @@ def test_a_missing_right_is_named(user: str, rule: str, level: str, start_server
 
 
 def test_keys_of_another_prefix_are_refused(start_server: StartServer) -> None:
-    """Rights on other keys than ours are no rights."""
+    """Permissions for other keys than Sanctum's do not count."""
     server = start_server(VALKEY_9)
     client = server.client()
     add_users(client)
@@ -104,9 +104,11 @@ def test_keys_of_another_prefix_are_refused(start_server: StartServer) -> None:
 
 
 def test_without_transactions_the_rest_is_not_known() -> None:
-    """A user who may not even ask is told of that alone."""
+    """A user without permission to read the permissions gets that single note."""
     lacking = {role.name: list(role.rules) for role in acl.ROLES}
 
     (verdict,) = judged(Rights("u", lacking | {"publisher": ["multi"]}))
 
-    assert verdict.seen == "user u as a publisher lacks +multi, without which the rest is not known"
+    assert (
+        verdict.seen == "user u as a publisher lacks +multi, without which the other rights cannot be checked"
+    )

@@ -32,7 +32,7 @@ def folded(server: Server) -> Redis:
 
 
 def test_a_lagging_group_without_a_worker(server: Server) -> None:
-    """Entries that wait are named with their number and the time that they have waited, and that nobody is there."""
+    """The finding about waiting entries has their number, their waiting time, and the missing worker."""
     client = server.client()
     for number in range(3):
         client.xadd(RUN.events, ENTRY, id=f"{number + 5}-0")
@@ -48,7 +48,7 @@ def test_a_lagging_group_without_a_worker(server: Server) -> None:
 
 
 def test_a_run_that_no_worker_takes(valkey: Server) -> None:
-    """Where workers are alive, a run that waits for long all the same is a fault, and its last owner is named."""
+    """If workers are alive and a run still waits for long, that is a fault, and its last owner is named."""
     client = folded(valkey)
     client.hset(RUN.checkpoint, mapping={"owner": "gone", "version": "1-0"})
     seconds, _ = client.time()
@@ -59,11 +59,11 @@ def test_a_run_that_no_worker_takes(valkey: Server) -> None:
     said = Diagnosis(valkey.url).one("owner")
 
     assert said.level == "fault"
-    assert said.seen == "entries wait and no worker takes it; its last owner gone is gone"
+    assert said.seen == "entries wait and no worker acquires the run; its last owner gone is not alive"
 
 
 def test_parked_and_lost_entries(start_server: StartServer) -> None:
-    """What could not be folded and what never arrived are warnings that say how much it is."""
+    """Dead letters and lost events are warnings with their number."""
     server = start_server()
     client, run = folded(server), Run(server.url)
     for seq in ("1", "5"):
@@ -74,16 +74,16 @@ def test_parked_and_lost_entries(start_server: StartServer) -> None:
     found = Diagnosis(server.url)
 
     assert (found.status, found.bad()) == (1, {"parked": "warning", "lost": "warning"})
-    assert "1 kept, 1 ever" in found.one("parked").seen
-    assert found.one("parked").remedy.startswith(
-        "sanctum dead-letters r says why; where that is to rebuild the run: "
+    assert "1 kept, 1 in total" in found.one("parked").seen
+    assert found.one("parked").remedy == (
+        "run 'sanctum dead-letters r'; if a reason names it, 'sanctum rebuild r'; "
+        "otherwise fix the cause, then --requeue or --delete them"
     )
-    assert "sanctum rebuild r; else mend the cause, then --requeue or --drop" in found.one("parked").remedy
-    assert found.one("lost").seen == "events that never arrived: gap 3"
+    assert found.one("lost").seen == "lost events: gap 3"
 
 
 def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: StartServer) -> None:
-    """Entries that a section that was changed by hand did not take are told to be rebuilt, and then none is parked."""
+    """If a section was changed by hand, the dead letters it caused name a rebuild as the remedy, and the rebuild works."""
     server = start_server()
     client, run = folded(server), Run(server.url)
     client.hset(RUN.section("event:OTHER"), "count", "garbage")
@@ -91,7 +91,7 @@ def test_what_it_says_to_do_about_a_section_that_was_spoilt_helps(start_server: 
 
     remedy = Diagnosis(server.url).one("parked").remedy
     assert "rebuild the run" in run.good("dead-letters", "r").out
-    assert "rebuild the run: sanctum rebuild r" in remedy
+    assert "if a reason names it, 'sanctum rebuild r'" in remedy
     run.good("rebuild", "r", "--yes")
 
     assert Diagnosis(server.url).one("parked").level == "ok"
@@ -114,7 +114,7 @@ def test_somebody_else_reads_with_the_group(valkey: Server) -> None:
 
 
 def test_a_commit_that_died_half_way(valkey: Server) -> None:
-    """A torn checkpoint is a warning, and nobody is there to see to it."""
+    """A torn checkpoint is a warning without a live worker."""
     folded(valkey).hset(RUN.checkpoint, "version", "torn")
 
     assert Diagnosis(valkey.url).bad()["commit"] == "warning"
@@ -158,7 +158,7 @@ def test_a_key_of_the_wrong_type(server: Server, name: str) -> None:
 
 @each_key
 def test_what_it_says_to_do_about_a_type_helps(start_server: StartServer, name: str) -> None:
-    """Whoever does what the doctor says has a run that is well again."""
+    """The remedy of each finding about a key's type repairs the run."""
     server = start_server()
     client, run = folded(server), Run(server.url)
     client.delete(name)
@@ -199,12 +199,12 @@ def test_a_key_of_all_runs_has_the_wrong_type(valkey: Server, key: str) -> None:
     assert (found.status, said.where, said.level) == (1, "every run", "fault")
     assert said.seen.startswith(f"{key} has type string, expected ")
     assert said.remedy.startswith("rename or delete it")
-    # What can be looked at all the same is looked at.
+    # The other checks are made.
     assert len(found.of("owner")) == (key not in {keys.runs(), keys.workers()})
 
 
 def test_a_run_that_is_not_registered(start_server: StartServer) -> None:
-    """A run that only scanning finds is a note, which is no failure."""
+    """A run that only a scan finds is a note, which is not a failure."""
     server = start_server()
     folded(server).delete(keys.runs())
 

@@ -12,12 +12,12 @@ from tests.support.topologies import Cluster
 from tests.support.worker_rig import Side
 from tests.support.worker_task import at_work, wait_for_fold
 
-#: A server as it should be; what a busy machine makes slow is no matter here.
+#: A server without findings; slow commands of a busy machine do not matter here.
 _GOOD = ("--appendonly", "yes", "--maxmemory-policy", "noeviction", "--slowlog-log-slower-than", "-1")
 
 
 def test_a_good_server_takes_one_line(start_server: StartServer) -> None:
-    """Where all is well one line says so, and the exit status is 0."""
+    """If all checks pass, the output is one line and the exit status is 0."""
     server = start_server(VALKEY_9, *_GOOD)
     Run(server.url).publish({"event_type": "OTHER", "data": {}})
 
@@ -25,11 +25,11 @@ def test_a_good_server_takes_one_line(start_server: StartServer) -> None:
 
     assert (ran.status, ran.err) == (0, "")
     assert ran.out.count("\n") == 1
-    assert ran.out.startswith(f"all is well with {server.url}: version, eviction, ")
+    assert ran.out.startswith(f"17 checks passed ({server.url}): version, eviction, ")
 
 
 def test_a_run_that_is_folded_is_fine(start_server: StartServer) -> None:
-    """A worker that is alive and owns its run is no trouble, whatever it has in work."""
+    """A live worker that owns its run is not a finding, whatever it has in progress."""
     server = start_server(VALKEY_9, *_GOOD)
     with at_work(server), server.client() as client:
         client.xadd("nissa:{r}:events", {"type": "OTHER", "json": "{}"})
@@ -42,7 +42,7 @@ def test_a_run_that_is_folded_is_fine(start_server: StartServer) -> None:
 
 
 def test_a_bad_server_has_every_fault_named(start_server: StartServer) -> None:
-    """A server that is too old, evicts and keeps nothing is told all of it at once, each with what to do."""
+    """A server that is too old, evicts and persists nothing gets all findings at once, each with a remedy."""
     server = start_server(
         REDIS_6,
         "--appendonly",
@@ -63,25 +63,25 @@ def test_a_bad_server_has_every_fault_named(start_server: StartServer) -> None:
     for check, seen, remedy in (
         ("version", "redis 6.2", "Redis 7.0 or newer"),
         ("eviction", "allkeys-lru", "noeviction"),
-        ("persistence", "nothing is kept on disk", "appendonly yes"),
+        ("persistence", "no persistence", "appendonly yes"),
     ):
         said = found.one(check)
         assert seen in said.seen
         assert remedy in said.remedy
         assert seen in shown.out
         assert remedy in shown.out
-    assert f"fine with {server.url}: replicas, permissions, clock" in shown.out
+    assert f"5 checks passed ({server.url}): replicas, permissions, clock" in shown.out
 
 
 def test_eviction_without_a_limit_is_a_warning(start_server: StartServer) -> None:
-    """A policy that does nothing yet is worth a warning, and the exit status says so."""
+    """A policy that has no effect yet is a warning, and the exit status is 1."""
     found = Diagnosis(start_server(VALKEY_9, *_GOOD, "--maxmemory-policy", "allkeys-lfu").url)
 
     assert (found.status, found.bad()) == (1, {"eviction": "warning"})
 
 
 def test_a_known_weakness_is_a_note(start_server: StartServer) -> None:
-    """A version with a weakness is named together with the one that mends it; a note is no failure."""
+    """A version with a weakness is named together with the fixed version; a note is not a failure."""
     found = Diagnosis(start_server(REDIS_8, *_GOOD).url)
 
     assert found.status == 0
@@ -93,9 +93,9 @@ def test_a_replica_and_a_master_without_one(start_server: StartServer) -> None:
     master = start_server(VALKEY_9, *_GOOD, "--min-replicas-to-write", "1", port=0)
     replica = start_server(VALKEY_9, *_GOOD, "--replicaof", "127.0.0.1", "1")
 
-    assert "takes no writes" in Diagnosis(master.url).one("replicas").seen
+    assert "refuses writes" in Diagnosis(master.url).one("replicas").seen
     said = Diagnosis(replica.url).one("replicas")
-    assert (said.level, said.seen) == ("fault", "it is a replica: it takes no writes")
+    assert (said.level, said.seen) == ("fault", "it is a replica: it refuses writes")
 
 
 def test_what_took_long_is_a_note(start_server: StartServer) -> None:
@@ -116,7 +116,7 @@ def test_what_took_long_is_a_note(start_server: StartServer) -> None:
 
 
 def test_keys_that_expire(start_server: StartServer) -> None:
-    """A key of ours that goes by itself is a fault; keys of others are their own business."""
+    """An expiring key of Sanctum is a fault; other keys are ignored."""
     server = start_server(VALKEY_9, *_GOOD)
     with server.client() as client:
         client.set("other", "x", ex=100)
@@ -144,7 +144,7 @@ def test_every_server_of_a_cluster_is_checked() -> None:
 
 
 def test_a_server_that_cannot_be_asked(tmp_path: Path) -> None:
-    """Where nobody answers the exit status is another one than where something is wrong."""
+    """If no server replies, the exit status differs from that of a finding."""
     ran = sanctum("doctor", "--json", url=f"unix://{tmp_path}/nobody")
 
     assert (ran.status, ran.out) == (2, "")

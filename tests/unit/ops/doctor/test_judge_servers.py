@@ -1,4 +1,4 @@
-"""What is made of what a server says, where no real server says it in a test."""
+"""Judgments of states that no real server has in a test."""
 
 import pytest
 
@@ -22,7 +22,7 @@ from sanctum_bus.ops.doctor.judge_servers import Clock, Expiry, Persistence, Rep
     ],
 )
 def test_known_weaknesses(name: str, number: str, mended: list[str]) -> None:
-    """Each weakness is told of from the version that has it to the one that mends it, and of Redis alone."""
+    """Each weakness is reported from the version that has it to the version before the fix, and for Redis only."""
     found = judge_servers.version(Version(name, number, ""))
 
     assert [one.remedy for one in found if one.level is Level.NOTE] == [
@@ -37,12 +37,12 @@ def test_known_weaknesses(name: str, number: str, mended: list[str]) -> None:
         (Clock(100.0, 99.5, 100.4), "clocks agree"),
         (Clock(100.0, 160.4, 100.4), "its clock is 60.0 s ahead of this machine's"),
         (Clock(100.0, 40.0, 160.0), "its clock is 60.0 s behind this machine's"),
-        # A slow answer is no skew.
+        # A slow reply is not a difference of the clocks.
         (Clock(100.0, 129.0, 130.0), "clocks agree"),
     ],
 )
 def test_clocks(clock: Clock, words: str) -> None:
-    """Clocks that are apart are a warning that says by how much; the time that the question took does not count."""
+    """A difference of the clocks is a warning with its size; the duration of the request does not count."""
     (verdict,) = judge_servers.clock(clock)
 
     assert verdict.seen == words
@@ -85,7 +85,7 @@ def test_replicas(seen: Replication, level: Level) -> None:
 
 
 def test_the_slow_log() -> None:
-    """What is old or short is not told of; of the rest the longest is named."""
+    """Old and fast commands are not reported; of the others the longest is named."""
     assert judge_servers.slow_log([Slow(4000, 900, "KEYS"), Slow(10, 90, "EVAL")])[0].level is Level.OK
 
     (verdict,) = judge_servers.slow_log(
@@ -96,6 +96,6 @@ def test_the_slow_log() -> None:
 
 
 def test_not_all_keys_were_looked_at() -> None:
-    """Where there are too many keys to look at all of them, it is said."""
+    """If there are too many keys to check all of them, the verdict states it."""
     assert judge_servers.expiry(Expiry([], whole=False))[0].level is Level.NOTE
     assert judge_servers.expiry(Expiry([("a", 5)], whole=False))[0].level is Level.FAULT

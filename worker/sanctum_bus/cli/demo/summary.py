@@ -22,7 +22,7 @@ _LAST_LINES = 5
 
 @dataclass(frozen=True)
 class Summary:
-    """What was published, what a reader sees of it, and the time it took.
+    """The published events, a reader's view of them, and the elapsed time.
 
     Args:
         coverage: the captured fields, compared with the raw lines.

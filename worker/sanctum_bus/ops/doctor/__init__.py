@@ -1,9 +1,9 @@
-"""Checks servers and the runs on them against what Sanctum needs, and says what to do.
+"""Checks of servers and their runs against the needs of Sanctum, with a remedy for each finding.
 
-findings      what a check comes to
-servers       what is wrong with a server, runs: with a run, from what they say; no I/O
-asking        what a server is asked, asking_runs: what is asked of runs
-checks        the table of all checks
+findings        the result of a check
+probe_servers   reads the state of a server; probe_runs: of the runs
+judge_servers   judges the state of a server, judge_runs: of a run; no I/O
+checks          the table of all checks
 """
 
 import re
@@ -22,14 +22,14 @@ __all__ = ["Finding", "Level", "examine"]
 
 
 def examine(client: redis.Redis, prefix: str) -> list[Finding]:
-    """Check every server that holds keys, and every run; what may not be looked at is a note.
+    """Check every server that holds keys, and every run. A check without permission becomes a note.
 
     Args:
-        client: of the servers, for threads.
-        prefix: what every key begins with.
+        client: a client for the servers, for use in threads.
+        prefix: the key prefix.
 
     Raises:
-        RedisError: a server could not be asked.
+        RedisError: a server could not execute the requests.
     """
     found = [
         finding
@@ -38,7 +38,7 @@ def examine(client: redis.Redis, prefix: str) -> list[Finding]:
         for finding in _of_server(check, server, prefix)
     ]
     if any(one.check == "version" and one.level is Level.FAULT for one in found):
-        # It could not even be read.
+        # The run could not be read at all.
         return found
     return found + _of_runs(Asker(client, prefix))
 
@@ -61,14 +61,18 @@ def _of_runs(asker: Asker) -> list[Finding]:
                 found.append(_finding(commit, run_id, fault(str(run), "pip install --upgrade sanctum-bus")))
             elif isinstance(run, ResponseError):
                 found.append(
-                    _finding(commit, run_id, fault(f"cannot be read: {run}", "ask whoever runs the server"))
+                    _finding(
+                        commit,
+                        run_id,
+                        fault(f"cannot be read: {run}", "contact the administrator of the server"),
+                    )
                 )
             elif isinstance(run, list):
                 found += [_finding(typed, run_id, _mistyped(one)) for one in run]
             else:
                 found += [_finding(check, run_id, one) for check in RUN_CHECKS for one in check.judge(run)]
     except (ResponseError, Unavailable) as error:
-        # That an index has the wrong type was found before.
+        # The index with the wrong type was reported above.
         if isinstance(error, ResponseError) and not is_wrong_type(error):
             found.append(_finding(owner, "every run", _not_looked(error)))
     if asker.refused is not None:
@@ -86,13 +90,14 @@ def _finding(check: ServerCheck | RunCheck, where: str, verdict: Verdict) -> Fin
 
 
 def _not_looked(error: ResponseError) -> Verdict:
-    """Return that a check could not be made, and what would be needed for it."""
+    """Return the finding that a check was not made, and what it needs."""
     if not isinstance(error, NoPermissionError):
-        return note(f"could not look: {error}", "ask whoever runs the server")
+        return note(f"not checked: {error}", "contact the administrator of the server")
     command = re.search(r"the '([^']+)' command", str(error))
     words = str(error).rpartition("caused error: ")[2]
     return note(
-        f"could not look: {words}", f"grant +{command[1]}" if command else "grant it, or use another user"
+        f"not checked: permission denied ({words})",
+        f"grant +{command[1]}" if command else "grant the permission, or use another user",
     )
 
 

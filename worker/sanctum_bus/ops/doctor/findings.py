@@ -1,11 +1,11 @@
-"""What a check comes to."""
+"""The result of a check."""
 
 from enum import IntEnum
 from typing import NamedTuple
 
 
 class Level(IntEnum):
-    """How bad it is."""
+    """Severity of a finding."""
 
     OK = 0
     NOTE = 1
@@ -14,16 +14,16 @@ class Level(IntEnum):
 
     @property
     def word(self) -> str:
-        """As it is printed."""
+        """Return the name to print."""
         return self.name.lower()
 
 
 class Verdict(NamedTuple):
-    """What one judgement comes to.
+    """The result of one judgment.
 
     Args:
         seen: what was found.
-        remedy: what to do; empty where there is nothing to be done.
+        remedy: what to do; empty if nothing is to be done.
     """
 
     level: Level
@@ -32,12 +32,12 @@ class Verdict(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """A verdict, and what it is about.
+    """A verdict with its subject.
 
     Args:
         check: name of the check.
         where: the server or the run.
-        level: how bad it is.
+        level: the severity.
         seen: what was found.
         why: why it matters.
         remedy: what to do.
@@ -52,20 +52,20 @@ class Finding(NamedTuple):
 
 
 def ok(seen: str) -> list[Verdict]:
-    """Return that all is well."""
+    """Return a verdict of level OK."""
     return [Verdict(Level.OK, seen)]
 
 
 def note(seen: str, remedy: str = "") -> Verdict:
-    """Return what is good to know."""
+    """Return a verdict that is good to know."""
     return Verdict(Level.NOTE, seen, remedy)
 
 
 def warning(seen: str, remedy: str) -> Verdict:
-    """Return what should be seen to."""
+    """Return a verdict that needs attention soon."""
     return Verdict(Level.WARNING, seen, remedy)
 
 
 def fault(seen: str, remedy: str) -> Verdict:
-    """Return what must be seen to."""
+    """Return a verdict that needs attention now."""
     return Verdict(Level.FAULT, seen, remedy)

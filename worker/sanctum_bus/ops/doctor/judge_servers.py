@@ -1,4 +1,4 @@
-"""What is wrong with a server, from what it says of itself. Nothing here does I/O."""
+"""Judgments of a server from its state. No I/O."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -11,20 +11,21 @@ Number = tuple[int, ...]
 #: Seconds by which two clocks may differ.
 MOST_SKEW_S = 1.0
 
-#: Of the slow log: milliseconds from which a command is worth a word, and seconds for which it is.
+#: The slow log: milliseconds from which a command counts as slow, and seconds for which it is reported.
 SLOW_MS, SLOW_FOR_S = 100.0, 3600.0
 
 
-_CONFIG = "grant +config|get, or look in its configuration"
+_CONFIG = "grant +config|get, or check its configuration"
 
 
 class Version(NamedTuple):
-    """What a server is.
+    """Identity of a server.
 
     Args:
         name: redis or valkey.
         text: its version.
-        refusal: what it said to a read-only script with flags, which are new in Redis 7.0; empty if it ran it.
+        refusal: its reply to a read-only script with flags, which are new in Redis 7.0; empty if it ran the
+            script.
     """
 
     name: str
@@ -33,21 +34,21 @@ class Version(NamedTuple):
 
     @property
     def number(self) -> Number:
-        """Its version, to be compared."""
+        """Return its version for comparisons."""
         return tuple(int(part) for part in self.text.split(".") if part.isdecimal())
 
 
 class _Floor(NamedTuple):
-    """A weakness of Redis: from one version until it was mended in another."""
+    """A known weakness of Redis, from one version until the version that fixed it."""
 
     since: Number
     mended: Number
     what: str
 
 
-_PATTERNS = "XREAD and XREADGROUP get past the key patterns of users"
+_PATTERNS = "XREAD and XREADGROUP bypass the key patterns of users"
 _FLOORS = (
-    _Floor((7, 0), (7, 0, 5), "XAUTOCLAIM writes past its memory (CVE-2022-31144, CVE-2022-35951)"),
+    _Floor((7, 0), (7, 0, 5), "XAUTOCLAIM writes beyond its memory (CVE-2022-31144, CVE-2022-35951)"),
     _Floor((8, 2), (8, 2, 3), "XACKDEL lets users run code (CVE-2025-62507)"),
     _Floor((8, 2), (8, 2, 9), _PATTERNS),
     _Floor((8, 4), (8, 4, 6), _PATTERNS),
@@ -57,7 +58,7 @@ _FLOORS = (
 
 
 def version(seen: Version) -> list[Verdict]:
-    """Judge what a server is."""
+    """Judge the identity of a server."""
     server = f"{seen.name} {seen.text}"
     if seen.refusal:
         return [fault(f"{server} is too old: {seen.refusal}", "use Redis 7.0 or newer, or Valkey 8 or newer")]
@@ -68,10 +69,10 @@ def version(seen: Version) -> list[Verdict]:
 
 
 class Memory(NamedTuple):
-    """What a server does when it is full.
+    """The memory limit of a server.
 
     Args:
-        limit: bytes that it may use; 0: all there are.
+        limit: bytes that it may use; 0 for no limit.
     """
 
     policy: str
@@ -79,22 +80,23 @@ class Memory(NamedTuple):
 
 
 def eviction(seen: Memory) -> list[Verdict]:
-    """Judge what a server does when it is full."""
+    """Judge what a server does at its memory limit."""
     words = f"maxmemory-policy {seen.policy}"
     if not seen.policy.startswith("allkeys-"):
         return ok(words)
-    remedy = "CONFIG SET maxmemory-policy noeviction, and in its configuration file"
+    remedy = "run CONFIG SET maxmemory-policy noeviction, and set it in the configuration file"
     if seen.limit:
-        return [fault(f"{words}: streams and parts of snapshots are thrown away once it is full", remedy)]
-    return [warning(f"{words}: throws keys away as soon as somebody sets maxmemory", remedy)]
+        return [fault(f"{words}: at the memory limit it deletes streams and parts of snapshots", remedy)]
+    return [warning(f"{words}: it deletes keys as soon as maxmemory is set", remedy)]
 
 
 class Persistence(NamedTuple):
-    """What a server keeps on disk.
+    """The persistence of a server.
 
     Args:
-        append_only: it writes an append-only file; `append_status` is how that went last.
-        save: when it writes snapshots; empty: never; None: it does not say. `save_status` is how that went last.
+        append_only: whether it writes an append-only file; `append_status` is the result of the last write.
+        save: when it writes snapshots; empty for never; None if unknown. `save_status` is the result of the
+            last one.
     """
 
     append_only: bool
@@ -104,39 +106,39 @@ class Persistence(NamedTuple):
 
 
 def persistence(seen: Persistence) -> list[Verdict]:
-    """Judge what a server keeps on disk."""
+    """Judge the persistence of a server."""
     found = []
-    append = "appendonly yes in its configuration, and CONFIG SET appendonly yes"
+    append = "set appendonly yes in its configuration, and run CONFIG SET appendonly yes"
     if seen.append_only and seen.append_status != "ok":
         found.append(
             fault(
                 f"the append-only file cannot be written ({seen.append_status})",
-                "see to its disk; read its log",
+                "check its disk and its log",
             )
         )
     if seen.save != "" and seen.save_status != "ok":
         found.append(
             warning(
                 f"the last snapshot on disk failed ({seen.save_status}); it may refuse writes (MISCONF)",
-                "see to its disk; read its log",
+                "check its disk and its log",
             )
         )
     if not seen.append_only and seen.save == "":
-        found.append(fault("nothing is kept on disk: a restart loses every run", append))
+        found.append(fault("no persistence: a restart loses every run", append))
     elif not seen.append_only and seen.save is None:
-        found.append(note("no append-only file, and it does not say whether it writes snapshots", _CONFIG))
+        found.append(note("no append-only file; whether it writes snapshots is unknown", _CONFIG))
     elif not seen.append_only:
-        found.append(warning("no append-only file: a crash loses what came since the last snapshot", append))
+        found.append(warning("no append-only file: a crash loses everything since the last snapshot", append))
     return found or ok("append-only file" if seen.append_only else "snapshots")
 
 
 class Replication(NamedTuple):
-    """How a server stands to its replicas.
+    """The replication of a server.
 
     Args:
         role: master or slave.
-        states: of its replicas.
-        wanted: replicas without which it takes no writes; None: it does not say.
+        states: states of its replicas.
+        wanted: replicas without which it refuses writes; None if unknown.
     """
 
     role: str
@@ -145,42 +147,44 @@ class Replication(NamedTuple):
 
     @property
     def good(self) -> int:
-        """Replicas that follow."""
+        """Return the number of connected replicas."""
         return sum(state == "online" for state in self.states)
 
 
 def replicas(seen: Replication) -> list[Verdict]:
-    """Judge how a server stands to its replicas."""
+    """Judge the replication of a server."""
     if seen.role == "slave":
-        return [fault("it is a replica: it takes no writes", "name its master, or the sentinels")]
+        return [
+            fault("it is a replica: it refuses writes", "use the URL of its primary, or of the Sentinels")
+        ]
     if seen.wanted and seen.good < seen.wanted:
         return [
             fault(
-                f"{seen.good} of the {seen.wanted} replicas of min-replicas-to-write follow: it takes no writes",
-                "bring the replicas back",
+                f"{seen.good} of the {seen.wanted} replicas of min-replicas-to-write are connected: it refuses writes",
+                "reconnect the replicas",
             )
         ]
-    words = f"{seen.good} of {len(seen.states)} replicas follow" if seen.states else "no replicas"
+    words = f"{seen.good} of {len(seen.states)} replicas connected" if seen.states else "no replicas"
     if seen.good < len(seen.states):
-        return [warning(words, "read the logs of the others")]
+        return [warning(words, "read the logs of the other replicas")]
     if seen.states and seen.wanted is None:
-        return [note(f"{words}; it does not say whether writes wait for them", _CONFIG)]
+        return [note(f"{words}; whether writes wait for them is unknown", _CONFIG)]
     if seen.states and seen.wanted == 0:
         return [
             note(
-                f"{words}, and writes wait for none: a failover loses what was not handed on",
-                "CONFIG SET min-replicas-to-write 1 bounds it",
+                f"{words}, and writes wait for none: a failover loses writes that were not replicated",
+                "CONFIG SET min-replicas-to-write 1 limits the loss",
             )
         ]
     return ok(words)
 
 
 class Rights(NamedTuple):
-    """What the user may do.
+    """The permissions of the user.
 
     Args:
         user: its name.
-        lacking: role to the rules that it would need besides.
+        lacking: role -> the rules that the user lacks for it.
     """
 
     user: str
@@ -188,7 +192,7 @@ class Rights(NamedTuple):
 
 
 def permissions(seen: Rights) -> list[Verdict]:
-    """Judge what the user may do: it must fit a role, and whoever may do more than that role needs has one more."""
+    """Judge the permissions: the user must fit a role; each role of which it has more than the common part is reported."""
     fits = [role for role in ROLES if not seen.lacking[role.name]]
     if not fits:
         return [fault(*_lacks(seen, min(ROLES, key=lambda role: len(seen.lacking[role.name]))))]
@@ -202,18 +206,18 @@ def permissions(seen: Rights) -> list[Verdict]:
 def _lacks(seen: Rights, role: Role) -> tuple[str, str]:
     rules = seen.lacking[role.name]
     named = (
-        "+multi, without which the rest is not known"
+        "+multi, without which the other rights cannot be checked"
         if "multi" in rules
         else " ".join(f"+{one}" for one in rules)
     )
     return (
         f"user {seen.user} as a {role.name} lacks {named}",
-        f"ACL SETUSER {seen.user}: commands, keys and channels as {role.name} has them in config/users.acl",
+        f"ACL SETUSER {seen.user}: use the commands, keys and channels of {role.name} in config/users.acl",
     )
 
 
 class Clock(NamedTuple):
-    """The server's clock, between two looks at this machine's; all in Unix seconds."""
+    """The server's clock, read between two readings of this machine's clock; all in Unix seconds."""
 
     before: float
     server: float
@@ -221,14 +225,15 @@ class Clock(NamedTuple):
 
 
 def clock(seen: Clock) -> list[Verdict]:
-    """Judge how far the clocks are apart; the way of the question does not count."""
+    """Judge the difference of the clocks, without the duration of the request."""
     skew = max(seen.before - seen.server, seen.server - seen.after, 0.0)
     if skew <= MOST_SKEW_S:
         return ok("clocks agree")
     which = "behind" if seen.server < seen.before else "ahead of"
     return [
         warning(
-            f"its clock is {skew:,.1f} s {which} this machine's", "let both machines follow a time server"
+            f"its clock is {skew:,.1f} s {which} this machine's",
+            "synchronize both machines with a time server",
         )
     ]
 
@@ -237,8 +242,8 @@ class Slow(NamedTuple):
     """One command of the slow log.
 
     Args:
-        ago_s: when it was.
-        ms: how long it took.
+        ago_s: seconds since it ran.
+        ms: its duration in milliseconds.
     """
 
     ago_s: float
@@ -247,26 +252,26 @@ class Slow(NamedTuple):
 
 
 def slow_log(seen: Sequence[Slow]) -> list[Verdict]:
-    """Judge what took long of late."""
+    """Judge the recent slow commands."""
     found = [one for one in seen if one.ms >= SLOW_MS and one.ago_s <= SLOW_FOR_S]
     if not found:
-        return ok("nothing slow of late")
+        return ok("no recent slow commands")
     worst = max(found, key=lambda one: one.ms)
     return [
         note(
-            f"commands that took {SLOW_MS:,.0f} ms or more within the hour: {len(found)}, the longest {worst.command} "
+            f"commands of {SLOW_MS:,.0f} ms or more within the last hour: {len(found)}, the longest {worst.command} with {worst.ms:,.0f} ms"
             f"with {worst.ms:,.0f} ms",
-            "SLOWLOG GET; look for KEYS, large deletions, a busy disk",
+            "run SLOWLOG GET; look for KEYS, large deletions, a busy disk",
         )
     ]
 
 
 class Expiry(NamedTuple):
-    """Keys of ours that go by themselves.
+    """Keys of Sanctum that expire.
 
     Args:
-        keys: some of them, with the milliseconds that they have left.
-        whole: all keys were looked at.
+        keys: some of them, with their remaining milliseconds.
+        whole: whether all keys were checked.
     """
 
     keys: Sequence[tuple[str, int]]
@@ -274,17 +279,17 @@ class Expiry(NamedTuple):
 
 
 def expiry(seen: Expiry) -> list[Verdict]:
-    """Judge keys that go by themselves."""
+    """Judge expiring keys."""
     if seen.keys:
         key, left_ms = seen.keys[0]
         return [
             fault(
                 f"keys that expire: {len(seen.keys)}; {key} in {left_ms / 1000:,.0f} s",
-                "PERSIST each of them, and find who sets the time",
+                "run PERSIST for each of them, and find the client that sets the expiry",
             )
         ]
     return (
         ok("no key expires")
         if seen.whole
-        else [note("no key expires among those looked at: there are very many")]
+        else [note("no key expires among the checked ones; the server has very many keys")]
     )

@@ -1,4 +1,4 @@
-"""What is asked of the runs on a server. What comes of it is judged elsewhere."""
+"""Reading the state of the runs on a server. Other modules judge it."""
 
 from collections.abc import Iterator
 from contextlib import suppress
@@ -17,19 +17,19 @@ from sanctum_bus.protocol.keys import GROUP, RunKeys
 from sanctum_bus.protocol.stream_id import ZERO
 from sanctum_bus.reader import Reader, RunInfo, Snapshot
 
-#: What the server has of a run, or its keys of the wrong type, or why it does not say.
+#: The state of a run, or its keys of the wrong type, or why it cannot be read.
 Asked: TypeAlias = Run | list[WrongType] | ResponseError | UnknownSchema
 
 
 class Asker:
-    """Asks for runs.
+    """Reads the state of runs.
 
     Args:
-        client: of the servers.
-        prefix: what every key begins with.
+        client: a client for the servers.
+        prefix: the key prefix.
 
     Attributes:
-        refused: the first refusal to tell of a group; None where all is told.
+        refused: the first refusal to read a group; None if every group was read.
     """
 
     def __init__(self, client: redis.Redis, prefix: str) -> None:
@@ -39,15 +39,15 @@ class Asker:
         self.refused: NoPermissionError | None = None
 
     def runs(self) -> Iterator[tuple[str, Asked]]:
-        """Yield each run by its name, and what the server has of it."""
+        """Yield the name and the state of each run."""
         alive = self._alive()
         for info in self._reader.runs():
-            # It may go while it is looked at.
+            # The run may be removed meanwhile.
             with suppress(UnknownRun):
                 yield info.run_id, self._run(info, alive)
 
     def wrong_shared(self) -> list[WrongType]:
-        """Return the keys of all runs that have the wrong type."""
+        """Return the keys of the wrong type of all runs."""
         return wrong_shared(self._client, self._prefix)
 
     def _run(self, info: RunInfo, alive: frozenset[str]) -> Asked:
@@ -57,14 +57,14 @@ class Asker:
         except NoPermissionError:
             raise
         except Unavailable:
-            # It has come to that just now.
+            # The key got this type just now.
             return wrong_keys(self._client, names)
         except (ResponseError, UnknownSchema) as error:
             return error
 
     def _alive(self) -> frozenset[str]:
         key = keys.workers(self._prefix)
-        # The clock by which they count as alive.
+        # The clock that decides which workers are alive.
         seconds, _ = owner(self._client, key).time()
         members = cast("list[bytes]", self._client.zrange(key, seconds * 1000, "+inf", byscore=True))
         return frozenset(worker.decode("utf-8", "replace") for worker in members)
@@ -78,7 +78,7 @@ class Asker:
             registered=info.last_activity is not None,
             group=group,
             asked_group=self.refused is None,
-            letters=self._letters(names),
+            dead_letters=self._letters(names),
             waited_s=None if view.is_current else self._waited(names, view),
             alive=alive,
         )
@@ -110,6 +110,6 @@ class Asker:
 
 
 def _must_be_missing(error: ResponseError) -> None:
-    """Raise what a server says for another reason than that there is no such stream."""
+    """Raise an error of the server, unless the stream does not exist."""
     if "no such key" not in str(error):
         raise error

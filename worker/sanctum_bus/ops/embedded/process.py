@@ -1,4 +1,4 @@
-"""The server's process: start it so that it ends with this one, wait until it answers, end it."""
+"""The server's process: start it so that it ends with this one, wait for its first reply, end it."""
 
 import os
 import re
@@ -16,24 +16,24 @@ from redis.retry import Retry
 
 from sanctum_bus.errors import ServerNotFound
 
-#: Seconds that a server has to write its data out before it is killed.
+#: Seconds for a server to write its data before it is killed.
 STOP_DEADLINE_S = 15.0
 
-#: Seconds between two looks at a server that starts.
+#: Seconds between two checks of a starting server.
 POLL_S = 0.01
 
-#: Seconds that a server may take for one answer.
+#: Timeout of one request, in seconds.
 _ANSWER_S = 2.0
 
-# What stands before the words in a line of a server's log: process, role, time and level.
+# The prefix of a line in a server's log: process, role, time and level.
 _STAMP = re.compile(r"\d+:[A-Z] [^.]*\.\d+ [-.*#] ")
 
-# What it says of a port that is taken.
+# The server's message about a port in use.
 _TAKEN = "Address already in use"
 
-# Run by a fresh interpreter that then becomes the server. A function between fork and exec (preexec_fn) would do the
-# same, but may deadlock in a process that has threads. The parent may be gone before the kernel hears the request,
-# hence the look at getppid; and a server that inherited a blocked SIGTERM would never end.
+# A fresh interpreter runs this and then becomes the server. A function between fork and exec (preexec_fn) may
+# deadlock in a process with threads. The parent may end before the kernel handles the request, so the script
+# checks getppid. A server that inherits a blocked SIGTERM would never end.
 _END_WITH_PARENT = """
 import ctypes, os, signal, sys
 PR_SET_PDEATHSIG = 1
@@ -51,12 +51,12 @@ def launch(
 ) -> subprocess.Popen[bytes]:
     """Start a server with its output in a file.
 
-    On Linux it gets SIGTERM as soon as the thread that called this ends, however that ends: call it from a thread that
-    lives as long as the process.
+    On Linux it receives SIGTERM as soon as the calling thread ends, for any reason: call this from a thread
+    that lives as long as the process.
 
     Args:
-        command: the binary, absolute, and its options.
-        log: the file for its output, which is emptied.
+        command: the absolute path of the binary, and its options.
+        log: the file for its output; it is truncated.
         keep_open: file descriptors that it inherits.
     """
     guard: list[str] = []
@@ -69,16 +69,17 @@ def launch(
             stdout=out,
             stderr=subprocess.STDOUT,
             pass_fds=keep_open,
-            # Ctrl-C in a terminal reaches the whole process group, but the server must outlive the last commit.
+            # Ctrl-C in a terminal reaches the whole process group, but the server must outlive the last
+            # commit.
             start_new_session=True,
         )
 
 
 def wait_for_server(process: subprocess.Popen[bytes], url: str, log: Path, deadline_s: float) -> None:
-    """Wait until this very process answers at the URL.
+    """Wait until this very process replies at the URL.
 
     Raises:
-        NoServer: it ended, or did not answer in time; the message has the last line of its log, which says why.
+        ServerNotFound: it ended, or did not reply in time; the message has the last line of its log.
     """
     deadline = time.monotonic() + deadline_s
     while process.poll() is None and time.monotonic() < deadline:
@@ -86,12 +87,12 @@ def wait_for_server(process: subprocess.Popen[bytes], url: str, log: Path, deadl
             return
         time.sleep(POLL_S)
     status = process.returncode
-    why = f"did not answer within {deadline_s:g} s" if status is None else f"ended with status {status}"
-    raise ServerNotFound(f"The server for {url} {why}. Its last words: {_last_words(log)}")
+    why = f"did not reply within {deadline_s:g} s" if status is None else f"exited with status {status}"
+    raise ServerNotFound(f"The server for {url} {why}. Last log lines: {_last_words(log)}")
 
 
 def _last_words(log: Path) -> str:
-    """Return the line of a server's log that says why it ended; of a port that is taken that is not the last one."""
+    """Return the line of a server's log that explains its end; for a port in use that is not the last one."""
     lines = [_STAMP.sub("", line) for line in log.read_text(errors="replace").splitlines() if line.strip()]
     for line in lines:
         if _TAKEN in line:
@@ -100,7 +101,7 @@ def _last_words(log: Path) -> str:
 
 
 def answers(url: str, pid: int) -> bool:
-    """Whether the process `pid` answers at the URL; another server on the same port does not count."""
+    """Return whether the process `pid` replies at the URL; another server on the same port does not count."""
     with Redis.from_url(
         url, socket_timeout=_ANSWER_S, socket_connect_timeout=_ANSWER_S, retry=Retry(NoBackoff(), 0)
     ) as client:
@@ -111,7 +112,7 @@ def answers(url: str, pid: int) -> bool:
 
 
 def end(process: subprocess.Popen[bytes], deadline_s: float = STOP_DEADLINE_S) -> None:
-    """Ask a server to write its data out and end; kill it when it does not."""
+    """Make a server write its data and end; kill it if it does not."""
     process.terminate()
     try:
         process.wait(deadline_s)
@@ -121,5 +122,5 @@ def end(process: subprocess.Popen[bytes], deadline_s: float = STOP_DEADLINE_S) -
 
 
 def socket_url(path: Path) -> str:
-    """The URL of a Unix socket, as redis-py reads it."""
+    """Return the URL of a Unix socket for redis-py."""
     return f"unix://{quote(str(path))}?db=0"

@@ -1,4 +1,4 @@
-"""The supervisor: start one server, say where it is, stop it."""
+"""The supervisor: starts one server, gives its URL, stops it."""
 
 import shutil
 import subprocess
@@ -15,22 +15,22 @@ from sanctum_bus.ops.embedded.binary import check_server, find_server
 from sanctum_bus.ops.embedded.process import end, launch, socket_url, wait_for_server
 from sanctum_bus.ops.embedded.state_dir import locked, register, unregister
 
-#: Seconds that a server has to answer after its start; loading a long append-only file counts.
+#: Seconds for a server to reply after its start, which includes loading a long append-only file.
 START_DEADLINE_S = 30.0
 
-#: Longest path of a Unix socket in bytes: what macOS takes. Linux takes four more.
+#: Longest path of a Unix socket in bytes, on macOS. Linux allows four more.
 MAX_SOCKET_PATH_BYTES = 103
 
 _DURABLE = ("--appendonly", "yes", "--save", "", "--maxmemory-policy", "noeviction")
 
 
 class EmbeddedServer:
-    """One running server. Make it with `start`; use it as a context manager, or call `stop`.
+    """One running server. Create it with `start`; use it as a context manager, or call `stop`.
 
     Attributes:
-        url: for `Redis.from_url` and for the setting `redis_url`.
-        pid: the server's process.
-        state_dir: where its data is.
+        url: for `Redis.from_url` and the setting `redis_url`.
+        pid: the server's process ID.
+        state_dir: the directory of its data.
     """
 
     def __init__(self, process: subprocess.Popen[bytes], url: str, state_dir: Path, undo: ExitStack) -> None:
@@ -50,17 +50,17 @@ class EmbeddedServer:
         options: Sequence[str] = (),
         deadline_s: float = START_DEADLINE_S,
     ) -> Self:
-        """Start a server and wait until it answers.
+        """Start a server and wait until it replies.
 
         Args:
-            state_dir: keeps the data from one start to the next; None: a temporary one, removed by `stop`.
-            port: of 127.0.0.1, open to every user of this machine; 0: a Unix socket, for this user only.
-            binary: the server; None: what `find_server` finds.
-            options: more of the server's own, such as `("--maxmemory", "1gb")`.
-            deadline_s: seconds until it must answer.
+            state_dir: keeps the data between starts; None: a temporary directory that `stop` removes.
+            port: port on 127.0.0.1, open to every user of this machine; 0: a Unix socket for this user only.
+            binary: the server; None: the result of `find_server`.
+            options: further server options, such as `("--maxmemory", "1gb")`.
+            deadline_s: seconds until it must reply.
 
         Raises:
-            NoServer: it cannot be started; the message has the reason, and the server's last words.
+            ServerNotFound: it cannot be started; the message has the reason and the last lines of its log.
             ServerTooOld: it is older than Redis 7.0.
         """
         _check_thread()
@@ -84,14 +84,14 @@ class EmbeddedServer:
             ) from error
 
     def wait(self, timeout_s: float | None = None) -> int | None:
-        """Wait until the server ends by itself; return its exit status, or None while it still runs."""
+        """Wait until the server exits unexpectedly; return its exit status, or None if `stop` ended it."""
         try:
             return self._process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             return None
 
     def stop(self) -> None:
-        """Let the server write its data out and end. It may be called again."""
+        """Make the server write its data and end. Further calls have no effect."""
         self._undo.close()
 
     def __enter__(self) -> Self:
@@ -120,7 +120,7 @@ def _temporary_directory(undo: ExitStack) -> Path:
 
 
 def _address(home: Path, port: int, undo: ExitStack) -> tuple[str, list[str]]:
-    """The URL to reach the server, and the options that make it listen there and nowhere else."""
+    """Return the URL of the server, and the options that make it listen only there."""
     if port:
         return f"redis://127.0.0.1:{port}/0", ["--port", str(port), "--bind", "127.0.0.1"]
     path = home / "redis.sock"
@@ -128,7 +128,7 @@ def _address(home: Path, port: int, undo: ExitStack) -> tuple[str, list[str]]:
         path = _temporary_directory(undo) / "redis.sock"
     if len(bytes(path)) > MAX_SOCKET_PATH_BYTES:
         raise ServerNotFound(
-            f"{path} is too long for a Unix socket. Set TMPDIR to a shorter path, or ask for a port."
+            f"the path {path} is too long for a Unix socket. Set TMPDIR to a shorter path, or use --port."
         )
     return socket_url(path), ["--port", "0", "--unixsocket", str(path), "--unixsocketperm", "700"]
 
@@ -138,10 +138,10 @@ def _fresh_log(home: Path) -> Path:
     if log.exists():
         log.replace(home / "server.log.1")
     try:
-        # On a full disk the server would end without a word.
+        # On a full disk the server would end without a message.
         log.write_bytes(b"\n")
     except OSError as error:
         raise ServerNotFound(
-            f"{log} cannot be written: {error.strerror}. Free space there, or choose another SANCTUM_STATE_DIR."
+            f"cannot write {log}: {error.strerror}. Free disk space, or choose another SANCTUM_STATE_DIR."
         ) from error
     return log

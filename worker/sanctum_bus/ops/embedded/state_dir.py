@@ -1,4 +1,4 @@
-"""The state directory: where it is, which server runs in it, and that there is only one."""
+"""The state directory: its path, the server that runs in it, and the lock that allows only one."""
 
 import fcntl
 import json
@@ -13,16 +13,16 @@ from typing import NamedTuple
 from sanctum_bus.errors import ServerNotFound
 from sanctum_bus.ops.embedded.process import POLL_S, answers
 
-#: Seconds to wait for a server in the same directory that no longer answers, and so is about to end.
+#: Seconds to wait for a server in the same directory that no longer replies and is about to end.
 LOCK_DEADLINE_S = 5.0
 
-#: Seconds for which a server must still answer to count as one that stays: a server whose supervisor was killed
-#: answers for up to 0.1 s more.
+#: Seconds for which a server must still reply to count as running: a server whose supervisor was killed
+#: replies for up to 0.1 s more.
 _STAYS_S = 0.5
 
 
 class ServerRecord(NamedTuple):
-    """What `server.json` says."""
+    """The content of `server.json`."""
 
     url: str
     pid: int
@@ -30,16 +30,16 @@ class ServerRecord(NamedTuple):
 
 
 def default_state_dir(environ: Mapping[str, str] = os.environ) -> Path:
-    """$SANCTUM_STATE_DIR, else `sanctum` under $XDG_STATE_HOME, else ~/.local/state/sanctum."""
+    """Return $SANCTUM_STATE_DIR, else `sanctum` under $XDG_STATE_HOME, else ~/.local/state/sanctum."""
     if chosen := environ.get("SANCTUM_STATE_DIR"):
         return Path(chosen).expanduser()
-    # A relative one is to be ignored: so says the XDG specification.
+    # The XDG specification requires to ignore a relative path.
     xdg = environ.get("XDG_STATE_HOME", "")
     return (Path(xdg) if xdg.startswith("/") else Path.home() / ".local" / "state") / "sanctum"
 
 
 def running_server(state_dir: Path | None = None) -> str | None:
-    """The URL of the server that runs in a state directory, or None; what a dead one left behind counts as None."""
+    """Return the URL of the server that runs in a state directory; None if there is none, or only a file of a dead one."""
     said = registered(default_state_dir() if state_dir is None else state_dir)
     try:
         return said.url if said is not None and answers(said.url, said.pid) else None
@@ -48,7 +48,7 @@ def running_server(state_dir: Path | None = None) -> str | None:
 
 
 def registered(home: Path) -> ServerRecord | None:
-    """What the state directory says about its server, true or not."""
+    """Return the content of `server.json`, whether the server still runs or not."""
     try:
         said = json.loads((home / "server.json").read_bytes())
         return ServerRecord(str(said["url"]), int(said["pid"]), str(said["host"]))
@@ -57,14 +57,14 @@ def registered(home: Path) -> ServerRecord | None:
 
 
 def register(home: Path, url: str, pid: int) -> None:
-    """Say that a server runs here. A reader sees the whole file or none."""
+    """Record the running server. A reader sees the whole file or none."""
     new = home / "server.json.new"
     new.write_text(json.dumps(ServerRecord(url, pid, socket.gethostname())._asdict()) + "\n")
     new.replace(home / "server.json")
 
 
 def unregister(home: Path, pid: int) -> None:
-    """Take the announcement back, unless another server has made its own since."""
+    """Remove the record, unless another server has written its record since."""
     said = registered(home)
     if said is not None and said.pid == pid:
         (home / "server.json").unlink(missing_ok=True)
@@ -72,12 +72,12 @@ def unregister(home: Path, pid: int) -> None:
 
 @contextmanager
 def locked(home: Path, deadline_s: float = LOCK_DEADLINE_S) -> Iterator[int]:
-    """Hold the state directory; yields the lock's file descriptor.
+    """Lock the state directory; yield the file descriptor of the lock.
 
-    The server inherits it, so that the lock lasts as long as a process that may write the data, and no longer.
+    The server inherits it, so the lock lasts exactly as long as a process that may write the data.
 
     Raises:
-        NoServer: somebody else holds it, or the file system cannot lock.
+        ServerNotFound: another process holds the lock, or the file system does not support locks.
     """
     with (home / "server.lock").open("ab") as file:
         begun = time.monotonic()

@@ -97,7 +97,7 @@ def _help(screen: Screen, width: int, height: int) -> str:
 
 @contextmanager
 def keyboard(state: ViewState, changed: asyncio.Event) -> Iterator[None]:
-    """Apply keys to a state as they are pressed, without Enter and without echo."""
+    """Apply keys to a state when they are pressed, without Enter and without echo."""
     if not sys.stdin.isatty():
         yield
         return

@@ -97,7 +97,7 @@ def _row(env: EnvView, columns: Sequence[Column]) -> list[Text]:
         Text(decimals(env.reward, 2, sign=True)),
         Text(sparkline(env.reward_history, columns[7].width), style="blue"),
         _action(env, wide=columns[8].width > 9),  # noqa: PLR2004  # the narrow column
-        _seeds(env.seeds, names=columns[8].width > 9),  # noqa: PLR2004  # likewise
+        _seeds(env.seeds, names=columns[8].width > 9),  # noqa: PLR2004  # the narrow column
     ]
 
 

@@ -1,4 +1,4 @@
-"""What is on the screen: a view of the run, and which part of it the person looks at."""
+"""The content of the screen: a view of the run, and the selected part of it."""
 
 from dataclasses import dataclass
 

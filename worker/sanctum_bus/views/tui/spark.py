@@ -6,7 +6,7 @@ from collections.abc import Sequence
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _LEVELS = len(_BLOCKS)
 
-#: What stands for a value that is NaN, infinite or missing.
+#: Sign for a value that is NaN, infinite or missing.
 _HOLE = "·"
 
 
@@ -49,6 +49,6 @@ def _level(value: float, span: tuple[float, float] | None, levels: int) -> int:
     # Halved first: the difference of two huge values may be infinite.
     low, high = (0.0, 0.0) if span is None else (span[0] / 2, span[1] / 2)
     if high == low:
-        # A flat line says more in the middle than on the floor, where it would look like nothing.
+        # A flat line is in the middle, because at the bottom it would look like zero.
         return (levels - 1) // 2
     return max(0, min(levels - 1, round((value / 2 - low) / (high - low) * (levels - 1))))
