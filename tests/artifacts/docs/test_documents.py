@@ -75,7 +75,9 @@ def test_the_python_decoder_of_the_documentation_reads_every_value(value: Any) -
 def test_the_javascript_decoder_of_the_documentation_reads_every_value() -> None:
     """A JavaScript program reads every value with the lines on the page; checked with Node."""
     node = program("node")
-    decoder = next(block for block in blocks("docs/how-to/read.md", "javascript") if "function decode" in block)
+    decoder = next(
+        block for block in blocks("docs/how-to/read.md", "javascript") if "function decode" in block
+    )
     show = "(v) => typeof v === 'number' && (!Number.isFinite(v) || Object.is(v, -0)) ? (v === 0 ? '-0.0' : String(v)) : v"
     script = f"{decoder}\nconst texts = {json.dumps([encode_value(value) for value in VALUES])};\n"
     script += f"console.log(JSON.stringify(texts.map(decode).map({show})));"

@@ -29,6 +29,7 @@ NOT_RUN = {
     "sanctum demo": "requires a terminal; tests/artifacts/packaging and tests/system/cli run `sanctum demo --once`",
     "sanctum server --port 6379": "does not end; tests/system/cli/test_server.py runs it",
     "scripts/demo": "creates the virtual environment of this test, and is `sanctum demo`",
+    "scripts/demo --once": "creates the virtual environment; tests/system/cli run `sanctum demo --once`",
     "scripts/test": "runs this test",
     "SANCTUM_METRICS_PORT=9464 sanctum worker": "does not end; tests/server/worker/metrics runs a worker with a port",
     "curl localhost:9464/metrics": "needs that worker",
