@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 
 from sanctum_bus.protocol.entry import Fields
+from sanctum_bus.protocol.schema import SCHEMA_VERSION
 
 #: Holes that are kept with their ranges; how many events were lost is counted for ever.
 MAX_RANGES = 100
@@ -38,6 +39,40 @@ class Counters:
     producers: dict[str, int] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
     marks: list[tuple[int, str]] = field(default_factory=list)
+
+    @classmethod
+    def from_checkpoint(cls, fields: Fields) -> "Counters":
+        """Return the counters that a checkpoint holds.
+
+        Args:
+            fields: the decoded checkpoint. A missing field has its default; other fields are ignored.
+        """
+        return cls(
+            fields.get("entries", 0),
+            fields.get("events", 0),
+            fields.get("parked", 0),
+            fields.get("duplicates", 0),
+            fields.get("lost", {}),
+            fields.get("lost_ranges", []),
+            fields.get("producers", {}),
+            fields.get("closed", []),
+            fields.get("marks", []),
+        )
+
+    def to_checkpoint(self) -> Fields:
+        """Return the counters as fields of the checkpoint, with the schema version first."""
+        return {
+            "schema": SCHEMA_VERSION,
+            "entries": self.entries,
+            "events": self.events,
+            "parked": self.parked,
+            "duplicates": self.duplicates,
+            "lost": self.lost,
+            "lost_ranges": self.lost_ranges,
+            "producers": self.producers,
+            "closed": self.closed,
+            "marks": self.marks,
+        }
 
     def keep_range(self, hole: Fields) -> None:
         """Keep where something is missing."""
