@@ -160,14 +160,14 @@ def delete_letters(
     """
     keys = server.keys(run_id)
     with server.client() as client:
-        runs.must_exist(client, keys)
+        runs.require_run(client, keys)
         what = "all dead letters" if wanted is None else f"{len(wanted):,} dead letters"
         confirm(
             f"Delete {what} of run {run_id} on {redacted(server.url)}?",
             f"no dead letter of run {run_id} was deleted",
             assume_yes=assume_yes,
         )
-        handled = dead_letters.drop(client, keys, wanted)
+        handled = dead_letters.delete(client, keys, wanted)
     if as_json:
         print_json({"run_id": run_id, "deleted": list(handled.done), **_left(handled)})
     elif handled.done:

@@ -15,7 +15,7 @@ from sanctum_bus.cli.output import console, print_json
 from sanctum_bus.cli.target import ServerTarget
 from sanctum_bus.connection import connect, redacted
 from sanctum_bus.ops.rebuild import rebuild_run
-from sanctum_bus.ops.runs import must_exist
+from sanctum_bus.ops.runs import require_run
 from sanctum_bus.worker.settings import load
 
 #: Examples at the end of the help.
@@ -54,7 +54,7 @@ def rebuild(server: ServerTarget, run_id: str, *, partial: bool, assume_yes: boo
     keys = server.keys(run_id)
     settings = load(redis_url=server.url, key_prefix=server.prefix)
     with server.explain_errors(), connect(server.url, timeout_s=_TIMEOUT_S) as client:
-        must_exist(client, keys)
+        require_run(client, keys)
         confirm(
             f"Rebuild run {run_id} on {redacted(server.url)} from its stream, and replace its snapshot?",
             f"run {run_id} was not rebuilt",

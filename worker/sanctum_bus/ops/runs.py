@@ -1,6 +1,6 @@
-"""What is done to a run from outside: removing it, and putting back or dropping what could not be folded."""
+"""Operations on a whole run: check that it exists, find keys of the wrong type, remove it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import wraps
 from typing import Any, TypeVar, cast
 
@@ -14,74 +14,67 @@ from sanctum_bus.protocol.key_types import (
     answered,
     fixed_rows,
     is_wrong_type,
-    question,
     refusal,
     shared,
 )
 from sanctum_bus.protocol.keys import RunKeys
-from sanctum_bus.protocol.scripts import script
+from sanctum_bus.protocol.scripts import calls
 
-Act = TypeVar("Act", bound=Callable[..., Any])
-
-
-def run_script(client: redis.Redis, name: str, names: Iterable[str], *arguments: Any) -> Any:
-    """Run a script by its text."""
-    key_names = list(names)
-    return client.execute_command("EVAL", script(name).text, len(key_names), *key_names, *arguments)
+Operation = TypeVar("Operation", bound=Callable[..., Any])
 
 
 def wrong_keys(client: redis.Redis, run: RunKeys) -> list[WrongType]:
     """Return the keys of a run that have the wrong type."""
-    return answered(run, client.execute_command(*question(run)))
+    return answered(run, calls.run(client, calls.key_types(run)))
 
 
 def wrong_shared(client: redis.Redis, prefix: str) -> list[WrongType]:
-    """Return those of the keys that no run owns which have the wrong type."""
+    """Return the keys that no run owns and that have the wrong type."""
     return shared(prefix, {key: client.type(key) for key in fixed_rows(prefix)})
 
 
-def naming_keys(act: Act) -> Act:
-    """Let an act on a run, where the server refuses it for the type of a key, raise `NotNow` that names the key."""
+def explain_wrong_types(operation: Operation) -> Operation:
+    """Decorate an operation on a run: a WRONGTYPE error becomes `Unavailable`, which names the key and the remedy."""
 
-    @wraps(act)
-    def named(client: redis.Redis, run: RunKeys, *args: Any, **given: Any) -> Any:
+    @wraps(operation)
+    def explained(client: redis.Redis, run: RunKeys, *args: Any, **given: Any) -> Any:
         try:
-            return act(client, run, *args, **given)
+            return operation(client, run, *args, **given)
         except ResponseError as error:
             if not is_wrong_type(error):
                 raise
             wrong = wrong_keys(client, run) + wrong_shared(client, run.prefix)
             raise refusal(f"run {run.run_id}", wrong) from error
 
-    return cast("Act", named)
+    return cast("Operation", explained)
 
 
-def must_exist(client: redis.Redis, run: RunKeys) -> None:
-    """Refuse a run of which there is nothing.
+def require_run(client: redis.Redis, run: RunKeys) -> None:
+    """Check that at least one key of a run exists.
 
     Raises:
-        UnknownRun: there is nothing.
+        UnknownRun: no key exists.
     """
     if not client.exists(*run.fixed):
         raise _unknown(run)
 
 
 def _unknown(run: RunKeys) -> UnknownRun:
-    return UnknownRun(f"there is no run {run.run_id!r} on this server; `sanctum runs` lists what there is")
+    return UnknownRun(f"there is no run {run.run_id!r} on this server; 'sanctum runs' lists the runs")
 
 
-@naming_keys
+@explain_wrong_types
 def remove_run(client: redis.Redis, run: RunKeys) -> int:
-    """Remove every key of a run at once, then its name from the index; return how many keys there were.
+    """Remove every key of a run in one step, then its name from the index; return the number of keys.
 
-    A producer that still publishes brings the run back, with what it publishes from then on.
+    A producer that still publishes creates the run again, with the events that it publishes from then on.
 
     Raises:
-        UnknownRun: there is nothing to remove.
-        RedisError: the server could not be asked.
+        UnknownRun: the run does not exist.
+        Unavailable: a key has the wrong type.
+        RedisError: the server could not execute a request.
     """
-    # The index of sections comes first in `fixed`: by it the script finds the keys that have no fixed name.
-    removed = cast("int", run_script(client, "remove", run.fixed, run.base))
+    removed = cast("int", calls.run(client, calls.remove_run(run)))
     listed = cast("int", client.execute_command("ZREM", keys.runs(run.prefix), run.run_id))
     if not removed and not listed:
         raise _unknown(run)

@@ -1,4 +1,4 @@
-"""What a run's stream still holds, read page by page from its first entry while others add to it and trim it."""
+"""The stream of a run, read page by page from its first entry while producers add to it and a worker trims it."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -11,21 +11,23 @@ from sanctum_bus.protocol.entry import Entry
 from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.protocol.stream_id import ZERO, less
 
-#: Entries that are read at once.
+#: Entries of one page.
 _PAGE = 1000
 
 
 @dataclass(slots=True)
 class StreamPages:
-    """The stream, read page by page. Whoever folds it trims it, too: what goes before it was read is noticed.
+    """A reader of the stream, which detects that entries were trimmed or deleted before they were read.
 
     Args:
-        missing: entries that it had lost when it was first looked at.
-        deleted: the greatest id that had been deleted by then.
-        first: id of the first entry that was there.
-        cursor: id of the last entry that was read.
-        entries: how many were read.
-        at_end: the last page was no full one.
+        client: of the server.
+        run: the run.
+        missing: number of entries that the stream had lost when `begin` was called.
+        deleted: greatest ID that had been deleted by then.
+        first: ID of the first entry by then, "" if there was none.
+        cursor: ID of the last entry that was read.
+        entries: number of entries that were read.
+        at_end: the last page was not full.
     """
 
     client: redis.Redis
@@ -38,10 +40,10 @@ class StreamPages:
     at_end: bool = False
 
     def begin(self) -> None:
-        """Look at what there is.
+        """Record the state of the stream.
 
         Raises:
-            NotNow: there is no stream.
+            Unavailable: there is no stream.
         """
         info = self._checked(self.client.pipeline().xinfo_stream(self.run.events))[0]
         self.missing = info["entries-added"] - info["length"]
@@ -49,11 +51,11 @@ class StreamPages:
         self.first = info["first-entry"][0].decode() if info["first-entry"] else ""
 
     def page(self, until: str) -> list[tuple[str, Entry]]:
-        """Return the next entries up to an id.
+        """Return the next entries up to an ID, that one included.
 
         Raises:
-            Again: entries that were not read yet have gone.
-            NotNow: there is no stream.
+            StreamMoved: entries were removed before they were read.
+            Unavailable: there is no stream.
         """
         pipeline = self.client.pipeline(transaction=True)
         pipeline.xinfo_stream(self.run.events)
@@ -77,5 +79,5 @@ class StreamPages:
             if "no such key" not in str(error):
                 raise
             raise Unavailable(
-                f"the stream of run {self.run.run_id} is gone: its snapshot is all that is left of it"
+                f"cannot rebuild run {self.run.run_id}: it has no stream, and its snapshot is all that is left"
             ) from None

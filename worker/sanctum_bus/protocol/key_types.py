@@ -6,7 +6,6 @@ from typing import NamedTuple
 from sanctum_bus.errors import Unavailable
 from sanctum_bus.protocol.key_table import TABLE, KeyRow
 from sanctum_bus.protocol.keys import DEFAULT_PREFIX, RunKeys
-from sanctum_bus.protocol.scripts import script
 
 #: The server's name of each type in the key table.
 _SERVER_TYPES = {"hash": "hash", "stream": "stream", "sorted set": "zset"}
@@ -56,17 +55,12 @@ def is_wrong_type(error: Exception) -> bool:
     return str(error).rpartition("caused error: ")[2].startswith("WRONGTYPE")
 
 
-def question(run: RunKeys) -> tuple[str | int, ...]:
-    """Return the command that reads the types of a run's keys, with the sections that the index names."""
-    return ("EVAL_RO", script("types").text, len(run.fixed), *run.fixed, run.base)
-
-
 def answered(run: RunKeys, reply: Sequence[bytes]) -> list[WrongType]:
     """Return the keys of a run that have the wrong type.
 
     Args:
         run: the run.
-        reply: the reply to `question`: keys and types alternating.
+        reply: the reply of the script `key_types`: keys and types alternating.
     """
     texts = [item.decode("utf-8", "replace") for item in reply]
     rows = fixed_rows(run.prefix, run.run_id)

@@ -5,8 +5,9 @@ from typing import Any
 from redis.exceptions import ResponseError
 
 from sanctum_bus.protocol import keys
-from sanctum_bus.protocol.key_types import answered, is_wrong_type, question, refusal, shared
+from sanctum_bus.protocol.key_types import answered, is_wrong_type, refusal, shared
 from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.scripts import calls
 from sanctum_bus.reader.effects import Program, ask
 
 
@@ -37,5 +38,5 @@ def ask_of(run: RunKeys, *args: str | int) -> Program[Any]:
     except ResponseError as error:
         if not is_wrong_type(error):
             raise
-        wrong = answered(run, (yield from ask(*question(run))))
+        wrong = answered(run, (yield from calls.run_program(calls.key_types(run), ask)))
         raise refusal(f"run {run.run_id}", wrong) from error

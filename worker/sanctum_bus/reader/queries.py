@@ -1,11 +1,12 @@
 """What the reader asks, and what it makes of the answers; nothing here does I/O."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import partial
 from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 import msgpack
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import ResponseError
 
 from sanctum_bus.connection import refuse_old
 from sanctum_bus.errors import InvalidArgument, UnknownRun
@@ -13,7 +14,7 @@ from sanctum_bus.protocol import coverage, keys, schema, stream_id
 from sanctum_bus.protocol.coverage import TypeCoverage
 from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.protocol.schema import SCHEMA_VERSION
-from sanctum_bus.protocol.scripts import script
+from sanctum_bus.protocol.scripts import calls
 from sanctum_bus.protocol.stream_id import ZERO, checked_id
 from sanctum_bus.protocol.text import decode_fields
 from sanctum_bus.reader.effects import Program, Scan, ask
@@ -106,21 +107,11 @@ def view(run: RunKeys, since: Since | None, *, want: str = "") -> Program[Snapsh
         since: as for `Reader.snapshot`.
         want: what of it, as the script calls it; else sections, and the names of all of them where they are not known.
     """
-    text, digest = script("read")
-    names = (run.events, run.checkpoint, run.sections, run.coverage, run.recent, run.none)
     known = since.names if isinstance(since, Snapshot) else None
-    rest = (
-        len(names),
-        *names,
-        run.base,
-        *_since_arguments(run, since),
-        "",
-        want or ("sections" if known else "names"),
-    )
+    want = want or ("sections" if known else "names")
+    call = calls.read_snapshot(run, *_since_arguments(run, since), want=want)
     try:
-        reply = yield from ask_of(run, "EVALSHA_RO", digest, *rest)
-    except NoScriptError:
-        reply = yield from ask_of(run, "EVAL_RO", text, *rest)
+        reply = yield from calls.run_program(call, partial(ask_of, run))
     except ResponseError as error:
         if not str(error).lower().startswith("unknown command"):
             raise

@@ -36,7 +36,7 @@ async def poll_lag(
                     raise
                 # What cannot be asked now is not known; the others are not asked either, for each may take long.
                 trouble = error
-        meter.stands(standing)
+        meter.set_lag(standing)
     if alive:
         await directory.tell(tally.worker, status_json(tally), alive)
     if trouble is not None:

@@ -1,6 +1,7 @@
-"""Batches of one run: entries are folded while the next are read, and while what was folded is committed.
+"""The read-fold-commit pipeline of one run.
 
-The server, and what is on its way to and from it, works at the same time as the fold.
+Entries are folded while the next ones are read, and while the ones before are committed: the server and the network work
+at the same time as the fold.
 """
 
 import asyncio
@@ -11,108 +12,116 @@ from typing import TypeVar
 from sanctum_bus.errors import UnconfirmedGap
 from sanctum_bus.fold.recovery import QuarantinedEntry
 from sanctum_bus.protocol.entry import Entries, entry_of
-from sanctum_bus.worker.metrics.recorder import RunMetrics
+from sanctum_bus.worker.metrics.recorder import CommitFigures, RunMetrics
 from sanctum_bus.worker.session import RunSession
 from sanctum_bus.worker.settings import Settings
-from sanctum_bus.worker.store import RunStore
+from sanctum_bus.worker.store import Commit, RunStore
 
 T = TypeVar("T")
 
-#: Bytes of entries that are held at most before they are committed.
-_HELD_BYTES = 32 << 20
+#: Bytes of uncommitted entries after which a commit is due.
+_IN_FLIGHT_BYTES = 32 << 20
 
-#: Entries that are folded in one go: other runs, and what is on its way to the server and back, wait no longer.
+#: Entries that are folded without yielding to the event loop: other runs and replies wait no longer than that.
 _FOLDED_AT_ONCE = 64
 
 
 class Pipeline:
-    """Reads, folds and commits what an owner owns.
+    """Reads, folds and commits the entries of one run.
 
     Args:
-        store: the run's side of the server.
-        settings: how much at a time.
-        meter: counts what is done.
-        queue: where runs wait that have much to catch up with.
+        store: the run's keys.
+        settings: sizes and times of batches.
+        metrics: counts the commits.
+        catch_up_slots: limits the runs of a worker that catch up at the same time.
     """
 
     def __init__(
-        self, store: RunStore, settings: Settings, meter: RunMetrics, queue: asyncio.Semaphore
+        self, store: RunStore, settings: Settings, metrics: RunMetrics, catch_up_slots: asyncio.Semaphore
     ) -> None:
         self._store = store
         self._settings = settings
-        self._meter = meter
-        self._queue = queue
+        self._metrics = metrics
+        self._catch_up_slots = catch_up_slots
 
-    async def look(self, owned: RunSession) -> None:
-        """Read the first entries of a batch, where none are at hand."""
-        if not owned.ahead and (owned.expects_more or not owned.held.ids):
-            await self._read(owned, [])
+    async def prefetch(self, session: RunSession) -> None:
+        """Read the first entries of a batch, unless entries are at hand."""
+        if not session.ahead and (session.expects_more or not session.in_flight.ids):
+            await self._read(session, [])
 
-    async def wait(self, owned: RunSession) -> None:
-        """Wait until there are entries, at most `poll_timeout_ms`, and read them."""
-        count = owned.next_read(self._settings.read_batch_size)
-        owned.receive(await self._store.wait_and_read(owned.aggregate.version, count), count)
+    async def wait_for_entries(self, session: RunSession) -> None:
+        """Wait at most `poll_timeout_ms` for entries, and read them."""
+        count = session.next_read(self._settings.read_batch_size)
+        session.buffer(await self._store.read_blocking(session.aggregate.version, count), count)
 
-    async def fold(self, owned: RunSession) -> int:
-        """Fold what was read, and what comes behind it, until a commit is due; then commit.
+    async def fold(self, session: RunSession) -> int:
+        """Fold the entries that were read, and read on, until a commit is due; then commit.
 
         Returns:
-            How many entries were committed.
+            The number of committed entries.
 
         Raises:
-            StartOver, RedisError, OSError: the state in memory is of no more use.
+            RestartRun, RedisError, OSError: the state in memory may be wrong.
         """
         began = time.monotonic()
-        while owned.ahead and not self._commit_is_due(owned, began):
-            entries, owned.ahead = owned.ahead, []
-            if owned.expects_more:
-                await self._read(owned, entries)
+        while session.ahead and not self._commit_is_due(session, began):
+            entries, session.ahead = session.ahead, []
+            if session.expects_more:
+                await self._read(session, entries)
             else:
-                await self._fold(owned, entries)
-        if self._queue.locked():
-            # Who waits in the queue holds next to nothing.
-            return await self.finish(owned)
-        # Under load more has come by then, and nobody has to wait for it and ask again.
-        return await self._commit(owned, reads_on=bool(owned.held.ids) and not owned.is_suspicious)
+                await self._fold(session, entries)
+        if self._catch_up_slots.locked():
+            # Other runs wait for a slot. While this one waits for its next slot, it should hold few entries.
+            return await self.finish(session)
+        # Under load more entries have arrived by then, and reading them costs no round trip of their own.
+        return await self._commit(session, reads_on=bool(session.in_flight.ids) and not session.one_by_one)
 
-    async def finish(self, owned: RunSession) -> int:
-        """Fold and commit what was read, and read nothing more."""
-        await self._fold(owned, owned.rest())
-        return await self._commit(owned, reads_on=False)
+    async def finish(self, session: RunSession) -> int:
+        """Fold and commit the entries that were read, without reading more."""
+        await self._fold(session, session.drain_ahead())
+        return await self._commit(session, reads_on=False)
 
-    async def _read(self, owned: RunSession, entries: Entries) -> None:
-        count = owned.next_read(self._settings.read_batch_size)
-        owned.receive(await self._meanwhile(self._store.read(count), owned, entries), count)
+    async def _read(self, session: RunSession, entries: Entries) -> None:
+        count = session.next_read(self._settings.read_batch_size)
+        session.buffer(await self._overlap(self._store.read(count), session, entries), count)
 
-    async def _commit(self, owned: RunSession, *, reads_on: bool) -> int:
-        aggregate, taken = owned.aggregate, owned.taken
-        version = aggregate.version
-        trim_before = owned.trim_before(self._settings.stream_retain_entries)
-        held, ahead = owned.let_go()
-        count = owned.next_read(self._settings.read_batch_size) if reads_on else 0
-        committing = self._store.commit(aggregate, taken, owned.version, held, trim_before, count=count)
-        found = await self._meanwhile(self._meter.commits(aggregate, held, committing), owned, ahead)
+    async def _commit(self, session: RunSession, *, reads_on: bool) -> int:
+        aggregate, settings = session.aggregate, self._settings
+        trim_before = session.trim_before(settings.stream_retain_entries)
+        in_flight, ahead = session.take_batch()
+        count = session.next_read(settings.read_batch_size) if reads_on else 0
+        counters, changes = aggregate.counters, aggregate.drain_changes()
+        commit = Commit(changes, counters.to_checkpoint(), session.version, in_flight, trim_before)
+        figures = CommitFigures.of(commit, counters)
+        sent = self._measured(self._store.commit(session.lease, commit, count=count), figures)
+        found = await self._overlap(sent, session, ahead)
         if reads_on:
-            owned.receive(found, count)
-        owned.version = version
-        owned.settle(len(held.ids), self._settings.read_batch_size)
-        return len(held.ids)
+            session.buffer(found, count)
+        session.on_committed(commit, settings.read_batch_size)
+        return len(in_flight.ids)
 
-    async def _meanwhile(self, request: Awaitable[T], owned: RunSession, entries: Entries) -> T:
-        """Send a request, fold entries while the server works on it, and return its reply."""
+    async def _measured(self, request: Awaitable[Entries], figures: CommitFigures) -> Entries:
+        """Send a commit, and report it the moment that its reply arrives."""
+        began = time.monotonic()
+        found = await request
+        self._metrics.committed(figures, time.monotonic() - began)
+        return found
+
+    async def _overlap(self, request: Awaitable[T], session: RunSession, entries: Entries) -> T:
+        """Send a request, fold entries until its reply arrives, and return the reply."""
         if not entries:
             return await request
-        asked = asyncio.ensure_future(request)
+        sent = asyncio.ensure_future(request)
         try:
             await asyncio.sleep(0)
-            await self._fold(owned, entries)
+            await self._fold(session, entries)
         finally:
-            reply = await asked
+            reply = await sent
         return reply
 
-    async def _fold(self, owned: RunSession, entries: Entries) -> None:
-        aggregate, ids = owned.aggregate, owned.held.ids
-        if owned.is_guilty:
+    async def _fold(self, session: RunSession, entries: Entries) -> None:
+        aggregate, in_flight = session.aggregate, session.in_flight
+        if session.park_first:
             for raw_id, flat in entries:
                 aggregate.memo.quarantined[raw_id.decode()] = QuarantinedEntry(
                     "killed its reader", entry_of(flat)
@@ -122,20 +131,20 @@ class Pipeline:
                 await asyncio.sleep(0)
             began = time.monotonic()
             some = entries[start : start + _FOLDED_AT_ONCE]
-            ids += [raw_id.decode() for raw_id, _ in some]
+            in_flight.ids += [raw_id.decode() for raw_id, _ in some]
             try:
                 aggregate.apply_batch(some)
             except UnconfirmedGap as error:
-                # Else each hole would cost a start-over of its own.
+                # Otherwise each gap would cost a restart.
                 error.behind = aggregate.gaps_after(entries)
                 raise
-            self._meter.folded(time.monotonic() - began)
+            in_flight.folding_s += time.monotonic() - began
 
-    def _commit_is_due(self, owned: RunSession, began: float) -> bool:
-        held = len(owned.held.ids)
-        return held > 0 and (
-            owned.is_suspicious
-            or owned.held.size >= _HELD_BYTES
-            or held + self._settings.read_batch_size > self._settings.commit_max_entries
+    def _commit_is_due(self, session: RunSession, began: float) -> bool:
+        folded = len(session.in_flight.ids)
+        return folded > 0 and (
+            session.one_by_one
+            or session.in_flight.size >= _IN_FLIGHT_BYTES
+            or folded + self._settings.read_batch_size > self._settings.commit_max_entries
             or time.monotonic() - began >= self._settings.commit_interval_ms / 1000
         )

@@ -10,9 +10,9 @@ from sanctum_bus.connection import PROBE, primaries_async, refuse_old
 from sanctum_bus.events.catalog import Declared
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.key_types import is_wrong_type, shared
-from sanctum_bus.protocol.keys import GROUP, RunKeys
+from sanctum_bus.protocol.keys import RunKeys
+from sanctum_bus.protocol.scripts import calls
 from sanctum_bus.protocol.text import decode_value, dump_json
-from sanctum_bus.worker.store import run_script
 
 #: Runs that are asked about in one round trip.
 _SLICE = 500
@@ -86,15 +86,15 @@ class Registry:
     async def beat(self, worker: str, alive_ms: int) -> Membership:
         """Say that a worker is alive for so long from now, or with 0 that it leaves; return who is alive."""
         key = keys.workers(self._prefix)
-        now_ms, *workers = await self._naming(
-            key, run_script(self._client, "beat", (key,), (worker, alive_ms))
-        )
+        call = calls.heartbeat(key, worker, alive_ms)
+        now_ms, *workers = await self._naming(key, calls.run_async(self._client, call))
         return Membership(int(now_ms), frozenset(_names(workers)))
 
     async def tell(self, worker: str, record: str, alive: Iterable[str]) -> None:
         """Keep what a worker says of itself, "" where it leaves; what others said who are not alive is forgotten."""
         key = keys.workers_state(self._prefix)
-        await self._naming(key, run_script(self._client, "tell", (key,), (worker, record, *sorted(alive))))
+        call = calls.set_worker_state(key, worker, record, alive)
+        await self._naming(key, calls.run_async(self._client, call))
 
     async def standing(self, run_id: str, version: str) -> Lag:
         """Return how far the owner of a run is behind, and what the run's producers say of themselves.
@@ -104,9 +104,7 @@ class Registry:
             version: what its owner has committed.
         """
         run = RunKeys(run_id, self._prefix)
-        behind, ms, *flat = await run_script(
-            self._client, "lag", (run.events, run.producers, run.none), (GROUP, version)
-        )
+        behind, ms, *flat = await calls.run_async(self._client, calls.lag(run, version))
         said = [
             one for raw in flat[1::2] if isinstance(one := decode_value(raw.decode("utf-8", "replace")), dict)
         ]
@@ -197,12 +195,12 @@ class Registry:
 
     async def touch(self, run_id: str) -> None:
         """Keep in the index that a run had an event just now."""
-        await run_script(self._client, "touch", (keys.runs(self._prefix),), (run_id,))
+        await calls.run_async(self._client, calls.mark_active(keys.runs(self._prefix), run_id))
 
     async def retire(self, run_id: str, rest: RestPoint) -> bool:
         """Remove all keys of a run at once, only if it still rests and nothing is unread; return whether it was done."""
         run = RunKeys(run_id, self._prefix)
-        removed = await run_script(self._client, "remove", run.fixed, (run.base, *rest))
+        removed = await calls.run_async(self._client, calls.remove_run(run, *rest))
         if removed >= 0:
             await self._client.zrem(keys.runs(self._prefix), run_id)
         return int(removed) >= 0

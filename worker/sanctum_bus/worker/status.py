@@ -32,7 +32,7 @@ def status_json(tally: WorkerMetrics) -> str:
 
 
 def _run_record(meter: RunMetrics) -> dict[str, Any]:
-    behind, behind_s, _, _ = meter.standing
+    behind, behind_s, _, _ = meter.lag
     return {
         "since_ms": meter.since_ms,
         "generation": meter.generation,

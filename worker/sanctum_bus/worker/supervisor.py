@@ -205,7 +205,7 @@ class Worker:
 
     async def _fold(self, loop: RunLoop, stop: asyncio.Event) -> None:
         bind_contextvars(run=loop.run_id)
-        await loop.follow(stop)
+        await loop.run(stop)
 
     async def _beat(self) -> int:
         asked_at = time.monotonic()
@@ -255,7 +255,7 @@ class Worker:
 
     async def _watch(self) -> None:
         """Ask how far the runs are behind, and say on the server what this worker does."""
-        versions = {run_id: loop.owned.version for run_id, loop in self.loops.items() if loop.owned}
+        versions = {run_id: loop.session.version for run_id, loop in self.loops.items() if loop.session}
         await poll_lag(self._directory, self.tally, versions, self._members)
 
     async def _retire(self, known: set[str]) -> None:
@@ -273,10 +273,17 @@ class Worker:
         store = RunStore(
             self._client, self._blocking, RunKeys(run_id, self.settings.key_prefix), self.settings
         )
-        touch, meter = self._directory.touch, self.tally.run(run_id)
-        loop = RunLoop(run_id, store, self.settings, self.id, touch=touch, queue=self._queue, meter=meter)
+        loop = RunLoop(
+            run_id,
+            store,
+            self.settings,
+            self.id,
+            mark_active=self._directory.touch,
+            catch_up_slots=self._queue,
+            metrics=self.tally.run(run_id),
+        )
         if self._members:
-            loop.may_own = self._is_mine
+            loop.still_mine = self._is_mine
         self.loops[run_id] = loop
         return loop
 

@@ -1,4 +1,7 @@
-"""The Lua scripts. Each one is an atomic step on the slot of one run."""
+"""The Lua scripts. Each is one atomic step on the cluster slot of one run, or on one key that no run owns.
+
+`calls` builds every call of a script. The header of each `.lua` file defines its KEYS, its ARGV and its reply.
+"""
 
 from functools import cache
 from hashlib import sha1
@@ -7,7 +10,12 @@ from typing import NamedTuple
 
 
 class Script(NamedTuple):
-    """The text of a script, and its SHA-1 digest for EVALSHA."""
+    """A Lua script.
+
+    Args:
+        text: the source, with the functions of `shared.lua` at the beginning.
+        digest: the SHA-1 digest by which a server finds a script that it has run before.
+    """
 
     text: str
     digest: str
@@ -15,9 +23,13 @@ class Script(NamedTuple):
 
 @cache
 def script(name: str) -> Script:
-    """Return the script `<name>.lua`, with the shared functions before it."""
-    here = files("sanctum_bus.protocol.scripts")
-    own = here.joinpath(f"{name}.lua").read_text("utf-8")
+    """Return the script `<name>.lua`.
+
+    Args:
+        name: the file name without its extension.
+    """
+    folder = files("sanctum_bus.protocol.scripts")
+    own = folder.joinpath(f"{name}.lua").read_text("utf-8")
     first, _, rest = own.partition("\n")
-    text = f"{first}\n{here.joinpath('shared.lua').read_text('utf-8')}{rest}"
+    text = f"{first}\n{folder.joinpath('shared.lua').read_text('utf-8')}{rest}"
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())

@@ -1,78 +1,40 @@
 #!lua flags=allow-oom
--- Commits a batch: sections, log lines, parked entries, counters, version and acknowledgement in one atomic step.
+-- Commits folded entries: sections, log lines, dead letters, counters, version and acknowledgment in one atomic step.
 -- Scripts do not roll back, so: check, mark, write, unmark. A run whose version is `torn` starts a new history.
 --
--- KEYS: events, checkpoint, sections, coverage, log, batches, dead, recent, none, then one for each section that is written
--- ARGV: group, generation, version that the fold started from, new version, how many entries the caller holds
---       unacknowledged, the least and the greatest of their ids; then, each with its number in front:
---       ids to acknowledge; sections (name, id of the change, then `-`: gone; or `=`, length, fields: as a whole; or
---       `+`, length, fields, length, names: some fields are written, some go, the rest stays); checkpoint (flat);
---       coverage (flat); log lines (id, length, fields), cap; batch lines likewise, cap;
---       source ids of parked entries that were put back; parked entries (length, fields), cap in entries, cap in
---       bytes; then id to trim before or "", channel, hint as `tell_followers` takes it.
--- Returns: "ok", or "refused", which guard, and what was seen. A refused commit has written nothing.
-local SLICE = 4000
+-- KEYS: events, checkpoint, sections, coverage, log, batches, dead, recent, none, then one for each section to write
+-- ARGV: group; generation; version that the fold started from; new version; number of entries that the caller has read
+--       and not acknowledged, the smallest and the greatest of their IDs; maximum bytes of the dead letters; ID to trim
+--       the stream before, or ""; channel and message for `notify_followers`; then what `read_changes` reads; then the
+--       IDs of the folded entries, which are acknowledged
+-- Returns: "ok"; or "refused", the guard that failed, and what it found. A refused commit has written nothing.
 local events, checkpoint, index, coverage, log, batches, dead, recent = unpack(KEYS, 1, 8)
 local group, generation, old_version, new_version, held, held_min, held_max = unpack(ARGV, 1, 7)
-local at = 8
-
-local function take()
-  at = at + 1
-  return ARGV[at - 1]
-end
-
--- A span of arguments: where it begins, where it ends.
-local function take_span()
-  local length = tonumber(take())
-  at = at + length
-  return {at - length, at - 1}
-end
-
-local function call_sliced(command, key, span)
-  for i = span[1], span[2], SLICE do
-    redis.call(command, key, unpack(ARGV, i, math.min(i + SLICE - 1, span[2])))
-  end
-end
+local dead_bytes, trim_before, channel, message = tonumber(ARGV[8]), ARGV[9], ARGV[10], ARGV[11]
+local changes, first_ack = read_changes(12)
+local acks = {first_ack, #ARGV}
+local count, first = #ARGV - first_ack + 1, ARGV[first_ack]
+local sections, known = changes.sections, {}
 
 local function refused(guard, seen)
   return {'refused', guard, tostring(seen)}
 end
 
--- Read the arguments.
-local acks = take_span()
-local count = acks[2] - acks[1] + 1
-local first = count > 0 and ARGV[acks[1]] or nil
-local sections, names = {}, {}
-for i = 1, tonumber(take()) do
-  local section = {key = KEYS[9 + i], name = take(), id = take(), what = take()}
-  if section.what ~= '-' then section.fields = take_span() end
-  if section.what == '+' then section.dropped = take_span() end
-  sections[i], names[i] = section, section.name
-end
-local counters, covered = take_span(), take_span()
-
-local function take_lines()
-  local lines = {}
-  for i = 1, tonumber(take()) do lines[i] = {id = take(), fields = take_span()} end
-  return lines, take()
+-- The fence, and the version that the fold started from.
+local function check_fence()
+  if type_of(checkpoint) ~= 'hash' then return refused('checkpoint', type_of(checkpoint)) end
+  known = redis.call('HMGET', checkpoint, 'generation', 'version', 'covered', 'indexed')
+  if known[1] ~= generation then return refused('generation', known[1]) end
+  if known[2] ~= old_version then return refused('version', known[2]) end
 end
 
-local log_lines, log_cap = take_lines()
-local batch_lines, batch_cap = take_lines()
-local put_back, parked = take_span(), {}
-for i = 1, tonumber(take()) do parked[i] = take_span() end
-local dead_cap, dead_bytes, trim_before, channel, hint = take(), tonumber(take()), take(), take(), take()
-
--- Check: the fence, and the version that the fold started from.
-if type_of(checkpoint) ~= 'hash' then return refused('checkpoint', type_of(checkpoint)) end
-local known = redis.call('HMGET', checkpoint, 'generation', 'version', 'covered', 'indexed')
-if known[1] ~= generation then return refused('generation', known[1]) end
-if known[2] ~= old_version then return refused('version', known[2]) end
-
--- Check: nothing was delivered that the caller has not folded, nothing was skipped.
-local pending = redis.pcall('XPENDING', events, group)
-if pending.err then return refused('group', pending.err) end
-if pending[1] ~= tonumber(held) or (pending[1] > 0 and (pending[2] ~= held_min or pending[3] ~= held_max)) then
+-- The group has delivered exactly the entries that the caller has read.
+local function check_pending()
+  local pending = redis.pcall('XPENDING', events, group)
+  if pending.err then return refused('group', pending.err) end
+  if pending[1] == tonumber(held) and (pending[1] == 0 or (pending[2] == held_min and pending[3] == held_max)) then
+    return
+  end
   if count == 0 then return refused('pending', pending[1]) end
   local range = redis.call('XPENDING', events, group, '-', new_version, count + 1)
   if #range ~= count then return refused('pending', #range) end
@@ -80,90 +42,90 @@ if pending[1] ~= tonumber(held) or (pending[1] > 0 and (pending[2] ~= held_min o
     if range[i][1] ~= ARGV[acks[1] + i - 1] then return refused('pending', range[i][1]) end
   end
 end
-local following = redis.call('XRANGE', events, '(' .. old_version, '+', 'COUNT', 1)[1]
-if count > 0 then
-  -- What was read and is deleted by now is folded all the same; what was there to be read before it was skipped.
-  if not id_less(old_version, first) or (following and id_less(following[1], first)) then
-    return refused('first', following and following[1])
-  end
-elseif following then
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', events)) do
-    local info = {}
-    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-    if info.name == group and not id_less(info['last-delivered-id'], following[1]) then
+
+-- No entry between the old version and the folded entries was skipped.
+local function check_order()
+  local following = redis.call('XRANGE', events, '(' .. old_version, '+', 'COUNT', 1)[1]
+  if count > 0 then
+    -- An entry that was read and then deleted is folded. An entry that was there before it must have been read.
+    if not id_less(old_version, first) or (following and id_less(following[1], first)) then
+      return refused('first', following and following[1])
+    end
+  elseif following then
+    local info = group_info(events, group)
+    if info and not id_less(info['last-delivered-id'], following[1]) then
       return refused('robbed', info['last-delivered-id'])
     end
   end
 end
 
--- Check: every key can take what is written to it.
-for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {batches, 'stream'},
-  {dead, 'stream'}, {recent, 'zset'}}) do
-  local kind = type_of(row[1])
-  if kind ~= 'none' and kind ~= row[2] then return refused('wrongtype', row[1]) end
+-- Every key accepts what is written to it.
+local function check_types()
+  for _, row in ipairs({{index, 'hash'}, {coverage, 'hash'}, {log, 'stream'}, {batches, 'stream'},
+    {dead, 'stream'}, {recent, 'zset'}}) do
+    local kind = type_of(row[1])
+    if kind ~= 'none' and kind ~= row[2] then return refused('wrongtype', row[1]) end
+  end
 end
-if redis.call('HLEN', coverage) ~= (tonumber(known[3] or 0) or 0) then return refused('coverage', known[3]) end
-if redis.call('HLEN', index) ~= (tonumber(known[4] or 0) or 0) then return refused('index', known[4]) end
--- Where somebody removed it, or a part of it: what it is made of is all in the index.
-local recent_is_whole = redis.call('ZCARD', recent) == redis.call('HLEN', index)
-for i = 1, #names, SLICE do
-  local listed = redis.call('HMGET', index, unpack(names, i, math.min(i + SLICE - 1, #names)))
-  for j = 1, math.min(SLICE, #names - i + 1) do
-    local section = sections[i + j - 1]
-    local alive = listed[j] and listed[j]:sub(1, 1) ~= '-'
-    if (alive or section.what == '+') and not (alive and type_of(section.key) == 'hash') then
-      return refused('section', section.name)
+
+-- Coverage, index and sections are as the last commit left them.
+local function check_sections()
+  if redis.call('HLEN', coverage) ~= (tonumber(known[3] or 0) or 0) then return refused('coverage', known[3]) end
+  if redis.call('HLEN', index) ~= (tonumber(known[4] or 0) or 0) then return refused('index', known[4]) end
+  local names = {}
+  for i, section in ipairs(sections) do names[i] = section.name end
+  for i = 1, #names, SLICE do
+    local listed = redis.call('HMGET', index, unpack(names, i, math.min(i + SLICE - 1, #names)))
+    for j = 1, math.min(SLICE, #names - i + 1) do
+      local section = sections[i + j - 1]
+      local exists = listed[j] and listed[j]:sub(1, 1) ~= '-'
+      if (exists or section.what == '+') and not (exists and type_of(section.key) == 'hash') then
+        return refused('section', section.name)
+      end
     end
   end
 end
-for _, row in ipairs({{log, log_lines}, {batches, batch_lines}}) do
-  if #row[2] > 0 and type_of(row[1]) == 'stream' then
-    local top = stream_info(row[1])['last-generated-id']
-    if not id_less(top, row[2][1].id) then return refused('log', top) end
+
+-- A stream only takes IDs above its greatest.
+local function check_lines()
+  for _, row in ipairs({{log, changes.log}, {batches, changes.batches}}) do
+    if #row[2] > 0 and type_of(row[1]) == 'stream' then
+      local top = stream_info(row[1])['last-generated-id']
+      if not id_less(top, row[2][1].id) then return refused('log', top) end
+    end
   end
 end
 
--- Mark. Whatever fails from here on leaves a run that says so.
+for _, check in ipairs({check_fence, check_pending, check_order, check_types, check_sections, check_lines}) do
+  local refusal = check()
+  if refusal then return refusal end
+end
+
+-- If a client removed a part of `recent`, all of it is written again from the index.
+local recent_is_whole = redis.call('ZCARD', recent) == redis.call('HLEN', index)
+
+-- Mark. If a command fails from here on, the version shows that the run is torn.
 redis.call('HSET', checkpoint, 'version', 'torn')
 
--- Write. The index first: by it a new history finds what a commit that died has left.
-local changed = {}
-for i, section in ipairs(sections) do
-  changed[2 * i - 1], changed[2 * i] = section.name, (section.what == '-' and '-' or '') .. section.id
-end
-for i = 1, #changed, SLICE do
-  redis.call('HSET', index, unpack(changed, i, math.min(i + SLICE - 1, #changed)))
-end
-if recent_is_whole then
-  note_recent(recent, changed)
-else
+-- Write. The index comes first: a new history finds in it what a failed commit has left.
+local rows = write_index(index, sections)
+if not recent_is_whole then
   redis.call('DEL', recent)
-  note_recent(recent, redis.call('HGETALL', index))
+  rows = redis.call('HGETALL', index)
 end
-for _, section in ipairs(sections) do
-  if section.what ~= '+' then redis.call('DEL', section.key) end
-  if section.fields then call_sliced('HSET', section.key, section.fields) end
-  if section.dropped then call_sliced('HDEL', section.key, section.dropped) end
+note_recent(recent, rows)
+write_sections(sections)
+call_sliced('HSET', coverage, changes.coverage)
+append_lines(log, changes.log)
+append_lines(batches, changes.batches)
+if changes.requeued[1] <= changes.requeued[2] and type_of(dead) == 'stream' then
+  local requeued = {}
+  for i = changes.requeued[1], changes.requeued[2] do requeued[ARGV[i]] = true end
+  delete_dead_letters(dead, function(source) return requeued[source] end)
 end
-call_sliced('HSET', coverage, covered)
-
-local function append(key, lines, cap)
-  for _, line in ipairs(lines) do
-    redis.call('XADD', key, line.id, unpack(ARGV, line.fields[1], line.fields[2]))
-  end
-  if #lines > 0 then redis.call('XTRIM', key, 'MAXLEN', cap) end
-end
-
-append(log, log_lines, log_cap)
-append(batches, batch_lines, batch_cap)
-if put_back[1] <= put_back[2] and type_of(dead) == 'stream' then
-  local named = {}
-  for i = put_back[1], put_back[2] do named[ARGV[i]] = true end
-  drop_letters(dead, function(source) return named[source] end)
-end
-for _, span in ipairs(parked) do redis.call('XADD', dead, '*', unpack(ARGV, span[1], span[2])) end
-if #parked > 0 then
-  redis.call('XTRIM', dead, 'MAXLEN', dead_cap)
+if #changes.dead_letters > 0 then
+  add_dead_letters(dead, changes.dead_letters)
+  redis.call('XTRIM', dead, 'MAXLEN', changes.dead_letters.max)
   local length = redis.call('XLEN', dead)
   while length > 1 and redis.call('MEMORY', 'USAGE', dead, 'SAMPLES', 0) > dead_bytes do
     length = math.floor(length / 2)
@@ -173,13 +135,13 @@ end
 for i = acks[1], acks[2], SLICE do
   redis.call('XACK', events, group, unpack(ARGV, i, math.min(i + SLICE - 1, acks[2])))
 end
-call_sliced('HSET', checkpoint, counters)
+call_sliced('HSET', checkpoint, changes.checkpoint)
 redis.call('HSET', checkpoint, 'indexed', redis.call('HLEN', index), 'covered', redis.call('HLEN', coverage))
 
 -- Unmark.
 redis.call('HSET', checkpoint, 'attempts', 0, 'version', new_version)
 
--- What may fail without harm.
-tell_followers(channel, hint)
+-- The commit is complete. Failures of these commands do no harm.
+notify_followers(channel, message)
 if trim_before ~= '' then redis.pcall('XTRIM', events, 'MINID', '~', trim_before) end
 return {'ok'}

@@ -1,30 +1,20 @@
 #!lua flags=no-writes
--- How far a run's owner is behind, and what the run's producers say of themselves.
+-- Reads how far the owner of a run is behind, and what the producers of the run report.
 --
 -- KEYS: events, producers, none
--- ARGV: group, the owner's version
--- Returns: how many entries are not committed yet, -1 where nobody knows; ms since the first of them came; then the
+-- ARGV: group; version that the owner has committed
+-- Returns: number of entries that are not committed, -1 if it is unknown; ms since the first of them was added; then the
 --          content of producers (flat).
 local events, producers = unpack(KEYS)
 local group, version = unpack(ARGV)
 local behind, ms = 0, 0
 
-local function group_info()
-  for _, flat in ipairs(redis.call('XINFO', 'GROUPS', events)) do
-    local info = {}
-    for i = 1, #flat, 2 do info[flat[i]] = flat[i + 1] end
-    if info.name == group then return info end
-  end
-  return {}
-end
-
 local following = type_of(events) == 'stream' and redis.call('XRANGE', events, '(' .. version, '+', 'COUNT', 1)[1]
 if following then
-  local time = redis.call('TIME')
-  ms = math.max(0, time[1] * 1000 + math.floor(time[2] / 1000) - tonumber(following[1]:match('^%d+')))
-  -- The server knows no lag where entries were deleted; a group that somebody moved has none, and is behind.
-  local info = group_info()
-  behind = info.lag and info.lag + info.pending or -1
+  ms = math.max(0, now_ms() - tonumber(following[1]:match('^%d+')))
+  -- A server reports no lag after entries were deleted. A group that another client moved reports 0, which is wrong.
+  local info = group_info(events, group)
+  behind = info and info.lag and info.lag + info.pending or -1
   if behind == 0 then behind = -1 end
 end
 local reply = {behind, ms}

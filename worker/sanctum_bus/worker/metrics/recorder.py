@@ -5,20 +5,16 @@ The loops write and a server's thread reads, without a lock: every number is goo
 
 import math
 import time
-from collections.abc import Awaitable
 from dataclasses import dataclass, field
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple
 
 from sanctum_bus.connection.retry import FailureStreak, error_kind, is_lost_connection
 from sanctum_bus.errors import CommitRefused, DeferredWriteFailed, FoldFailed, RestartRun, UnconfirmedGap
-from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.fold.counters import Counters
 from sanctum_bus.protocol.stream_id import milliseconds
 from sanctum_bus.worker.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
 from sanctum_bus.worker.registry import Lag, Membership
-from sanctum_bus.worker.store import InFlight, Lease
-
-T = TypeVar("T")
+from sanctum_bus.worker.store import Commit, Lease
 
 #: Different words that one label may have; what comes after is counted under this one.
 _MAX_WORDS = 40
@@ -30,8 +26,8 @@ _MAX_TEXT_CHARS = 300
 #: Seconds after which nobody knows any more how far a run is behind: several looks.
 _STANDING_S = 10.0
 
-#: Why a run is taken over, where it is not because of an error.
-_ASSIGNED, _APPEARED, _SERVER = "assigned", "appeared", "server"
+#: Why a run is acquired, unless a gap, a failed fold or a refused commit is the reason.
+_ASSIGNED, _APPEARED, _UNAVAILABLE = "assigned", "appeared", "unavailable"
 
 
 class LastError(NamedTuple):
@@ -51,13 +47,15 @@ class LastError(NamedTuple):
     text: str
 
 
-class _Cut(NamedTuple):
-    """What a commit is about.
+class CommitFigures(NamedTuple):
+    """What the metrics count of one commit. The figures are taken before the commit is sent.
 
     Args:
-        oldest: id of its first entry, "" where there is none.
-        event_at: when the last event was emitted, Unix seconds; NaN where nobody knows.
-        folding_s: how long it was folded.
+        counters: a copy of the run's counters.
+        entries: number of entries.
+        oldest: ID of the first entry, "" if there is none.
+        event_at: when the last event was emitted, Unix seconds; NaN if no event says.
+        folding_s: seconds that the fold took.
     """
 
     counters: Counters
@@ -65,6 +63,19 @@ class _Cut(NamedTuple):
     oldest: str
     event_at: float
     folding_s: float
+
+    @classmethod
+    def of(cls, commit: Commit, counters: Counters) -> "CommitFigures":
+        """Return the figures of a commit."""
+        ids = commit.in_flight.ids
+        event_at = (commit.changes.sections.get("run") or {}).get("last_event_at")
+        return cls(
+            _copied(counters),
+            len(ids),
+            ids[0] if ids else "",
+            event_at if isinstance(event_at, float) else math.nan,
+            commit.in_flight.folding_s,
+        )
 
 
 @dataclass
@@ -164,13 +175,13 @@ class WorkerMetrics:
 
 
 class RunMetrics:
-    """What one run's loop reports. One that belongs to no worker counts for nobody.
+    """What one run's loop reports. Without a worker's metrics, the reports go nowhere.
 
     Attributes:
-        generation: the fence of the last take-over.
-        since_ms: when it was, server's time.
-        is_owned: no trouble since.
-        events: events folded and committed by this worker.
+        generation: of the lease.
+        since_ms: when the run was acquired, server time in ms.
+        is_owned: the run was acquired, and no error has occurred since.
+        events: events that this worker has folded and committed.
     """
 
     def __init__(self, tally: WorkerMetrics | None = None, run_id: str = "") -> None:
@@ -178,75 +189,64 @@ class RunMetrics:
         self._run_id = run_id
         self._counters = Counters()
         self._reason = _ASSIGNED
-        self._folding_s = 0.0
         self.turned_at = time.monotonic()
         self.generation = self.since_ms = self.events = 0
         self.is_owned = False
-        self._standing, self._stood_at = Lag(), 0.0
+        self._lag, self._lag_at = Lag(), 0.0
 
-    def turned(self) -> None:
-        """Note that the loop begins another turn."""
+    def tick(self) -> None:
+        """Record that the loop takes another step."""
         self.turned_at = time.monotonic()
 
-    def waits(self) -> None:
-        """Note that the loop waits for other runs, for as long as they need."""
+    def pause(self) -> None:
+        """Record that the loop waits for other runs, which may take any time."""
         self.turned_at = math.inf
 
     @property
-    def standing(self) -> Lag:
-        """How far the run was behind when somebody last looked; nobody knows it where that was long ago."""
-        return self._standing if time.monotonic() - self._stood_at < _STANDING_S else Lag()
+    def lag(self) -> Lag:
+        """How far the run is behind; unknown if that was measured too long ago."""
+        return self._lag if time.monotonic() - self._lag_at < _STANDING_S else Lag()
 
-    def stands(self, standing: Lag) -> None:
-        """Note how far the run is behind."""
-        self._standing, self._stood_at = standing, time.monotonic()
+    def set_lag(self, lag: Lag) -> None:
+        """Record how far the run is behind."""
+        self._lag, self._lag_at = lag, time.monotonic()
 
-    def taken_over(self, taken: Lease, counters: Counters) -> None:
-        """Note that the run was taken over, with these counters."""
+    def acquired(self, lease: Lease, counters: Counters) -> None:
+        """Record that the run was acquired.
+
+        Args:
+            lease: from the acquisition.
+            counters: of the checkpoint.
+        """
         _count(self._tally.takeovers, self._reason)
         self._reason = _APPEARED
-        self._folding_s = 0.0
         self._counters = _copied(counters)
-        self.generation, self.since_ms = int(taken.generation), self._tally.server_ms
+        self.generation, self.since_ms = int(lease.generation), self._tally.server_ms
         self.is_owned = True
-        self.turned()
+        self.tick()
 
-    def folded(self, seconds: float) -> None:
-        """Note how long some entries were folded."""
-        self._folding_s += seconds
+    def committed(self, figures: CommitFigures, seconds: float) -> None:
+        """Count a commit.
 
-    def commits(self, aggregate: Aggregate, held: InFlight, request: Awaitable[T]) -> Awaitable[T]:
-        """Return the request of a commit, which is counted when it has its reply; what it is about is settled now."""
-        event_at = aggregate.state.sections.get("run", {}).get("last_event_at")
-        cut = _Cut(
-            _copied(aggregate.counters),
-            len(held.ids),
-            held.ids[0] if held.ids else "",
-            event_at if isinstance(event_at, float) else math.nan,
-            self._folding_s,
-        )
-        self._folding_s = 0.0
-        return self._counted(cut, request)
-
-    async def _counted(self, cut: _Cut, request: Awaitable[T]) -> T:
-        began = time.monotonic()
-        reply = await request
+        Args:
+            figures: taken before the commit was sent.
+            seconds: until its reply arrived.
+        """
         tally = self._tally
-        self.turned()
-        if not cut.entries:
+        self.tick()
+        if not figures.entries:
             tally.empty_commits += 1
-            return reply
+            return
         tally.commits += 1
-        tally.commit_s.observe(time.monotonic() - began)
-        tally.fold_s.observe(cut.folding_s)
-        tally.batch_entries.observe(cut.entries)
+        tally.commit_s.observe(seconds)
+        tally.fold_s.observe(figures.folding_s)
+        tally.batch_entries.observe(figures.entries)
         if tally.since_ms:
-            tally.arrival_latency_s.observe((tally.server_ms - milliseconds(cut.oldest)) / 1000)
-        self._count(cut)
-        return reply
+            tally.arrival_latency_s.observe((tally.server_ms - milliseconds(figures.oldest)) / 1000)
+        self._count(figures)
 
-    def _count(self, cut: _Cut) -> None:
-        tally, before, after = self._tally, self._counters, cut.counters
+    def _count(self, figures: CommitFigures) -> None:
+        tally, before, after = self._tally, self._counters, figures.counters
         self._counters = after
         events = after.events - before.events
         self.events += events
@@ -257,16 +257,16 @@ class RunMetrics:
         for reason, lost in after.lost.items():
             if more := lost - before.lost.get(reason, 0):
                 _count(tally.lost, reason, more)
-        if events and not math.isnan(cut.event_at):
-            tally.event_latency_s.observe(time.time() - cut.event_at)
+        if events and not math.isnan(figures.event_at):
+            tally.event_latency_s.observe(time.time() - figures.event_at)
 
-    def started_over(self, error: BaseException) -> None:
-        """Note why the state was thrown away; a hole or an entry that spoils a fold is no trouble, but progress."""
-        self.is_owned, self._standing = False, Lag()
+    def restarted(self, error: BaseException) -> None:
+        """Record why the run restarts from its checkpoint. A gap or an entry to park is progress, and not an error."""
+        self.is_owned, self._lag = False, Lag()
         if isinstance(error, UnconfirmedGap | FoldFailed | DeferredWriteFailed):
             self._reason = error.reason
             return
-        self._reason = "refused" if isinstance(error, RestartRun) else _SERVER
+        self._reason = "refused" if isinstance(error, RestartRun) else _UNAVAILABLE
         self._tally.troubled("run", self._run_id, error)
         if isinstance(error, CommitRefused):
             _count(self._tally.refused, error.reason)

@@ -68,12 +68,12 @@ def sum_known(values: Iterable[float | None], add: Callable[[list[float]], float
 
 def behind(tally: WorkerMetrics) -> float:
     """Return how many entries of all runs that are folded here are not committed yet; NaN where nobody knows."""
-    return sum_known(meter.standing.behind for meter in _meters(tally))
+    return sum_known(meter.lag.behind for meter in _meters(tally))
 
 
 def behind_s(tally: WorkerMetrics) -> float:
     """Return how long the oldest of them waits, in seconds; NaN where nobody knows."""
-    return sum_known((meter.standing.behind_s for meter in _meters(tally)), max)
+    return sum_known((meter.lag.behind_s for meter in _meters(tally)), max)
 
 
 def owned(tally: WorkerMetrics) -> int:
@@ -168,7 +168,7 @@ TABLE = (
         "sanctum_lag_unknown_runs",
         _GAUGE,
         "Runs that are folded here and of which the lag in events is not known: they are in neither number.",
-        lambda tally: sum(meter.standing.behind is None for meter in _meters(tally)),
+        lambda tally: sum(meter.lag.behind is None for meter in _meters(tally)),
     ),
     Metric("sanctum_owned_runs", _GAUGE, "Runs in this worker's hands.", owned),
     Metric(
@@ -208,13 +208,13 @@ TABLE = (
         "sanctum_producer_events_sent",
         _GAUGE,
         "Events that the producers of the runs folded here say they sent; NaN where it is known of none of the runs.",
-        lambda tally: sum_known(meter.standing.sent for meter in _meters(tally)),
+        lambda tally: sum_known(meter.lag.sent for meter in _meters(tally)),
     ),
     Metric(
         "sanctum_producer_events_dropped",
         _GAUGE,
         "Events that they say they had to drop; likewise.",
-        lambda tally: sum_known(meter.standing.dropped for meter in _meters(tally)),
+        lambda tally: sum_known(meter.lag.dropped for meter in _meters(tally)),
     ),
     Metric(
         "sanctum_ready",
@@ -240,7 +240,7 @@ TABLE = (
         "sanctum_run_lag_events",
         _GAUGE,
         "A run's entries that are not committed yet; missing where nobody knows.",
-        _each_run(lambda meter: meter.standing.behind),
+        _each_run(lambda meter: meter.lag.behind),
         ("run",),
         per_run=True,
     ),
@@ -248,7 +248,7 @@ TABLE = (
         "sanctum_run_lag_seconds",
         _GAUGE,
         "How long the oldest of them waits; missing where nobody knows.",
-        _each_run(lambda meter: meter.standing.behind_s),
+        _each_run(lambda meter: meter.lag.behind_s),
         ("run",),
         per_run=True,
     ),

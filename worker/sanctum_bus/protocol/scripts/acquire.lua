@@ -1,37 +1,38 @@
 #!lua flags=allow-oom
--- Takes a run over, or starts it over: the one recovery path.
+-- Makes a worker the owner of a run: the one recovery path. The group restarts after the checkpoint's version.
 --
 -- KEYS: events, checkpoint, sections, coverage, log, batches, dead, recent, none
--- ARGV: what keys of sections begin with, group, owner, "1" if the last attempt failed for a reason outside the
---       entries, schema that the owner writes, oldest schema that it can bring up to date
--- Returns: "taken", generation, version, attempts, "1" for a new history, id up to which the stream lost entries
---          unread or "", how many entries that were, "1" if there is a stream;  or "gone" where there is neither
---          stream nor checkpoint;  or "held";  or "wrongtype", a key and its type;  or "newer" and the schema, where
---          a newer version wrote the checkpoint. Only "taken" has changed anything.
+-- ARGV: what keys of sections begin with; group; owner; "1" if the last attempt failed for a reason outside the entries;
+--       schema that the owner writes; oldest schema that the owner can upgrade
+-- Returns: "acquired", generation, version, attempts, "1" for a new history, ID up to which the stream lost unread
+--          entries or "", number of these entries, "1" if there is a stream;
+--          or "gone" if there is neither a stream nor a checkpoint;
+--          or "locked" if a rebuild is replacing the snapshot;
+--          or "wrongtype", a key and its type;
+--          or "newer" and the schema, if a newer version wrote the checkpoint.
+--          Only "acquired" has changed anything.
 local events, checkpoint, index, coverage, log, batches, dead, recent = unpack(KEYS)
-local base, group, owner, innocent, schema, oldest = unpack(ARGV)
+local base, group, owner, blameless, schema, oldest = unpack(ARGV)
 
 local source = type_of(events)
 if source ~= 'stream' and source ~= 'none' then return {'wrongtype', events, source} end
 if source == 'none' and type_of(checkpoint) == 'none' then return {'gone'} end
 
 local stored = type_of(checkpoint) == 'hash' and redis.call('HGETALL', checkpoint) or {}
-local known = {}
-for i = 1, #stored, 2 do known[stored[i]] = stored[i + 1] end
+local known = table_of(stored)
 
-local function counted(name)
+local function number(name)
   return tonumber(known[name] or 0) or 0
 end
 
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-if counted('held_until') > now then return {'held'} end
+local now = now_ms()
+if number('held_until') > now then return {'locked'} end
 local written_in = tonumber((known.schema or ''):match('^%d+$') or 0)
 if written_in > tonumber(schema) then return {'newer', known.schema} end
-local generation = math.max(now, counted('generation') + 1)
-local attempts = counted('attempts') + (innocent == '1' and 0 or 1)
+local generation = math.max(now, number('generation') + 1)
+local attempts = number('attempts') + (blameless == '1' and 0 or 1)
 
--- A checkpoint is whole when its last commit was, and all that it speaks of is there.
+-- A checkpoint is whole if its last commit was complete and everything that it refers to exists.
 local function length_of(key)
   local kind = type_of(key)
   if kind == 'hash' then return redis.call('HLEN', key) end
@@ -42,14 +43,14 @@ local version = known.version
 local named = type_of(index) == 'hash' and redis.call('HGETALL', index) or {}
 local whole = version and version:match('^%d+-%d+$') and true or false
 whole = whole and written_in >= tonumber(oldest)
-whole = whole and length_of(index) == counted('indexed') and length_of(coverage) == counted('covered')
+whole = whole and length_of(index) == number('indexed') and length_of(coverage) == number('covered')
 for i = 1, #named, 2 do
   if named[i + 1]:sub(1, 1) ~= '-' and type_of(base .. named[i]) ~= 'hash' then whole = false end
 end
 
-local entries, before = counted('entries'), counted('entries_before')
+local entries, before = number('entries'), number('entries_before')
 if not whole then
-  -- The generation stays whatever fails from here on: by a clock that has gone back the next would be a lesser one.
+  -- The generation stays even if a later command fails: after the clock was set back, the next one would be lower.
   if #stored == 0 then redis.call('DEL', checkpoint) else redis.call('HSET', checkpoint, 'version', 'torn') end
   for i = 1, #stored, 2 do
     local name = stored[i]
@@ -65,11 +66,11 @@ local meets_again = not whole and '0-0'
 if source == 'stream' then
   local info = stream_info(events)
   added = info['entries-added']
-  -- The stream was replaced: its ids would never be delivered. The state stays, the reading begins anew.
+  -- The stream was replaced: its IDs would never be delivered. The state stays, and reading starts from the beginning.
   local last = info['last-generated-id']
   if id_less(last, version) then version, before, meets_again = '0-0', entries, last end
   if not whole then meets_again = last end
-  -- A trim leaves no trace but the number of entries ever added; a deletion leaves its greatest id.
+  -- A trim leaves only the number of entries ever added; a deletion leaves its greatest ID.
   first = info['first-entry'] and info['first-entry'][1]
   lost = math.max(0, added - (entries - before) - info['length'])
   if id_less(version, info['max-deleted-entry-id']) then
@@ -79,8 +80,8 @@ if source == 'stream' then
   end
 end
 
--- Lines bear the ids of their entries: what is ahead of the version would let none be added.
-local function forget_after(key, id)
+-- Lines have the IDs of their entries: with a line after the version, no line could be added.
+local function delete_after(key, id)
   local kind = type_of(key)
   if kind ~= 'stream' then
     redis.call('DEL', key)
@@ -91,30 +92,30 @@ local function forget_after(key, id)
   end
 end
 
-forget_after(log, version)
-forget_after(batches, version)
+delete_after(log, version)
+delete_after(batches, version)
 if type_of(recent) ~= 'zset' then redis.call('DEL', recent) end
 
--- A new history meets again what was parked and is still in the stream.
+-- A new history reads parked entries that are still in the stream again.
 if type_of(dead) ~= 'stream' then
   redis.call('DEL', dead)
 elseif first and not whole then
-  drop_letters(dead, function(source) return not id_less(source, first) end)
+  delete_dead_letters(dead, function(source_id) return not id_less(source_id, first) end)
 end
 
--- Up to there the stream may hold, unread, the stand-in of an entry that is parked once more: see requeue.lua.
+-- Up to this ID the stream may hold, unread, the replacement of an entry that is parked again: see requeue.lua.
 if meets_again then redis.call('HSET', checkpoint, 'meets_again_until', meets_again) end
 
 generation = string.format('%.0f', generation)
 redis.call('HSET', checkpoint, 'version', version, 'generation', generation, 'owner', owner,
   'attempts', attempts, 'entries', entries, 'entries_before', before,
-  -- Sections of an older schema are as they were until the first commit.
+  -- Sections of an older schema stay as they are until the first commit.
   'schema', whole and known.schema or schema)
 
--- From here `>` gives, in order, exactly what was not committed, whatever had become of the group.
+-- From here on `>` delivers, in order, exactly what is not committed, whatever had happened to the group.
 if source == 'stream' then
   redis.pcall('XGROUP', 'DESTROY', events, group)
   redis.call('XGROUP', 'CREATE', events, group, version, 'ENTRIESREAD', math.min(entries - before, added))
 end
-return {'taken', generation, version, attempts, whole and '0' or '1', lost_until, lost,
+return {'acquired', generation, version, attempts, whole and '0' or '1', lost_until, lost,
   source == 'stream' and '1' or '0'}

@@ -1,11 +1,10 @@
 #!lua flags=allow-oom
--- Says that a worker is alive, and forgets those whose time is over. Time is the server's own.
+-- Extends the lease of a worker, and removes workers whose lease has ended. Times are the server's.
 --
 -- KEYS: workers
--- ARGV: worker id, for how many ms it counts as alive from now; 0: it leaves
--- Returns: the time in ms, then the ids of the workers that are alive.
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
+-- ARGV: worker ID; milliseconds from now until the lease ends, 0 if the worker leaves
+-- Returns: the time in ms, then the IDs of the workers that are alive.
+local now = now_ms()
 if ARGV[2] == '0' then
   redis.call('ZREM', KEYS[1], ARGV[1])
 else

@@ -1,9 +1,10 @@
 #!lua flags=allow-oom
--- Gives a run up: to another worker, or (with nothing unread) to sleep, when the names of sections that went go too.
+-- Clears the owner of a run. An idle run is released only if nothing is unread; then the names of removed sections are
+-- deleted from the index.
 --
 -- KEYS: events, checkpoint, sections, none
--- ARGV: generation, "1" to sleep, group
--- Returns: 1 if it was given up, 0 if it is not the caller's any more, or there is something to see to first.
+-- ARGV: generation; "1" if the run is idle; group
+-- Returns: 1 if the run was released; 0 if another worker has acquired it, or if the caller has to read or commit first.
 local events, checkpoint, index = unpack(KEYS)
 if type_of(checkpoint) ~= 'hash' then return 0 end
 local known = redis.call('HMGET', checkpoint, 'generation', 'version', 'indexed')
@@ -11,7 +12,7 @@ if known[1] ~= ARGV[1] then return 0 end
 if ARGV[2] == '1' then
   if type_of(events) == 'stream' then
     if stream_info(events)['last-generated-id'] ~= known[2] then return 0 end
-    -- Somebody has read what is folded already: the next empty commit sees to it.
+    -- Another client has read entries that are folded already. The next ownership check finds and repairs this.
     local pending = redis.pcall('XPENDING', events, ARGV[3])
     if pending.err or pending[1] > 0 then return 0 end
   end

@@ -1,10 +1,10 @@
 #!lua flags=allow-oom
--- Removes a run: every key of it at once. An owner that is at work is fenced, for its checkpoint is gone.
+-- Removes every key of a run at once. The checkpoint is removed too, so the next commit of an owner is refused.
 --
 -- KEYS: sections, none, then the other keys of the run
--- ARGV: what keys of sections begin with; where they are given, the generation and the version that the run must still
---       have, "" where it had none
--- Returns: how many keys were removed; -1 if somebody took the run over or folded on, or if there is something unread.
+-- ARGV: what keys of sections begin with; optionally the generation and the version that the run must still have, "" if
+--       it had none
+-- Returns: how many keys were removed; -1 if a worker has acquired or folded the run, or if an entry is unread.
 if ARGV[2] then
   local events, checkpoint = ARGV[1] .. 'events', ARGV[1] .. 'checkpoint'
   local known = redis.call('HMGET', checkpoint, 'generation', 'version')
