@@ -89,13 +89,16 @@ class Hooked(Redis):
 
     def __init__(self, side: Side) -> None:
         super().__init__(connection_pool=side.redis.connection_pool)
-        self._texts = {script(name).text: name for name in ("touch", "requeue", "hold", "replace")}
+        names = ("mark_active", "requeue", "lock_run", "replace_snapshot")
+        self._names = {script(name).digest: name for name in names} | {
+            script(name).text: name for name in names
+        }
         self.before: dict[str, Hook] = {}
         self.after: dict[str, Hook] = {}
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
         """Send a command, with what belongs before and after it; each hook is called once."""
-        name = self._texts.get(args[1], "") if args[0] == "EVAL" else ""
+        name = self._names.get(args[1], "") if args[0] in {"EVALSHA", "EVAL"} else ""
         self.before.pop(name, _nothing)()
         reply = cast("Any", super()).execute_command(*args, **options)
         self.after.pop(name, _nothing)()

@@ -16,12 +16,15 @@ from sanctum_bus.connection import connect_async
 from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.fold.offline import fold_entries
 from sanctum_bus.fold.recovery import RecoveryMemo
+from sanctum_bus.fold.state import MAX_ENVS
+from sanctum_bus.protocol.entry import Entries
 from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.protocol.stream_id import ZERO
 from sanctum_bus.protocol.text_msgspec import encode_fields
 from sanctum_bus.worker.run_loop import RunLoop
+from sanctum_bus.worker.session import restore
 from sanctum_bus.worker.settings import Settings, load
-from sanctum_bus.worker.store import InFlight, Lease, RunStore
+from sanctum_bus.worker.store import Commit, InFlight, Lease, RunStore
 from sanctum_bus.worker.supervisor import Worker
 from tests.support.fold_run import Entry, entry
 from tests.support.servers import Server
@@ -232,6 +235,17 @@ def drain(server: Server, **given: object) -> Worker:
     return asyncio.run(work())
 
 
+async def loaded(store: RunStore, lease: Lease) -> Aggregate:
+    """The aggregate of a run's snapshot."""
+    return restore(lease, await store.load(lease), RecoveryMemo(), max_envs=MAX_ENVS)
+
+
+def commit_of(aggregate: Aggregate, version: str, in_flight: InFlight) -> Commit:
+    """The commit of what an aggregate has folded since a version."""
+    changes = aggregate.drain_changes()
+    return Commit(changes, aggregate.counters.to_checkpoint(), version, in_flight)
+
+
 Use = Callable[["Rig"], Coroutine[Any, Any, T]]
 
 
@@ -246,13 +260,33 @@ class Rig:
 
     async def begin(self, count: int = 100) -> tuple[Aggregate, Lease, InFlight]:
         """Take the run over, and fold its next entries without committing them."""
-        taken = await self.store.take_over("me", innocent=True)
-        assert taken is not None
-        aggregate, held = await self.store.load(taken, RecoveryMemo()), InFlight([])
+        lease = await self.store.acquire("me", blameless=True)
+        assert lease is not None
+        aggregate, in_flight = await loaded(self.store, lease), InFlight([])
         entries = await self.store.read(count)
-        held.ids += [raw_id.decode() for raw_id, _ in entries]
+        in_flight.ids += [raw_id.decode() for raw_id, _ in entries]
         aggregate.apply_batch(entries)
-        return aggregate, taken, held
+        return aggregate, lease, in_flight
+
+    async def commit(
+        self, aggregate: Aggregate, lease: Lease, in_flight: InFlight, version: str = "", *, count: int = 0
+    ) -> Entries:
+        """Commit what `begin` has folded, and return the entries that the commit has read.
+
+        Args:
+            aggregate: from `begin`.
+            lease: from `begin`.
+            in_flight: from `begin`.
+            version: of the last commit; by default the one of the lease.
+            count: number of entries to read.
+        """
+        commit = commit_of(aggregate, version or lease.version, in_flight)
+        return await self.store.commit(lease, commit, count=count)
+
+    async def turn(self) -> None:
+        """Acquire the run, and let the loop fold one batch."""
+        await self.loop._acquire(self.stop)
+        await self.loop._fold(self.stop)
 
     async def drain(self) -> None:
         """Let the loop fold what the stream holds."""

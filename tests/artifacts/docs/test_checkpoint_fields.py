@@ -4,7 +4,7 @@ import re
 from typing import cast
 
 from sanctum_bus.ops.rebuild import rebuild_run
-from sanctum_bus.ops.runs import run_script
+from sanctum_bus.protocol.scripts import calls
 from tests.support.fold_run import Entry, entry
 from tests.support.paths import ROOT
 from tests.support.servers import Server
@@ -31,7 +31,7 @@ def test_every_field_of_a_checkpoint_is_documented(server: Server) -> None:
     side.add([*story(), hole])
     drain(server)
     found = fields_of(side)
-    run_script(side.redis, "hold", (side.keys.checkpoint, side.keys.none), 1)
+    calls.run(side.redis, calls.lock_run(side.keys, 1))
     found |= fields_of(side)
     rebuild_run(side.redis, side.keys, settings_of(server))
     found |= fields_of(side)

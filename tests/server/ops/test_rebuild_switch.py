@@ -19,7 +19,7 @@ def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.
     monkeypatch.setattr(stream_pages, "_PAGE", 1)
     side = folded(server)
     before, seen, client = view(side), [], Hooked(side)
-    for name in ("hold", "replace"):
+    for name in ("lock_run", "replace_snapshot"):
         client.before[name] = lambda: seen.append(view(side))
 
     rebuild_run(client, side.keys, settings_of(server))
@@ -27,11 +27,11 @@ def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.
     assert seen == [before, before]
 
 
-@pytest.mark.parametrize("name", ["hold", "replace"])
+@pytest.mark.parametrize("name", ["lock_run", "replace_snapshot"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_cut_at_any_moment(server: Server, monkeypatch: pytest.MonkeyPatch, name: str, when: str) -> None:
     """A rebuild that goes in the middle leaves the old snapshot or the new one, and the workers go on with it."""
-    monkeypatch.setattr(module, "_HOLD_MS", 100)
+    monkeypatch.setattr(module, "_LOCK_MS", 100)
     side = folded(server)
     before, client = view(side), Hooked(side)
     getattr(client, when)[name] = cut
@@ -52,14 +52,14 @@ def test_the_owner_goes_on_meanwhile(server: Server) -> None:
     side = folded(server)
 
     async def use(rig: Rig) -> None:
-        aggregate, taken, held = await rig.begin()
+        aggregate, lease, in_flight = await rig.begin()
         client = Hooked(side)
         side.add(story(first=20))
-        client.before["hold"] = lambda: _drain_in_thread(server)
+        client.before["lock_run"] = lambda: _drain_in_thread(server)
         rebuild_run(client, side.keys, settings_of(server))
         assert_is_right(side)
         with pytest.raises(CommitRefused, match="generation"):
-            await rig.store.commit(aggregate, taken, taken.version, held, "")
+            await rig.commit(aggregate, lease, in_flight)
         side.add(story(first=28))
         await rig.drain()
 
@@ -79,21 +79,21 @@ def test_a_held_run_is_not_taken_over(server: Server) -> None:
     side = folded(server)
     client = Hooked(side)
     generations = []
-    client.before["replace"] = lambda: generations.append(_take(server))
+    client.before["replace_snapshot"] = lambda: generations.append(_acquire(server))
 
     rebuild_run(client, side.keys, settings_of(server))
 
     assert generations == ["held"]
-    assert _take(server) == "taken"
+    assert _acquire(server) == "acquired"
 
 
-def _take(server: Server) -> str:
+def _acquire(server: Server) -> str:
     async def use(rig: Rig) -> str:
         try:
-            await rig.store.take_over("other", innocent=True)
+            await rig.store.acquire("other", blameless=True)
         except RestartRun as error:
             return error.reason
-        return "taken"
+        return "acquired"
 
     with ThreadPoolExecutor(1) as pool:
         return pool.submit(rigged, server, use).result()
@@ -109,7 +109,7 @@ def test_too_late_for_the_switch(server: Server) -> None:
         side.add(story(first=20))
         drain(server)
 
-    client.before["replace"] = sleep_through
+    client.before["replace_snapshot"] = sleep_through
 
     rebuild_run(client, side.keys, settings_of(server))
 
@@ -124,15 +124,15 @@ def test_taken_over_before_the_switch(server: Server) -> None:
 
     def come_between() -> None:
         side.redis.hdel(side.keys.checkpoint, "held_until")
-        assert _take(server) == "taken"
-        taken.append(int(side.checkpoint("generation")))
+        assert _acquire(server) == "acquired"
+        acquired.append(int(side.checkpoint("generation")))
 
-    taken: list[int] = []
-    client.before["replace"] = come_between
+    acquired: list[int] = []
+    client.before["replace_snapshot"] = come_between
 
     built = rebuild_run(client, side.keys, settings_of(server))
 
-    assert built.generation == int(side.checkpoint("generation")) > taken[0]
+    assert built.generation == int(side.checkpoint("generation")) > acquired[0]
 
 
 def test_rolled_back_before_the_switch(server: Server) -> None:
@@ -141,7 +141,7 @@ def test_rolled_back_before_the_switch(server: Server) -> None:
     ids = side.add(story())
     drain(server)
     client = Hooked(side)
-    client.before["hold"] = lambda: side.redis.hset(
+    client.before["lock_run"] = lambda: side.redis.hset(
         side.keys.checkpoint, mapping={"version": ids[3], "entries": 4}
     )
 

@@ -40,7 +40,7 @@ def test_a_trimmed_stream(server: Server, hand: Any, gone: int) -> None:
     hand(side, ids)
     before = side.dump()
 
-    with pytest.raises(Unavailable, match=f"was trimmed: {gone} entries are gone.*--partial"):
+    with pytest.raises(Unavailable, match=f"was trimmed, {gone} entries are missing.*--partial"):
         rebuild_run(side.redis, side.keys, settings_of(server))
     assert side.dump() == before
     built = rebuild_run(side.redis, side.keys, settings_of(server), partial=True)
@@ -85,7 +85,7 @@ def test_trimmed_while_it_is_read(
     ids = side.add(_numbered(10))
     drain(server)
 
-    with pytest.raises(Unavailable, match=f"{gone} entries are gone"):
+    with pytest.raises(Unavailable, match=f"{gone} entries are missing"):
         rebuild_run(_Trimming(side, lambda: hand(side, ids)), side.keys, settings_of(server))
 
     assert side.checkpoint("entries") == "10"

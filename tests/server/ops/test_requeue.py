@@ -51,7 +51,7 @@ def test_a_letter_is_folded_once(server: Server) -> None:
     assert_is_right(side)
 
 
-@pytest.mark.parametrize("name", ["touch", "requeue"])
+@pytest.mark.parametrize("name", ["mark_active", "requeue"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_cut_at_any_moment(server: Server, name: str, when: str) -> None:
     """A9: whichever command or reply is lost, the same call again leaves each letter folded once."""
@@ -128,10 +128,10 @@ def test_a_letter_that_was_put_back_before(server: Server) -> None:
     side.redis.delete(side.keys.checkpoint)
 
     async def use(rig: Rig) -> None:
-        aggregate, taken, held = await rig.begin(3)
-        await rig.store.commit(aggregate, taken, taken.version, held, "")
+        aggregate, lease, in_flight = await rig.begin(3)
+        await rig.commit(aggregate, lease, in_flight)
         assert letters(side) == [source]
-        with pytest.raises(Unavailable, match="folded anew"):
+        with pytest.raises(Unavailable, match="is being processed again"):
             dead_letters.requeue(side.redis, side.keys, [source])
 
     rigged(server, use)
@@ -147,7 +147,7 @@ def test_a_run_without_a_whole_snapshot(server: Server) -> None:
     side, _ = _parked(server, misnumbered(1))
     side.redis.hset(side.keys.checkpoint, "version", "torn")
 
-    with pytest.raises(Unavailable, match="let a worker fold it first"):
+    with pytest.raises(Unavailable, match="no whole snapshot"):
         dead_letters.requeue(side.redis, side.keys, None)
 
     assert side.redis.xlen(side.keys.events) == 3
@@ -267,7 +267,7 @@ def test_under_a_worker_at_work(server: Server) -> None:
 def test_an_unknown_run(server: Server) -> None:
     """There is nothing to put back or to drop in a run that is not there; nothing is made."""
     side = side_of(server)
-    for call in (dead_letters.requeue, dead_letters.drop):
+    for call in (dead_letters.requeue, dead_letters.delete):
         with pytest.raises(UnknownRun, match="no run 'ghost'"):
             call(side.redis, RunKeys("ghost"), None)
     assert side.redis.keys() == []
@@ -280,7 +280,7 @@ def test_no_letters(server: Server) -> None:
     drain(server)
     before = side.dump()
 
-    for call in (dead_letters.requeue, dead_letters.drop):
+    for call in (dead_letters.requeue, dead_letters.delete):
         handled = call(side.redis, side.keys, None)
         assert (handled.done, handled.missing, handled.refused) == ({}, [], {})
     assert side.dump() == before
@@ -290,13 +290,13 @@ def test_dropping(server: Server) -> None:
     """A dropped letter is gone, once; how many entries were parked stays counted, and the others stay."""
     side, (first, second) = _parked(server, misnumbered(1), HOPELESS)
 
-    one = dead_letters.drop(side.redis, side.keys, [first, "1-1"])
-    again = dead_letters.drop(side.redis, side.keys, [first])
+    one = dead_letters.delete(side.redis, side.keys, [first, "1-1"])
+    again = dead_letters.delete(side.redis, side.keys, [first])
     drain(server)
 
     assert (one.done, one.missing) == ({first: ""}, ["1-1"])
     assert (again.done, again.missing) == ({}, [first])
     assert letters(side) == [second]
     assert counts(side) == [4, 2, 2]
-    assert list(dead_letters.drop(side.redis, side.keys, None).done) == [second]
+    assert list(dead_letters.delete(side.redis, side.keys, None).done) == [second]
     assert letters(side) == []

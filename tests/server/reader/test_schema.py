@@ -91,6 +91,6 @@ def test_commands_say_so(training: Training, valkey: Server) -> None:
     examined = sanctum("doctor", "--json", url=valkey.url).json["findings"]
 
     assert shown.status == 1
-    assert "upgrade Sanctum" in shown.err
+    assert "Upgrade Sanctum" in shown.err
     assert {run["run_id"]: run["state"] for run in listed} == {RUN: "unknown schema", "other": "current"}
-    assert [one["where"] for one in examined if "upgrade Sanctum" in one["seen"]] == [RUN]
+    assert [one["where"] for one in examined if "Upgrade Sanctum" in one["seen"]] == [RUN]

@@ -9,7 +9,7 @@ import pytest
 from redis.exceptions import ResponseError
 
 from sanctum_bus.errors import Unavailable
-from sanctum_bus.protocol.key_types import question
+from sanctum_bus.protocol.scripts import calls
 from sanctum_bus.reader.key_errors import ask_of
 from tests.support.reader_runs import PATIENCE_S, RUN, Training, ticks
 from tests.support.readers import Shell, Shells
@@ -106,7 +106,7 @@ def test_it_may_be_mended_while_it_is_named() -> None:
     program = ask_of(KEYS, "HGETALL", KEYS.coverage)
     next(program)
     asked = program.throw(ResponseError("WRONGTYPE Operation"))
-    assert asked == (question(KEYS),)
+    assert asked == (calls.key_types(KEYS).by_digest,)
 
     with pytest.raises(Unavailable, match="try again"):
         program.send([KEYS.sections.encode(), b"hash", KEYS.none.encode(), b"none"])

@@ -5,9 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from sanctum_bus.fold.aggregate import Aggregate
-from sanctum_bus.fold.recovery import RecoveryMemo
 from sanctum_bus.protocol.entry import Entries
-from sanctum_bus.worker.store import Lease, RunStore
+from sanctum_bus.worker.store import Lease, Loaded, RunStore
 from tests.support.fold_run import entry
 from tests.support.servers import Server
 from tests.support.worker_rig import (
@@ -233,11 +232,11 @@ def test_a_section_that_goes_while_it_is_loaded(valkey: Server) -> None:
 
         loads = 0
 
-        async def load(self, taken: Lease, memo: RecoveryMemo) -> Aggregate:
+        async def load(self, lease: Lease) -> Loaded:
             self.loads += 1
             if self.loads == 1:
                 side.redis.delete(side.keys.section("env:0"))
-            return await super().load(taken, memo)
+            return await super().load(lease)
 
     side.add(story(first=8))
 

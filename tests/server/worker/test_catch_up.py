@@ -42,7 +42,7 @@ class Watched(RunStore):
 
 @asynccontextmanager
 async def _loops(
-    server: Server, queue: asyncio.Semaphore, tally: WorkerMetrics
+    server: Server, slots: asyncio.Semaphore, metrics: WorkerMetrics
 ) -> AsyncIterator[tuple[dict[str, RunLoop], asyncio.Event]]:
     """Follow runs that share a queue, until the end of the block or until told to stop."""
     settings = settings_of(server, read_batch_size=500, commit_max_entries=1000)
@@ -53,12 +53,12 @@ async def _loops(
             Watched(client, blocking, side_of(server, run).keys, settings),
             settings,
             "me",
-            queue=queue,
-            meter=tally.run(run),
+            catch_up_slots=slots,
+            metrics=metrics.run(run),
         )
         for run in _RUNS
     }
-    tasks = [asyncio.create_task(loop.follow(stop)) for loop in loops.values()]
+    tasks = [asyncio.create_task(loop.run(stop)) for loop in loops.values()]
     try:
         yield loops, stop
     finally:
@@ -76,7 +76,7 @@ def _has_folded(side: Side, entries: int) -> bool:
 
 
 def _have_read(loops: Iterable[RunLoop]) -> bool:
-    return all(loop.owned is not None and loop.owned.ahead for loop in loops)
+    return all(loop.session is not None and loop.session.ahead for loop in loops)
 
 
 def _sides(server: Server) -> list[Side]:
@@ -91,16 +91,16 @@ def test_a_run_with_few_entries_does_not_wait(valkey: Server) -> None:
     few.add(plain(FEW))
 
     async def work() -> None:
-        queue, tally = asyncio.Semaphore(0), WorkerMetrics(stuck_s=0.0)
-        async with _loops(valkey, queue, tally) as (loops, _):
+        slots, metrics = asyncio.Semaphore(0), WorkerMetrics(stuck_s=0.0)
+        async with _loops(valkey, slots, metrics) as (loops, _):
             await _until(partial(_has_folded, few, FEW), "the few entries are folded")
             waiting = [loops[run] for run in _RUNS[1:]]
             await _until(lambda: _have_read(waiting), "the others wait")
 
             assert [side.checkpoint("entries") for side in others] == ["0", "0"]
-            assert not {f"run {run}" for run in _RUNS[1:]} & set(stuck_loops(tally))
+            assert not {f"run {run}" for run in _RUNS[1:]} & set(stuck_loops(metrics))
 
-            queue.release()
+            slots.release()
             for side in others:
                 await _until(partial(_has_folded, side, MANY), "it is caught up")
 
@@ -121,8 +121,8 @@ def test_whoever_waits_holds_little(valkey: Server) -> None:
         async with _loops(valkey, asyncio.Semaphore(1), WorkerMetrics()) as (loops, _):
 
             def look() -> None:
-                holding = [loop.owned for loop in loops.values() if loop.owned]
-                most.append(sum(len(one.held.ids) + len(one.ahead) > FIRST for one in holding))
+                holding = [loop.session for loop in loops.values() if loop.session]
+                most.append(sum(len(one.in_flight.ids) + len(one.ahead) > FIRST for one in holding))
 
             for loop in loops.values():
                 vars(loop.store)["look"] = look
@@ -142,14 +142,14 @@ def test_a_run_that_waits_ends_at_once_when_told(valkey: Server) -> None:
         side.add(plain(MANY))
 
     async def work() -> None:
-        queue = asyncio.Semaphore(0)
-        async with _loops(valkey, queue, WorkerMetrics()) as (loops, stop):
+        slots = asyncio.Semaphore(0)
+        async with _loops(valkey, slots, WorkerMetrics()) as (loops, stop):
             await _until(lambda: _have_read(loops.values()), "all of them wait")
             stop.set()
         # They gave up their places too: whoever comes next gets one.
-        queue.release()
+        slots.release()
         async with asyncio.timeout(PATIENCE_S):
-            await queue.acquire()
+            await slots.acquire()
 
     asyncio.run(work())
 

@@ -68,7 +68,7 @@ def test_what_a_server_answers_is_trouble(server: Server, reply: str) -> None:
     with pytest.raises(RedisError, match=re.escape(reply.partition(" ")[2][:20])) as caught:
         asyncio.run(ask())
 
-    assert classify(caught.value) is FailureKind.TRANSIENT
+    assert classify(caught.value) is FailureKind.UNAVAILABLE
 
 
 def _is_error(kind: object) -> bool:
@@ -91,7 +91,7 @@ CLIENT_ERRORS = [
 @pytest.mark.parametrize("error", CLIENT_ERRORS, ids=lambda error: type(error).__qualname__)
 def test_what_the_client_library_raises_is_trouble(error: Exception) -> None:
     """P4, P17: also what is no `RedisError`, as the cluster's, and of both Sentinel modules."""
-    assert classify(error) is FailureKind.TRANSIENT
+    assert classify(error) is FailureKind.UNAVAILABLE
 
 
 def test_the_errors_of_a_cluster_are_among_them() -> None:
@@ -107,8 +107,8 @@ def test_the_errors_of_a_cluster_are_among_them() -> None:
         (RestartRun("group", "NOGROUP"), FailureKind.REFUSED),
         (CommitRefused("generation", "7"), FailureKind.REFUSED),
         (UnconfirmedGap(Gap("p", 1, 3)), FailureKind.REFUSED),
-        (FoldFailed("1-1", "the fold failed"), FailureKind.POISONED),
-        (DeferredWriteFailed("section x does not take it"), FailureKind.POISONED),
+        (FoldFailed("1-1", "the fold failed"), FailureKind.FOLD_FAILED),
+        (DeferredWriteFailed("section x does not take it"), FailureKind.FOLD_FAILED),
     ],
     ids=lambda value: type(value).__name__,
 )

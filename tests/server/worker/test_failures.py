@@ -47,7 +47,7 @@ def test_a_server_that_fills_under_a_worker(valkey: Server) -> None:
         await rig.drain()
         side.add(story(first=8))
         side.redis.config_set("maxmemory", 1)
-        rig.loop.owned = None
+        rig.loop.session = None
         await rig.drain()
 
     try:
@@ -94,7 +94,7 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
 def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """P18: the stream keeps `stream_retain_entries` folded entries and little more, also where each entry has its own commit."""
     # A short memory for commits, so that a few hundred are as many as it can hold.
-    monkeypatch.setattr("sanctum_bus.worker.session._MARKS", 64)
+    monkeypatch.setattr("sanctum_bus.worker.session._TRIM_POINTS", 64)
     side = side_of(server)
 
     async def use(rig: Rig) -> None:
@@ -126,18 +126,18 @@ def test_a_crowd_of_runs(valkey: Server) -> None:
     for side in sides:
         side.add(plain(1))
 
-    async def use() -> set[str]:
+    async def use() -> set[int]:
         worker = Worker(settings_of(valkey, poll_timeout_ms=300))
         following = asyncio.create_task(worker.follow())
         await asyncio.to_thread(
             wait_until, lambda: _busy(worker, len(sides)), "all were looked at three times"
         )
-        kinds = {loop._kind for loop in worker.loops.values()}
+        failures = {loop._recovery.streak.failures for loop in worker.loops.values()}
         worker.stop()
         await following
-        return kinds
+        return failures
 
-    assert asyncio.run(use()) == {""}
+    assert asyncio.run(use()) == {0}
 
 
 def _busy(worker: Worker, count: int) -> bool:
@@ -178,7 +178,7 @@ def test_a_run_in_trouble_keeps_no_other_from_being_drained(
     valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """P22, P33: a key of another type where a stream belongs is told, and the runs after it are folded all the same."""
-    monkeypatch.setattr("sanctum_bus.worker.failures._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("sanctum_bus.connection.retry.FIRST_BACKOFF_S", 0.001)
     side, broken = side_of(valkey, "z"), side_of(valkey, "a")
     side.add(story())
     broken.redis.set(broken.keys.events, "x")

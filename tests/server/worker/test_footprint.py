@@ -14,13 +14,13 @@ def test_a_commit_leaves_nothing_in_memory(server: Server) -> None:
     side_of(server).add(plain(WARM + MORE))
 
     async def use(rig: Rig) -> int:
-        aggregate, taken, held = await rig.begin(1)
-        version = taken.version
+        aggregate, lease, in_flight = await rig.begin(1)
+        version = lease.version
         counted = []
         for commits in (WARM, MORE - 1):
             for _ in range(commits):
-                entries = await rig.store.commit(aggregate, taken, version, held, "", count=1)
-                version, held.ids = held.ids[-1], [raw_id.decode() for raw_id, _ in entries]
+                entries = await rig.commit(aggregate, lease, in_flight, version, count=1)
+                version, in_flight.ids = in_flight.ids[-1], [raw_id.decode() for raw_id, _ in entries]
                 aggregate.apply_batch(entries)
             gc.collect()
             counted.append(len(gc.get_objects()))

@@ -24,9 +24,9 @@ class Robbed(Counting):
 
     async def read(self, count: int) -> Entries:
         """Read, and in time behind the thief."""
-        self.reads = 1 if self._attempt != self.take_overs else self.reads + 1
-        self._attempt = self.take_overs
-        if self.take_overs <= 3 and self.reads == self.take_overs + 1:
+        self.reads = 1 if self._attempt != self.acquisitions else self.reads + 1
+        self._attempt = self.acquisitions
+        if self.acquisitions <= 3 and self.reads == self.acquisitions + 1:
             await self._client.xreadgroup("sanctum", "thief", {self._run.events: ">"}, count=1, noack=True)
         return await super().read(count)
 
@@ -51,7 +51,7 @@ def _assert_all_count_alike(server: Server, side: Side) -> None:
 async def _drained(rig: Rig) -> int:
     assert isinstance(rig.store, Counting)
     await rig.drain()
-    return rig.store.take_overs
+    return rig.store.acquisitions
 
 
 def test_many_holes_cost_few_start_overs(server: Server) -> None:
@@ -60,9 +60,9 @@ def test_many_holes_cost_few_start_overs(server: Server) -> None:
     side.add(_numbered(range(1, 2 * COUNT, 2)))
 
     with structlog.testing.capture_logs() as lines:
-        take_overs = rigged(server, _drained, kind=Counting, commit_interval_ms=60_000)
+        acquisitions = rigged(server, _drained, kind=Counting, commit_interval_ms=60_000)
 
-    assert take_overs <= 1 + READS
+    assert acquisitions <= 1 + READS
     assert [line["event"] for line in lines].count("run acquired") == 1
     assert side.checkpoint("lost") == f'{{"gap":{COUNT - 1}}}'
     _assert_all_count_alike(server, side)
@@ -87,9 +87,9 @@ def test_what_was_stolen_is_never_believed(server: Server, holes: list[int]) -> 
     side = side_of(server)
     side.add(_numbered([seq for seq in range(1, 51) if seq not in holes]))
 
-    take_overs = rigged(server, _drained, kind=Robbed, read_batch_size=5, commit_interval_ms=60_000)
+    acquisitions = rigged(server, _drained, kind=Robbed, read_batch_size=5, commit_interval_ms=60_000)
 
-    assert take_overs > 3
+    assert acquisitions > 3
     assert json.loads(side.checkpoint("lost")) == ({"gap": len(holes)} if holes else {})
     assert side.checkpoint("events") == str(50 - len(holes))
     _assert_all_count_alike(server, side)

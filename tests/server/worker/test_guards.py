@@ -206,9 +206,9 @@ def test_a_thief_beyond_the_batch_is_no_reason_to_refuse(server: Server) -> None
     side.add(plain(4))
 
     async def use(rig: Rig) -> None:
-        aggregate, taken, held = await rig.begin(2)
+        aggregate, lease, in_flight = await rig.begin(2)
         side.redis.xreadgroup("sanctum", "debug", {side.keys.events: ">"})
-        await rig.store.commit(aggregate, taken, taken.version, held, "")
+        await rig.commit(aggregate, lease, in_flight)
 
     rigged(server, use)
 
@@ -233,11 +233,11 @@ def test_a_commit_that_was_sent_twice_counts_once(server: Server) -> None:
     side.add(story())
 
     async def use(rig: Rig) -> str:
-        aggregate, taken, held = await rig.begin()
-        await rig.store.commit(aggregate, taken, taken.version, held, "")
+        aggregate, lease, in_flight = await rig.begin()
+        await rig.commit(aggregate, lease, in_flight)
         before = side.dump()
         with pytest.raises(CommitRefused) as caught:
-            await rig.store.commit(aggregate, taken, taken.version, held, "")
+            await rig.commit(aggregate, lease, in_flight)
         assert side.dump() == before
         return caught.value.reason
 
@@ -255,7 +255,7 @@ def test_a_late_commit_of_a_frozen_owner_is_fenced(server: Server) -> None:
         await rig.drain()
         before = side.dump()
         with pytest.raises(CommitRefused) as caught:
-            await rig.store.commit(frozen[0], frozen[1], frozen[1].version, frozen[2], "")
+            await rig.commit(*frozen)
         assert side.dump() == before
         return caught.value.reason
 

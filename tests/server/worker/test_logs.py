@@ -51,7 +51,7 @@ def _line(path: Path, call: ast.Call) -> Said:
     for one in call.keywords:
         # A record is taken apart; there is one kind.
         names += [one.arg] if one.arg else Lease._fields
-        assert one.arg or ast.unparse(one.value) == "taken._asdict()"
+        assert one.arg or ast.unparse(one.value) == "lease._asdict()"
     level = ast.unparse(call.func).removeprefix("_log.").replace("exception", "error")
     return Said(str(words.value), level, frozenset(names))
 

@@ -111,8 +111,8 @@ def test_refusals_make_nobody_guilty(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         for _ in range(7):
-            rig.loop.owned = await rig.loop._take_over()
-            rig.loop._innocent, rig.loop.owned = True, None
+            await rig.loop._acquire(rig.stop)
+            rig.loop._recovery.blameless, rig.loop.session = True, None
         await rig.drain()
 
     rigged(valkey, use)
@@ -169,7 +169,7 @@ def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._memo.quarantined["1-1"] = QuarantinedEntry("spoiled", plain(1)[0])
+        rig.loop._recovery.memo.quarantined["1-1"] = QuarantinedEntry("spoiled", plain(1)[0])
         await rig.drain()
         assert side.checkpoint("parked") == "1"
         side.redis.flushall()
@@ -187,7 +187,7 @@ def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
 
     async def use(rig: Rig) -> None:
         side.add(plain(1), ids=["1-1"])
-        rig.loop._memo.quarantined["1-1"] = QuarantinedEntry("spoiled", plain(1, first=7)[0])
+        rig.loop._recovery.memo.quarantined["1-1"] = QuarantinedEntry("spoiled", plain(1, first=7)[0])
         await rig.drain()
 
     rigged(valkey, use)

@@ -18,12 +18,12 @@ MANY = 60
 class Counting(RunStore):
     """A store that counts how often its run was taken over."""
 
-    take_overs = 0
+    acquisitions = 0
 
-    async def take_over(self, owner: str, *, innocent: bool) -> Lease | None:
+    async def acquire(self, owner: str, *, blameless: bool) -> Lease | None:
         """Count, and take the run over."""
-        self.take_overs += 1
-        return await super().take_over(owner, innocent=innocent)
+        self.acquisitions += 1
+        return await super().acquire(owner, blameless=blameless)
 
 
 class Forgetting(Counting):
@@ -49,8 +49,8 @@ def test_the_read_behind_a_commit_is_the_next(server: Server) -> None:
     told = side.add(plain(MANY))
 
     async def use(rig: Rig) -> Entries:
-        aggregate, taken, held = await rig.begin(10)
-        return await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
+        aggregate, lease, in_flight = await rig.begin(10)
+        return await rig.commit(aggregate, lease, in_flight, count=5)
 
     assert [raw_id.decode() for raw_id, _ in rigged(server, use)] == told[10:15]
     assert side.checkpoint() == told[9]
@@ -66,11 +66,11 @@ def test_nothing_starts_over_for_a_script_that_was_forgotten(server: Server, kin
     async def use(rig: Rig) -> tuple[int, int]:
         assert isinstance(rig.store, Counting)
         await rig.drain()
-        return rig.store.take_overs, rig.loop.commits
+        return rig.store.acquisitions, rig.loop.commits
 
-    take_overs, commits = rigged(server, use, kind=kind, read_batch_size=10, commit_max_entries=20)
+    acquisitions, commits = rigged(server, use, kind=kind, read_batch_size=10, commit_max_entries=20)
 
-    assert take_overs == 1
+    assert acquisitions == 1
     assert commits > 2
     assert_is_fold(side)
     assert side.pending() == 0
@@ -82,9 +82,9 @@ def test_a_read_that_fails_behind_a_commit(server: Server) -> None:
     told = side.add(plain(MANY))
 
     async def use(rig: Rig) -> None:
-        aggregate, taken, held = await rig.begin(10)
+        aggregate, lease, in_flight = await rig.begin(10)
         with pytest.raises(RestartRun, match="NOGROUP"):
-            await rig.store.commit(aggregate, taken, taken.version, held, "", count=5)
+            await rig.commit(aggregate, lease, in_flight, count=5)
 
     rigged(server, use, kind=Robbed)
 

@@ -9,7 +9,7 @@ from redis.exceptions import NoPermissionError
 from sanctum_bus.errors import RestartRun
 from sanctum_bus.protocol.entry import Entries
 from sanctum_bus.protocol.keys import GROUP
-from sanctum_bus.worker.run_loop import until
+from sanctum_bus.worker.run_loop import cancel_when
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Rig, Side, plain, rigged, side_of
@@ -29,8 +29,8 @@ def test_what_comes_while_it_waits_is_read(server: Server) -> None:
     side.add(plain(3))
 
     async def use(rig: Rig) -> tuple[Entries, list[str]]:
-        _, _, held = await rig.begin()
-        waiting = asyncio.create_task(rig.store.wait_and_read(held.ids[-1], 10))
+        _, _, in_flight = await rig.begin()
+        waiting = asyncio.create_task(rig.store.read_blocking(in_flight.ids[-1], 10))
         await _when_waiting(side, "it waits")
         told = await asyncio.to_thread(side.add, plain(1, first=3))
         return await waiting, told
@@ -47,8 +47,8 @@ def test_what_is_there_is_read_at_once(server: Server) -> None:
     told = side.add(plain(8))
 
     async def use(rig: Rig) -> Entries:
-        _, _, held = await rig.begin(2)
-        return await rig.store.wait_and_read(held.ids[-1], 5)
+        _, _, in_flight = await rig.begin(2)
+        return await rig.store.read_blocking(in_flight.ids[-1], 5)
 
     assert [raw_id.decode() for raw_id, _ in rigged(server, use, poll_timeout_ms=4_000)] == told[2:7]
 
@@ -59,8 +59,8 @@ def test_nothing_is_read_when_nothing_came(server: Server) -> None:
     side.add(plain(1))
 
     async def use(rig: Rig) -> Entries:
-        _, _, held = await rig.begin()
-        return await rig.store.wait_and_read(held.ids[-1], 5)
+        _, _, in_flight = await rig.begin()
+        return await rig.store.read_blocking(in_flight.ids[-1], 5)
 
     assert rigged(server, use, poll_timeout_ms=10) == []
     assert side.pending() == 1
@@ -75,7 +75,7 @@ def test_a_lost_group_is_noticed(server: Server) -> None:
         await rig.begin()
         side.redis.xgroup_destroy(side.keys.events, GROUP)
         with pytest.raises(RestartRun, match="NOGROUP"):
-            await rig.store.wait_and_read("0-0", 5)
+            await rig.store.read_blocking("0-0", 5)
 
     rigged(server, use)
 
@@ -86,8 +86,8 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
     side.add(plain(1))
 
     async def use(rig: Rig) -> None:
-        _, _, held = await rig.begin()
-        waiting = asyncio.create_task(rig.store.wait_and_read(held.ids[-1], 5))
+        _, _, in_flight = await rig.begin()
+        waiting = asyncio.create_task(rig.store.read_blocking(in_flight.ids[-1], 5))
         await _when_waiting(side, "it waits")
         waiting.cancel()
         await asyncio.wait({waiting})
@@ -106,11 +106,11 @@ def test_a_wait_that_is_refused_is_trouble(server: Server) -> None:
     side.add(plain(1))
 
     async def use(rig: Rig) -> None:
-        _, _, held = await rig.begin()
+        _, _, in_flight = await rig.begin()
         side.redis.execute_command("ACL", "SETUSER", "default", "-xread")
         try:
             with pytest.raises(NoPermissionError, match="xread"):
-                await rig.store.wait_and_read(held.ids[-1], 5)
+                await rig.store.read_blocking(in_flight.ids[-1], 5)
         finally:
             side.redis.execute_command("ACL", "SETUSER", "default", "+xread")
 
@@ -129,7 +129,7 @@ def test_a_wait_and_the_order_to_stop_may_end_in_the_same_turn() -> None:
     async def race(until_stop: int, until_found: int) -> None:
         asyncio.get_running_loop().set_exception_handler(lambda _, trouble: troubles.append(trouble))
         stopping = asyncio.create_task(turns(until_stop))
-        async with until(stopping):
+        async with cancel_when(stopping):
             await turns(until_found)
         await stopping
         await turns(5)

@@ -19,7 +19,7 @@ IDS = st.builds(
 @given(IDS, IDS)
 def test_a_later_id_never_has_a_smaller_score(server: Server, one: str, other: str) -> None:
     """However large the ids: who looks from a score on misses nothing that is later."""
-    shared = script("lag").text.partition("-- How far")[0].partition("\n")[2]
+    shared = script("lag").text.partition("-- Reads how far")[0].partition("\n")[2]
     text = f"{shared}\nreturn {{score_of(ARGV[1]), score_of(ARGV[2]), id_less(ARGV[1], ARGV[2]) and 1 or 0}}"
     first, second, is_less = server.client().eval(text, 0, one, other)
 

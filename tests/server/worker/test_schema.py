@@ -107,11 +107,11 @@ def test_a_schema_that_never_was_is_a_new_history(valkey: Server, written: str |
 
 def test_a_newer_snapshot_is_left_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run that a newer version has written is neither folded nor changed, and the error says to upgrade."""
-    monkeypatch.setattr("sanctum_bus.worker.failures._FIRST_PAUSE_S", 0.001)
+    monkeypatch.setattr("sanctum_bus.connection.retry.FIRST_BACKOFF_S", 0.001)
     side = _newer(server)
     found = side.dump()
 
-    with pytest.raises(RestartRun, match=r"schema 2.*upgrade Sanctum"):
+    with pytest.raises(RestartRun, match=r"schema 2.*Upgrade Sanctum"):
         drain(server)
 
     assert side.dump() == found
@@ -122,7 +122,7 @@ def test_a_newer_snapshot_is_not_rebuilt(valkey: Server) -> None:
     side = _newer(valkey)
     found = side.dump()
 
-    with pytest.raises(Unavailable, match=r"schema 2.*upgrade Sanctum"):
+    with pytest.raises(Unavailable, match=r"schema 2.*Upgrade Sanctum"):
         rebuild_run(side.redis, side.keys, settings_of(valkey))
 
     assert side.dump() == found
@@ -133,11 +133,11 @@ def test_a_newer_snapshot_is_said_once_and_keeps_no_other_run(valkey: Server) ->
     newer, other = _newer(valkey), side_of(valkey, "other")
     newer.add(story(first=8))
     with at_work(valkey) as lines:
-        wait_for_words(lines, "upgrade Sanctum", "run reloaded")
+        wait_for_words(lines, "Upgrade Sanctum", "run reloaded")
         for first in range(0, 48, 8):
             other.add(story(first))
             wait_for_fold(other)
-        said = [line for line in lines if "upgrade Sanctum" in line.get("error", "")]
+        said = [line for line in lines if "Upgrade Sanctum" in line.get("error", "")]
         newer.redis.hset(newer.keys.checkpoint, "schema", SCHEMA_VERSION)
         wait_for_fold(newer)
 

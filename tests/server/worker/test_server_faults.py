@@ -1,6 +1,6 @@
 """Faults of the server under a worker: it says so, goes on trying, and in the end the view is right.
 
-What is deleted, emptied or of another type is in `test_take_over.py` and `test_guards.py`; what is full also in
+What is deleted, emptied or of another type is in `test_acquire.py` and `test_guards.py`; what is full also in
 `test_trouble.py`.
 """
 

@@ -120,8 +120,8 @@ def test_a_loop_ends_when_the_run_is_another_s(server: Server) -> None:
         return False
 
     async def use(rig: Rig) -> None:
-        rig.loop.may_own = refuse
-        await asyncio.wait_for(rig.loop.follow(rig.stop), 10)
+        rig.loop.still_mine = refuse
+        await asyncio.wait_for(rig.loop.run(rig.stop), 10)
 
     with structlog.testing.capture_logs() as lines:
         rigged(server, use, idle_timeout_s=3600)

@@ -8,10 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sanctum_bus.fold.aggregate import Aggregate
-from sanctum_bus.fold.recovery import RecoveryMemo
 from tests.support.fold_run import Entry
 from tests.support.servers import Server
-from tests.support.worker_rig import Rig, assert_is_fold, drain, rigged, side_of, story
+from tests.support.worker_rig import Rig, assert_is_fold, drain, loaded, rigged, side_of, story
 
 TEXT = st.text(max_size=20) | st.sampled_from(
     [
@@ -56,15 +55,15 @@ ENTRIES = st.lists(st.builds(_entry, TYPES, DATA), min_size=1, max_size=6)
 
 
 async def _fold_and_commit(rig: Rig) -> Aggregate:
-    aggregate, taken, held = await rig.begin()
-    await rig.store.commit(aggregate, taken, taken.version, held, "")
+    aggregate, lease, in_flight = await rig.begin()
+    await rig.commit(aggregate, lease, in_flight)
     return aggregate
 
 
 async def _load(rig: Rig) -> Aggregate:
-    taken = await rig.store.take_over("other", innocent=True)
-    assert taken is not None
-    return await rig.store.load(taken, RecoveryMemo())
+    lease = await rig.store.acquire("other", blameless=True)
+    assert lease is not None
+    return await loaded(rig.store, lease)
 
 
 def _sorted(value: Any) -> Any:

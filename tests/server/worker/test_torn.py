@@ -9,7 +9,17 @@ from redis.exceptions import ResponseError
 from sanctum_bus.connection import connect_async
 from sanctum_bus.worker.store import RunStore
 from tests.support.servers import Server
-from tests.support.worker_rig import Rig, Side, assert_is_fold, drain, rigged, settings_of, side_of, story
+from tests.support.worker_rig import (
+    Rig,
+    Side,
+    assert_is_fold,
+    commit_of,
+    drain,
+    rigged,
+    settings_of,
+    side_of,
+    story,
+)
 
 USER = "half"
 
@@ -32,9 +42,9 @@ async def _store_as(rig: Rig, server: Server, *rules: str) -> AsyncIterator[RunS
 
 async def _commit_as(rig: Rig, server: Server, *rules: str) -> None:
     """Fold all there is, and commit it as a user to whom something is forbidden."""
-    aggregate, taken, held = await rig.begin()
+    aggregate, lease, in_flight = await rig.begin()
     async with _store_as(rig, server, *rules) as store:
-        await store.commit(aggregate, taken, taken.version, held, "")
+        await store.commit(lease, commit_of(aggregate, lease.version, in_flight))
 
 
 @pytest.mark.parametrize("denied", ["-xadd", "-xack", "-xtrim"])
@@ -141,7 +151,7 @@ def test_a_take_over_that_dies_half_way_keeps_the_fence(server: Server) -> None:
     async def use(rig: Rig) -> None:
         async with _store_as(rig, server, "-xrange") as store:
             with pytest.raises(ResponseError, match=r"(?i)permission|can't run"):
-                await store.take_over("me", innocent=True)
+                await store.acquire("me", blameless=True)
 
     rigged(server, use)
     assert not side.sections(), "it has died before it began"

@@ -1,7 +1,5 @@
 """Trimming goes on where it was, whoever owns the run next; what nobody has read stays."""
 
-import asyncio
-
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Rig, Side, assert_is_fold, drain, plain, rigged, side_of
@@ -54,7 +52,7 @@ def test_changes_of_owner(server: Server) -> None:
     async def use(rig: Rig) -> None:
         for number in range(_BURSTS):
             _burst(side, number)
-            rig.loop.owned = None
+            rig.loop.session = None
             await rig.drain()
 
     rigged(server, use, stream_retain_entries=100)
@@ -85,10 +83,8 @@ def test_what_nobody_has_read_is_not_trimmed(server: Server) -> None:
     ids = side.add(entries)
 
     async def use(rig: Rig) -> None:
-        stop = asyncio.Event()
         while rig.side.checkpoint() != ids[-1]:
-            rig.loop.owned = None
-            await rig.loop._turn(stop)
+            await rig.turn()
 
     rigged(server, use, stream_retain_entries=0, read_batch_size=50, commit_max_entries=50)
 
@@ -106,7 +102,7 @@ def test_a_stream_that_was_replaced(server: Server) -> None:
     ids = side.add(entries, ids=[f"5-{number}" for number in range(1, 1001)])
 
     async def use(rig: Rig) -> None:
-        await rig.loop._turn(rig.stop)
+        await rig.turn()
 
     rigged(server, use, stream_retain_entries=10, read_batch_size=20, commit_max_entries=20)
     assert side.checkpoint("entries") == "110"

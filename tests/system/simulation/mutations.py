@@ -8,10 +8,10 @@ from unittest import mock
 
 from redis.exceptions import RedisError
 
-from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.protocol.entry import Entries
 from sanctum_bus.publisher.batch import parse_replies
 from sanctum_bus.publisher.buffer import Entry
-from sanctum_bus.worker.store import InFlight, Lease, RunStore
+from sanctum_bus.worker.store import Commit, Lease, RunStore
 from tests.system.simulation.network import Weather
 from tests.system.simulation.patches import Edit, untouched
 from tests.system.simulation.profiles import Profile
@@ -49,7 +49,7 @@ def _instead(script: str, old: str, new: str) -> Edit:
 
 GENERATION = "if known[1] ~= generation then return refused('generation', known[1]) end"
 VERSION = "if known[2] ~= old_version then return refused('version', known[2]) end"
-PENDING = "if pending[1] ~= tonumber(held) or (pending[1] > 0 and (pending[2] ~= held_min or pending[3] ~= held_max)) then"
+PENDING = "if pending[1] == tonumber(held) and (pending[1] == 0 or (pending[2] == held_min and pending[3] == held_max)) then"
 FIRST = "if not id_less(old_version, first) or (following and id_less(following[1], first)) then"
 TORN = "redis.call('HSET', checkpoint, 'version', 'torn')"
 AGAIN = "redis.pcall('XGROUP', 'DESTROY', events, group)\n  redis.call("
@@ -106,11 +106,8 @@ def no_empty_commits() -> Iterator[None]:
     """Let an owner that found nothing to read ask nobody."""
     real = RunStore.commit
 
-    async def commit(
-        self: RunStore, aggregate: Aggregate, taken: Lease, old: str, held: InFlight, trim: str
-    ) -> None:
-        if held.ids:
-            await real(self, aggregate, taken, old, held, trim)
+    async def commit(self: RunStore, lease: Lease, commit: Commit, *, count: int = 0) -> Entries:
+        return await real(self, lease, commit, count=count) if commit.in_flight.ids else []
 
     with mock.patch.object(RunStore, "commit", commit):
         yield
@@ -159,11 +156,11 @@ SLOW = _profile({"storm": 1}, workers=1, buffer_events=3, hands=0, pace_s=0.01, 
 MUTATIONS = (
     Mutation("the generation guard", STOPS, without("commit", GENERATION)),
     Mutation("the version guard", BACK, without("commit", VERSION)),
-    Mutation("the pending summary", THIEVES, _instead("commit", PENDING, "if false then")),
+    Mutation("the pending summary", THIEVES, _instead("commit", PENDING, "if true then")),
     Mutation("the first-entry check", CURSORS, _instead("commit", FIRST, "if false then")),
     Mutation("the torn mark", DEATHS, without("commit", TORN)),
     Mutation("the commit of empty reads", ROBBED, patch=no_empty_commits),
-    Mutation("the group's new beginning", STOPS, _instead("takeover", AGAIN, "redis.pcall(")),
+    Mutation("the group's new beginning", STOPS, _instead("acquire", AGAIN, "redis.pcall(")),
     Mutation("one batch under way", FULL, publisher=TwoUnderWay),
     Mutation("freezing what was sent", SLOW, publisher=Thawing),
 )

@@ -3,6 +3,7 @@
 It knows every entry that a stream ever had, so a trim hides nothing from it, and folds them by itself, entry by entry.
 """
 
+from itertools import takewhile
 from typing import Any
 
 from sanctum_bus.fold.recovery import QuarantinedEntry
@@ -52,19 +53,19 @@ class Oracle:
             # Whatever a script left half done, the next take-over must see it.
             if self._model.died:
                 history.may_be_fresh = history.scarred = True
-        elif name == "takeover" and reply[0] == b"taken":
-            self._take_over(run_id, history, reply)
+        elif name == "acquire" and reply[0] == b"acquired":
+            self._acquire(run_id, history, reply)
         elif name == "commit" and reply[0] == b"ok":
             self.commits += 1
             self._commit(run_id, history, argv)
         elif name == "commit":
             guard = reply[1].decode()
             self.refused[guard] = self.refused.get(guard, 0) + 1
-        elif name == "remove" and reply >= 0:
+        elif name == "remove_run" and reply >= 0:
             history.may_be_fresh = True
 
-    def _take_over(self, run_id: str, history: History, reply: list[Any]) -> None:
-        generation, version, attempts, fresh = (
+    def _acquire(self, run_id: str, history: History, reply: list[Any]) -> None:
+        generation, version, attempts, new_history = (
             int(reply[1]),
             parse_id(reply[2]),
             int(reply[3]),
@@ -74,7 +75,7 @@ class Oracle:
             raise Violation(f"generation {generation} after {history.generation}")
         history.generation, history.attempts = generation, attempts
         begun = history.may_be_fresh and version == (0, 0) and self._is_empty(run_id)
-        if fresh or begun:
+        if new_history or begun:
             if not history.may_be_fresh:
                 raise Violation("a new history began, though nothing had happened to the old one")
             history.begin()
@@ -99,7 +100,7 @@ class Oracle:
         generation, new = int(argv[1]), parse_id(argv[3])
         if self._fence and generation != history.generation:
             raise Violation(f"generation {generation} has committed while {history.generation} owns the run")
-        acks = [parse_id(one) for one in argv[8 : 8 + int(argv[7])]]
+        acks = _acknowledged(argv)
         stream = self._stream(run_id) or Stream()
         known = {one: flat for one, flat in stream.full if history.version < one <= new}
         due = [one for one in known if one not in stream.removed]
@@ -201,3 +202,8 @@ class Oracle:
         if ahead:
             return f"{run_id}: pending {sorted(ahead)}"
         return ""
+
+
+def _acknowledged(argv: list[bytes]) -> list[Id]:
+    """The IDs at the end of a commit's arguments; the argument before them is a plain number."""
+    return [parse_id(one) for one in takewhile(lambda one: b"-" in one, reversed(argv))][::-1]

@@ -15,8 +15,8 @@ from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import aggregate, fold
 from sanctum_bus.fold.log_line import LogFields
 from sanctum_bus.fold.state import State
-from sanctum_bus.protocol.scripts import Script, script
-from sanctum_bus.worker import pipeline, run_loop, store, supervisor
+from sanctum_bus.protocol.scripts import Script, calls, script
+from sanctum_bus.worker import pipeline, run_loop, supervisor
 from sanctum_bus.worker.metrics import recorder
 from sanctum_bus.worker.run_loop import RunLoop
 from tests.system.simulation.network import client_of
@@ -107,7 +107,7 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
             mock.patch.object(supervisor, "RunLoop", new_loop),
             mock.patch.object(supervisor, "catalog", SimpleNamespace(declared=dict)),
             mock.patch.object(supervisor, "secrets", SimpleNamespace(token_hex=world.token_hex)),
-            mock.patch.object(store, "script", edited(world, edit)),
+            mock.patch.object(calls, "script", edited(world, edit)),
             mock.patch.object(aggregate, "fold", spoiling_fold),
         ):
             yield

@@ -231,7 +231,7 @@ class Model(StreamCommands):
         """Execute a command of a client, or a script; errors are returned."""
         command = arguments[0].upper()
         try:
-            if command in {b"EVALSHA", b"EVAL", b"EVAL_RO"}:
+            if command in {b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO"}:
                 return self._evaluate(command, arguments)
             self.refuse(command)
             return self.execute(arguments)
@@ -249,7 +249,7 @@ class Model(StreamCommands):
 
     def _evaluate(self, command: bytes, arguments: list[bytes]) -> Any:
         text, count = arguments[1], int(arguments[2])
-        if command == b"EVALSHA":
+        if command.startswith(b"EVALSHA"):
             if text not in self.scripts:
                 raise ReplyError("NOSCRIPT No matching script. Please use EVAL.")
             text = self.scripts[text]

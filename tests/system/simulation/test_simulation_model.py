@@ -12,12 +12,12 @@ from redis.exceptions import RedisError, ResponseError
 
 from sanctum_bus.connection.low_latency import entries_of
 from sanctum_bus.errors import RestartRun
-from sanctum_bus.fold.recovery import RecoveryMemo
 from sanctum_bus.protocol.keys import RunKeys
 from sanctum_bus.worker.settings import load
 from sanctum_bus.worker.store import InFlight, RunStore
 from tests.support.fold_run import entry
 from tests.support.servers import Server
+from tests.support.worker_rig import commit_of, loaded
 from tests.system.simulation.replies import ReplyError
 from tests.system.simulation.server import Model
 
@@ -45,7 +45,7 @@ def _plain(command: str, reply: Any) -> Any:
     if command in {"HGETALL", "HKEYS"}:
         return sorted(reply)
     if (
-        command in {"EVALSHA", "EVAL"}
+        command in {"EVALSHA", "EVAL", "EVALSHA_RO", "EVAL_RO"}
         and isinstance(reply, list)
         and len(reply) > 6
         and isinstance(reply[0], list)
@@ -178,18 +178,18 @@ async def _scripts(both: Both, chance: Random) -> None:
         flat = [part for pair in event.items() for part in pair]
         with suppress(RestartRun, RedisError):
             await both.execute_command("XADD", RUN.events, f"{number}-1", *flat)
-            taken = await store.take_over("me", innocent=chance.random() < 0.5)
-            assert taken is not None
-            aggregate, held = await store.load(taken, RecoveryMemo()), InFlight([])
+            lease = await store.acquire("me", blameless=chance.random() < 0.5)
+            assert lease is not None
+            aggregate, in_flight = await loaded(store, lease), InFlight([])
             for _ in range(chance.randrange(3)):
                 entries = await store.read(chance.randrange(1, 4))
-                held.ids += [raw_id.decode() for raw_id, _ in entries]
+                in_flight.ids += [raw_id.decode() for raw_id, _ in entries]
                 aggregate.apply_batch(entries)
             for _ in range(chance.choice((0, 0, 2))):
                 with suppress(ResponseError):
                     await both.execute_command(*_random_command(chance))
-            await store.commit(aggregate, taken, taken.version, held, "")
-            await store.give_up(taken, asleep=chance.random() < 0.3)
+            await store.commit(lease, commit_of(aggregate, lease.version, in_flight))
+            await (store.make_idle(lease) if chance.random() < 0.3 else store.release(lease))
 
 
 async def _compare_everything(both: Both) -> None:

@@ -181,7 +181,7 @@ def test_trouble_while_a_run_falls_asleep_ends_no_worker() -> None:
         real = world.model.perform
 
         def perform(arguments: list[bytes]) -> Any:
-            if world.names.get(arguments[1]) == "sleep":
+            if world.names.get(arguments[1]) == "release":
                 world.model.perform = real  # type: ignore[method-assign]  # only the first time
                 return ReplyError("LOADING Redis is loading the dataset in memory")
             return real(arguments)

@@ -191,7 +191,7 @@ class World:
         late = ", late" if link.closed else ""
         name = self.names.get(arguments[1]) if arguments[0].startswith(b"EVAL") else None
         self.note(f"{who}{late}: {name or short(arguments)} -> {short_reply(reply)}")
-        if name in {"commit", "takeover", "sleep", "remove"}:
+        if name in {"commit", "acquire", "release", "remove_run"}:
             count = int(arguments[2])
             run_id = arguments[3].split(b"{")[1].split(b"}")[0].decode()
             argv = arguments[3 + count :]

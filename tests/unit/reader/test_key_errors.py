@@ -34,7 +34,7 @@ def test_a_view_is_one_command() -> None:
 
     (call,) = asked(queries.view(KEYS, None), reply)
 
-    assert call[:3] == ("EVALSHA_RO", script("read").digest, 6)
+    assert call[:3] == ("EVALSHA_RO", script("read_snapshot").digest, 6)
 
 
 def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:

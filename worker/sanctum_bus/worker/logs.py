@@ -78,20 +78,20 @@ EVENTS = (
             "generation",
             "version",
             "attempts",
-            "fresh",
+            "new_history",
             "trimmed_until",
             "trimmed_entries",
             "has_stream",
         ),
-        "The worker folds the run from here on. `fresh`: there was no whole checkpoint, a new history begins; "
+        "The worker folds the run from here on. `new_history`: there was no whole checkpoint, a new history begins; "
         "`trimmed_entries`: so many, at least, had gone from the stream unread.",
     ),
     LogEvent(
         "run reloaded",
         "warning",
-        ("trouble", "kind", "failures", "error"),
+        ("cause", "kind", "failures", "error"),
         "The run is taken over again from its checkpoint: a commit was refused, or the server could not be asked. Nothing is "
-        "lost. Said once, and again when the kind of trouble changes.",
+        "lost. `cause` is `unavailable`, `refused` or `fold_failed`. Logged once, and again if the failure changes.",
     ),
     LogEvent(
         "run recovered", "info", ("failures",), "The run is folded again, after so many failures in a row."

@@ -18,7 +18,7 @@ def standing(*standings: Lag) -> WorkerMetrics:
     """A tally of runs that stand like this."""
     tally = WorkerMetrics()
     for number, one in enumerate(standings):
-        tally.run(f"r{number}").stands(one)
+        tally.run(f"r{number}").set_lag(one)
     return tally
 
 
@@ -53,7 +53,7 @@ def test_labels_are_bounded() -> None:
     tally = WorkerMetrics()
     meter = tally.run("r")
     for number in range(1000):
-        meter.started_over(CommitRefused(f"guard-{number}"))
+        meter.restarted(CommitRefused(f"guard-{number}"))
     rows = {row.name: row.read(tally) for row in TABLE if row.labels and not row.per_run}
 
     assert all(isinstance(samples, list) and len(samples) <= 50 for samples in rows.values())
@@ -96,6 +96,6 @@ def test_a_record_is_bounded() -> None:
 def test_a_meter_of_nobody_counts_for_nobody() -> None:
     """A loop without a worker, as in a test, needs no tally; two of them share none."""
     first, second = RunMetrics(), RunMetrics()
-    first.started_over(CommitRefused("first"))
+    first.restarted(CommitRefused("first"))
 
     assert first._tally is not second._tally
