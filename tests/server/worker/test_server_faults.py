@@ -168,7 +168,7 @@ def test_a_stream_of_another_type_under_a_worker_at_work(server: Server) -> None
         wait_for_fold(side)
         side.redis.rename(side.keys.events, "aside")
         side.redis.set(side.keys.events, "x")
-        wait_for_words(lines, f"{side.keys.events} is a string", "run reloaded")
+        wait_for_words(lines, f"{side.keys.events} has type string", "run reloaded")
         side.redis.rename("aside", side.keys.events)
         side.add(story(first=8))
         wait_for_fold(side)
