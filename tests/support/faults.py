@@ -1,4 +1,4 @@
-"""Faults of a real server, each for as long as a `with` lasts; the data survives all of them."""
+"""Faults of a real server, each for the duration of a `with`; the data survives all of them."""
 
 import os
 import signal
@@ -12,16 +12,16 @@ from redis.exceptions import RedisError, ResponseError
 from tests.support.servers import Server, ServerKind, StartServer, free_port
 from tests.support.waiting import wait_until
 
-#: Seconds that anything on a busy machine may take.
+#: Seconds that an operation on a busy machine may take.
 DEADLINE_S = 20.0
 
-# Enough keys, and a pause at each, that a load lasts until somebody has met it.
+# Many keys with a pause at each, so that the load lasts until a client has met it.
 _KEYS_TO_LOAD, _PAUSE_PER_KEY_US = 4000, 4000
 
 
 @contextmanager
 def _unsaved(server: Server) -> Iterator[None]:
-    """MISCONF: the last snapshot could not be written, for a directory is where the file belongs."""
+    """MISCONF: the last snapshot could not be written, because a directory has the file's name."""
     client, place = server.client(), server.home / "dump.rdb"
     place.mkdir()
     client.config_set("save", "3600 1")
@@ -39,12 +39,12 @@ def _save(server: Server, status: str) -> None:
         return not info["rdb_bgsave_in_progress"] and bool(info["rdb_last_bgsave_status"] == status)
 
     client.execute_command("BGSAVE")
-    wait_until(is_told, f"the last save is told as {status}", DEADLINE_S)
+    wait_until(is_told, f"the status of the last save is {status}", DEADLINE_S)
 
 
 @contextmanager
 def _replica(server: Server) -> Iterator[None]:
-    """READONLY: it was made a replica, and its primary is away."""
+    """READONLY: the server was made a replica, and its primary is unavailable."""
     client = server.client()
     client.replicaof("127.0.0.1", "1")
     yield
@@ -63,7 +63,7 @@ def _stale(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _alone(server: Server) -> Iterator[None]:
-    """NOREPLICAS: it wants a replica for its writes, and has none."""
+    """NOREPLICAS: the server requires a replica for writes, and has none."""
     client = server.client()
     client.config_set("min-replicas-to-write", 1)
     yield
@@ -72,7 +72,7 @@ def _alone(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _busy(server: Server) -> Iterator[None]:
-    """BUSY: a script of somebody else's does not end."""
+    """BUSY: a script of another client does not end."""
     client = server.client()
     client.config_set("busy-reply-threshold", 1)
     with _in_background(server, "EVAL", "while true do end", 0):
@@ -83,7 +83,7 @@ def _busy(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _loading(server: Server) -> Iterator[None]:
-    """LOADING: it reads its data from the disk."""
+    """LOADING: the server reads its data from the disk."""
     client = server.client()
     client.execute_command("DEBUG", "POPULATE", _KEYS_TO_LOAD, "fill", 100)
     client.config_set("key-load-delay", _PAUSE_PER_KEY_US)
@@ -95,7 +95,7 @@ def _loading(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _frozen(server: Server) -> Iterator[None]:
-    """No answer: the process stands still, and its connections stay."""
+    """No answer: the process is stopped, and its connections stay."""
     os.kill(server.pid, signal.SIGSTOP)
     yield
     os.kill(server.pid, signal.SIGCONT)
@@ -103,7 +103,7 @@ def _frozen(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _gone(server: Server) -> Iterator[None]:
-    """No connection: it was killed, and comes back with all that it acknowledged."""
+    """No connection: the process was killed, and restarts with everything that it acknowledged."""
     server.kill()
     yield
     server.start()
@@ -111,7 +111,7 @@ def _gone(server: Server) -> Iterator[None]:
 
 @contextmanager
 def _homeless(server: Server) -> Iterator[None]:
-    """CLUSTERDOWN: nobody serves the slots of a cluster, but the last, by which the node stays one."""
+    """CLUSTERDOWN: the slots of a cluster have no server, except for the last one, which keeps the node in the cluster."""
     client = server.client()
     client.execute_command("CLUSTER", "DELSLOTSRANGE", 0, 16382)
     yield
@@ -131,14 +131,14 @@ def _serve(server: Server, last_slot: int) -> None:
 
 @contextmanager
 def _in_background(server: Server, *command: str | int) -> Iterator[None]:
-    """Give a command that takes long, and wait for its end at the end."""
+    """Send a command that takes long, and wait for its end at the end."""
     client = server.client(socket_timeout=DEADLINE_S)
 
     def call() -> None:
         try:
             client.execute_command(*command)
         except ResponseError as error:
-            assert "killed" in str(error).lower()  # noqa: PT017  # a script that never ends ends like this alone
+            assert "killed" in str(error).lower()  # noqa: PT017  # a script that never ends always ends like this
 
     thread = threading.Thread(target=call)
     thread.start()
@@ -158,11 +158,11 @@ class Fault(NamedTuple):
     """One fault.
 
     Args:
-        name: what the documents call it.
+        name: as the documentation names it.
         says: a part of the error that a client gets.
-        lasts: makes it, for as long as the context lasts.
-        options: that the server needs to be started with.
-        is_cluster: the server has to be a cluster's only node.
+        lasts: causes it for the duration of the context.
+        options: of the server that can have it.
+        is_cluster: the server has to be the only node of a cluster.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What the tests of mending share: letters by their source, and a client on which the wire breaks or somebody acts."""
+"""Helpers for tests of repairs: dead letters by their source, and a client with hooks around its scripts."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -13,29 +13,29 @@ from tests.support.fold_run import Entry, entry
 from tests.support.servers import Server
 from tests.support.worker_rig import Side, assert_is_fold, drain, settings_of, side_of, story
 
-#: What no worker can fold, ever.
+#: An entry that no worker can fold.
 HOPELESS: Entry = {b"type": b"X", b"event": b"\xc1"}
 
 
 def misnumbered(number: int) -> Entry:
-    """An event that parks for its number alone, so that it is folded when it comes back without one."""
+    """An event that is parked only because of its sequence number, so that it is folded when it is requeued without one."""
     return entry("BACK", {"n": number}, event_id=f"b{number}", timestamp=float(number), producer="q", seq="x")
 
 
 def letters(side: Side) -> list[str]:
-    """The dead letters, by the ids that their entries had in the stream."""
+    """The dead letters, by the IDs that their entries had in the stream."""
     return [fields[b"source_id"].decode() for fields in side.dead()]
 
 
 def assert_is_right(side: Side) -> None:
-    """The snapshot is the fold of the stream, and the letters are what that fold has parked and not met again."""
+    """Assert that the snapshot is the fold of the stream, and that the dead letters are those that the fold has left."""
     assert_is_fold(side)
     expected = fold_entries(side.stream()).drain_changes().parked
     assert letters(side) == [parked.entry_id for parked in expected]
 
 
 def counts(side: Side) -> list[int]:
-    """Entries taken in, events folded, entries parked."""
+    """The numbers of entries, folded events and parked entries."""
     return [int(side.checkpoint(name)) for name in ("entries", "events", "parked")]
 
 
@@ -56,7 +56,7 @@ _COUNTERS = (
 
 
 def view(side: Side) -> dict[str, Any]:
-    """All of a snapshot that does not depend on who made it."""
+    """Everything of a snapshot that does not depend on its writer."""
     return {
         "sections": side.sections(),
         "log": side.lines(side.keys.log),
@@ -73,7 +73,7 @@ def rebuild(server: Server, side: Side, *, partial: bool = False, **given: objec
 
 
 def folded(server: Server, *more: Entry) -> Side:
-    """A run with all that a run can have, folded."""
+    """A folded run that has everything that a run can have."""
     side = side_of(server)
     side.add([entry("OLD", {"a": 1}), *story(), *story()[2:4], *story(first=12), *more])
     drain(server)
@@ -81,10 +81,14 @@ def folded(server: Server, *more: Entry) -> Side:
 
 
 class Hooked(Redis):
-    """A client with which something happens just before or just after a script.
+    """A client with hooks that are called just before or just after a script.
 
     Args:
-        side: whose server it asks.
+        side: the run; its server is used.
+
+    Attributes:
+        before: script name -> hook.
+        after: script name -> hook.
     """
 
     def __init__(self, side: Side) -> None:
@@ -97,7 +101,7 @@ class Hooked(Redis):
         self.after: dict[str, Hook] = {}
 
     def execute_command(self, *args: Any, **options: Any) -> Any:
-        """Send a command, with what belongs before and after it; each hook is called once."""
+        """Send a command, with the hooks before and after it; each hook is called once."""
         name = self._names.get(args[1], "") if args[0] in {"EVALSHA", "EVAL"} else ""
         self.before.pop(name, _nothing)()
         reply = cast("Any", super()).execute_command(*args, **options)
@@ -110,5 +114,5 @@ def _nothing() -> None:
 
 
 def cut() -> None:
-    """The connection breaks."""
+    """Break the connection."""
     raise NoConnection("cut by the test")

@@ -1,6 +1,7 @@
-"""One run on a real server: put entries in, run a worker over it, and compare what is there with the fold of the stream.
+"""One run on a real server: add entries, run a worker, and compare the result with the fold of the stream.
 
-The expectation is always `fold_entries` over what the stream holds: no worker, no server script is a part of it.
+The expectation is always `fold_entries` over the entries of the stream: no worker and no script takes part in
+it.
 """
 
 import asyncio
@@ -31,15 +32,15 @@ from tests.support.servers import Server
 
 T = TypeVar("T")
 
-#: The one run of most tests.
+#: The run of most tests.
 RUN = "r"
 
-#: What a section or a line is on the server: texts by name.
+#: A section or a line as the server has it: texts by name.
 Texts = dict[bytes, bytes]
 
 
 def settings_of(server: Server, **given: object) -> Settings:
-    """Settings of a worker for a server, quick to notice things."""
+    """Settings of a worker for a server, with short intervals."""
     return load(
         **(
             {
@@ -54,31 +55,32 @@ def settings_of(server: Server, **given: object) -> Settings:
 
 
 def texts(fields: dict[str, Any]) -> Texts:
-    """The texts by which a server knows these fields."""
+    """The texts by which a server stores these fields."""
     flat = [item if isinstance(item, bytes) else item.encode() for item in encode_fields(fields)]
     return dict(zip(flat[::2], flat[1::2], strict=True))
 
 
 @dataclass
 class Side:
-    """A run as any tool sees it, and as a hand may change it.
+    """A run as any tool sees it, and as a user may change it.
 
     Args:
-        redis: an ordinary client, with ordinary rights.
+        redis: an ordinary client with all permissions.
+        keys: the run's keys.
     """
 
     redis: "Redis"
     keys: RunKeys
 
     def add(self, entries: Iterable[Entry], *, ids: Iterable[str] | None = None) -> list[str]:
-        """Append entries as a publisher does, and return their ids."""
+        """Append entries as a publisher does, and return their IDs."""
         pipeline = self.redis.pipeline(transaction=False)
         for fields, entry_id in zip(entries, ids or itertools.repeat("*"), strict=ids is not None):
             pipeline.xadd(self.keys.events, cast("dict[Any, Any]", fields), id=entry_id)
         return [entry_id.decode() for entry_id in pipeline.execute()]
 
     def stream(self) -> list[tuple[str, Entry]]:
-        """Every entry that the stream holds."""
+        """Every entry of the stream."""
         rows = cast("list[tuple[bytes, Entry]]", self.redis.xrange(self.keys.events))
         return [(entry_id.decode(), entry) for entry_id, entry in rows]
 
@@ -88,17 +90,17 @@ class Side:
         return "" if value is None else value.decode()
 
     def index(self) -> dict[str, str]:
-        """Section names with the ids of their last changes."""
+        """Section names with the IDs of their last changes."""
         found = cast("Texts", self.redis.hgetall(self.keys.sections))
         return {name.decode(): changed.decode() for name, changed in found.items()}
 
     def sections(self) -> dict[str, Texts]:
-        """Every section that the index names and that has not gone, raw."""
+        """Every section that exists by the index, raw."""
         names = [name for name, changed in self.index().items() if not changed.startswith("-")]
         return {name: cast("Texts", self.redis.hgetall(self.keys.section(name))) for name in names}
 
     def recent(self) -> list[str]:
-        """The sections in the order in which they were changed, as far as that is kept."""
+        """The sections in the order of their last changes, as `recent` has it."""
         return [name.decode() for name in cast("list[bytes]", self.redis.zrange(self.keys.recent, 0, -1))]
 
     def coverage(self) -> dict[str, int]:
@@ -112,15 +114,15 @@ class Side:
         return [(line_id.decode(), fields) for line_id, fields in rows]
 
     def dead(self) -> list[Texts]:
-        """The parked entries."""
+        """The dead letters."""
         return [fields for _, fields in self.lines(self.keys.dead)]
 
     def pending(self) -> int:
-        """How many entries were delivered to somebody and not acknowledged."""
+        """The number of entries that were delivered and not acknowledged."""
         return cast("int", cast("Any", self.redis.xpending(self.keys.events, "sanctum"))["pending"])
 
     def dump(self) -> dict[bytes, Any]:
-        """All that the server holds of the run, to be compared with itself."""
+        """Everything that the server has of the run, to be compared with a later state."""
         names = cast("list[bytes]", self.redis.keys(f"{self.keys.base}*"))
         return {name: self._content(name) for name in sorted(names)}
 
@@ -151,7 +153,7 @@ def side_of(server: Server, run_id: str = RUN) -> Side:
 
 
 def differences(side: Side, expected: Aggregate) -> dict[str, tuple[Any, Any]]:
-    """Everything in which the snapshot is not the aggregate: what is there, and what should be."""
+    """Every difference between the snapshot and the aggregate: what is there, and what should be there."""
     changes = expected.drain_changes()
     counters = expected.counters
     found: dict[str, Any] = {
@@ -176,13 +178,13 @@ def differences(side: Side, expected: Aggregate) -> dict[str, tuple[Any, Any]]:
 
 
 def assert_is_fold(side: Side, entries: Iterable[tuple[str, Entry]] | None = None) -> None:
-    """The snapshot is exactly the fold of the entries: by default of all that the stream holds."""
+    """Assert that the snapshot is exactly the fold of the entries, by default of all entries of the stream."""
     held = list(side.stream() if entries is None else entries)
     expected = fold_entries(held)
     holes = json.loads(side.checkpoint("lost_ranges") or "[]")
     trims = [hole for hole in holes if hole["reason"] == "trimmed" and hole["after"] == ZERO]
     if trims:
-        # What went before the first entry shows in the log alone, and no entry bears it out.
+        # Entries that were removed before the first one show in the log alone; no entry indicates them.
         expected = Aggregate(memo=expected.memo)
         expected.record_trim(trims[-1]["until"], trims[-1]["entries"])
         for each in held:
@@ -191,7 +193,7 @@ def assert_is_fold(side: Side, entries: Iterable[tuple[str, Entry]] | None = Non
 
 
 def plain(count: int, first: int = 0) -> list[Entry]:
-    """Events of a type that nobody declared, numbered; each changes the same section and says which it was."""
+    """Numbered events of an undeclared type; each changes the same section, which has the last number."""
     return [
         entry("X", {"n": number}, event_id=f"e{number}", timestamp=float(number))
         for number in range(first, first + count)
@@ -199,7 +201,7 @@ def plain(count: int, first: int = 0) -> list[Entry]:
 
 
 def story(first: int = 0) -> list[Entry]:
-    """A short run that changes sections, makes some go, writes lines and batches, parks one entry, and repeats one."""
+    """A short run that changes and removes sections, writes lines and batches, parks one entry, and repeats one."""
     told: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         ("TRAINING_STARTED", {"n_envs": 2, "max_epochs": 2}, {}),
         ("SEED_GERMINATED", {"env_id": 0, "blueprint_id": "norm"}, {"slot_id": "r0c0"}),
@@ -251,7 +253,7 @@ Use = Callable[["Rig"], Coroutine[Any, Any, T]]
 
 @dataclass
 class Rig:
-    """One run's loop, with its parts in reach."""
+    """The loop of one run, with its parts accessible."""
 
     loop: RunLoop
     store: RunStore
@@ -259,7 +261,7 @@ class Rig:
     stop: asyncio.Event
 
     async def begin(self, count: int = 100) -> tuple[Aggregate, Lease, InFlight]:
-        """Take the run over, and fold its next entries without committing them."""
+        """Acquire the run, and fold its next entries without committing them."""
         lease = await self.store.acquire("me", blameless=True)
         assert lease is not None
         aggregate, in_flight = await loaded(self.store, lease), InFlight([])
@@ -289,17 +291,17 @@ class Rig:
         await self.loop._fold(self.stop)
 
     async def drain(self) -> None:
-        """Let the loop fold what the stream holds."""
+        """Let the loop fold the entries of the stream."""
         await self.loop.drain(self.stop)
 
 
 def rigged(server: Server, use: Use[T], *, kind: type[RunStore] = RunStore, **given: object) -> T:
-    """Run a coroutine function over one run's loop on a server, and return what it returns.
+    """Run a coroutine function over the loop of one run on a server, and return its result.
 
     Args:
-        server: where the run is.
-        use: what to do.
-        kind: the store to use, where a test breaks things from the inside.
+        server: the server.
+        use: the coroutine function.
+        kind: the class of the store, for tests that inject faults.
         given: settings.
     """
 

@@ -1,4 +1,4 @@
-"""A worker at work beside a test: what it says, and waiting for it."""
+"""A worker that runs beside a test: its log lines, and waiting for it."""
 
 import asyncio
 from collections.abc import Callable, Iterator, MutableMapping
@@ -14,18 +14,18 @@ from tests.support.servers import Server
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Side, settings_of
 
-#: What a worker says, as it says it.
+#: The log lines of a worker.
 Lines = list[MutableMapping[str, Any]]
 
-#: Settings that make it quick to notice a server that does not answer, and patient with a busy machine.
+#: Settings to notice an unresponsive server soon, and to tolerate a busy machine.
 _PATIENCE = {"socket_timeout_s": 1.0, "lease_s": 20.0}
 
 
 @contextmanager
 def at_work(server: Server, **given: object) -> Iterator[Lines]:
-    """Let a worker follow all runs, in a thread of its own; what ends it but the end of the context is raised there.
+    """Run a worker over all runs in a separate thread; raise the error that ends it before the end of the context.
 
-    The test keeps the main thread: a server that it starts again would go with any other.
+    The test keeps the main thread: a server that it starts ends with the thread that started it.
     """
 
     async def follow(told: "Future[Callable[[], object]]") -> None:
@@ -39,24 +39,24 @@ def at_work(server: Server, **given: object) -> Iterator[Lines]:
         try:
             yield lines
         finally:
-            # A worker that has ended already has no loop to be told in, but a reason.
+            # A worker that has ended has no loop to be stopped, but a reason.
             with suppress(RuntimeError):
                 stop.result(DEADLINE_S)()
             ended.result(DEADLINE_S)
 
 
 def wait_for_words(lines: Lines, words: str, *events: str) -> None:
-    """Wait until the worker has said something, as an event of one of these names, or of a work that failed."""
+    """Wait until the worker has logged an error with some words, as one of these events or for one of these tasks."""
     wait_until(
         lambda: any(
             {line["event"], line.get("work")} & {*events} and words in line.get("error", "") for line in lines
         ),
-        f"the worker says one of {events} with {words!r}",
+        f"the worker logs one of {events} with {words!r}",
         DEADLINE_S,
     )
 
 
 def wait_for_fold(side: Side) -> None:
-    """Wait until everything in the stream is folded."""
+    """Wait until every entry of the stream is folded."""
     last = side.stream()[-1][0]
     wait_until(lambda: side.checkpoint() == last, f"entry {last} is folded", DEADLINE_S)

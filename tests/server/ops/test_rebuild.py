@@ -1,4 +1,4 @@
-"""Rebuilding a run: the new snapshot is the fold of the stream up to the same version; the old one stays until then."""
+"""Rebuild: the new snapshot is the fold of the stream up to the same version; the old snapshot stays until the switch."""
 
 import importlib
 from typing import Any
@@ -32,7 +32,7 @@ from tests.support.worker_rig import assert_is_fold, drain, plain, settings_of, 
 
 @pytest.mark.parametrize("page", [1, 3, 1000])
 def test_it_is_what_it_was(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
-    """A snapshot that was right is the same afterwards, duplicates, gaps and letters included; only younger."""
+    """A right snapshot is the same afterwards, with duplicates, gaps and dead letters; only its generation is greater."""
     monkeypatch.setattr(stream_pages, "_PAGE", page)
     side = folded(server)
     before, generation = view(side), int(side.checkpoint("generation"))
@@ -47,7 +47,7 @@ def test_it_is_what_it_was(server: Server, monkeypatch: pytest.MonkeyPatch, page
 
 
 def test_what_was_wrong_is_right(server: Server) -> None:
-    """A snapshot that somebody spoilt without a trace is made again; of what was wrong nothing stays."""
+    """A snapshot that was changed by hand is recreated; no wrong value stays."""
     side = folded(server)
     before = view(side)
     side.redis.hset(side.keys.section("env:0"), "old", "1")
@@ -69,7 +69,7 @@ def test_what_was_wrong_is_right(server: Server) -> None:
 
 
 def test_after_a_fix(server: Server) -> None:
-    """What can be folded by now is folded in its place, and its letter is gone; letters of lost entries stay."""
+    """An entry that can be folded now is folded in its place, and its dead letter is removed; others of lost entries stay."""
     side = side_of(server)
     side.add([entry("EPOCH_COMPLETED", {"env_id": env_id, "val_accuracy": 1.0}) for env_id in range(3)])
     drain(server, max_envs=1)
@@ -86,7 +86,7 @@ def test_after_a_fix(server: Server) -> None:
 
 
 def test_after_a_section_was_spoilt_by_hand(server: Server) -> None:
-    """Good events that a spoilt section did not take are folded in their place, and are dead letters no more."""
+    """Events that a damaged section did not accept are folded in their place, and are no longer dead letters."""
     side = side_of(server)
     epochs = [
         entry("EPOCH_COMPLETED", {"env_id": 3, "inner_epoch": number, "val_accuracy": 10.0 * number})
@@ -115,7 +115,7 @@ def test_after_a_section_was_spoilt_by_hand(server: Server) -> None:
 
 @pytest.mark.parametrize("page", [1, 2, 1000])
 def test_what_was_put_back_stays_put_back(server: Server, monkeypatch: pytest.MonkeyPatch, page: int) -> None:
-    """A9: a rebuild parks the original and meets its stand-in: no letter comes back, whatever pages it reads."""
+    """A9: a rebuild parks the original and reads its replacement: no dead letter returns, whatever the page size."""
     monkeypatch.setattr(stream_pages, "_PAGE", page)
     side = folded(server, misnumbered(1), HOPELESS)
     requeue(side.redis, side.keys, None)
@@ -124,14 +124,14 @@ def test_what_was_put_back_stays_put_back(server: Server, monkeypatch: pytest.Mo
 
     rebuild(server, side)
 
-    # What is parked anew is a letter anew; those of the story and the hopeless one are there once.
+    # An entry that is parked again is a new dead letter; those of the story and the hopeless one exist once.
     assert view(side) == before
     assert_is_right(side)
     assert len(letters(side)) == 3
 
 
 def test_a_stand_in_that_is_unread(server: Server) -> None:
-    """A9: what was put back and not yet folded is not put back once more when the rebuild parks its original again."""
+    """A9: a requeued entry that is not folded yet is not requeued again when the rebuild parks its original again."""
     side = folded(server, misnumbered(1))
     requeue(side.redis, side.keys, letters(side)[-1:])
 
@@ -148,7 +148,7 @@ def test_a_stand_in_that_is_unread(server: Server) -> None:
 
 
 def test_a_fold_that_fails_half_way(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry that spoils a fold is parked, as a worker parks it; whatever follows is folded."""
+    """An entry whose fold fails is parked, as a worker parks it; the entries after it are folded."""
 
     def fold(state: State, event: Event) -> LogFields | None:
         line = real_fold(state, event)
@@ -169,7 +169,7 @@ def test_a_fold_that_fails_half_way(server: Server, monkeypatch: pytest.MonkeyPa
 
 
 def test_what_has_no_place_in_its_section(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event that was left for later, and has no place in its section then, is parked by both; all others are folded."""
+    """An event whose deferred write fails is parked by worker and rebuild; all other events are folded."""
     module = importlib.import_module("sanctum_bus.fold.handlers.default")
     real = module._put_others
 
@@ -191,7 +191,7 @@ def test_what_has_no_place_in_its_section(server: Server, monkeypatch: pytest.Mo
 
 
 def test_caps(server: Server) -> None:
-    """The new snapshot keeps as many lines, batches and letters as the workers' settings say, the newest ones."""
+    """The new snapshot keeps as many lines, batches and dead letters as the workers' settings allow, the newest ones."""
     side = side_of(server)
     side.add([*(one for first in range(0, 80, 8) for one in story(first)), *[HOPELESS] * 9])
     given: dict[str, Any] = {"log_max_lines": 5, "batches_max_lines": 4, "dead_letter_max_entries": 3}
@@ -205,7 +205,7 @@ def test_caps(server: Server) -> None:
 
 
 def test_an_unknown_run(server: Server) -> None:
-    """There is nothing to rebuild in a run that is not there; nothing is made."""
+    """The rebuild of an unknown run is refused, and creates no key."""
     side = side_of(server)
     with pytest.raises(UnknownRun, match="no run 'ghost'"):
         rebuild_run(side.redis, RunKeys("ghost"), settings_of(server))
@@ -224,7 +224,7 @@ def test_an_unknown_run(server: Server) -> None:
 )
 @pytest.mark.parametrize("partial", [False, True])
 def test_nothing_to_fold(server: Server, hand: Any, message: str, *, partial: bool) -> None:
-    """Where there is nothing to fold, or nothing was folded yet, the run is left as it is, and it is said why."""
+    """If there is nothing to fold, or no whole snapshot, the run is left unchanged, and the error says why."""
     side = folded(server)
     hand(side)
     before = side.dump()

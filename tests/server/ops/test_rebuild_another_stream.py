@@ -1,4 +1,4 @@
-"""Rebuilding a run whose stream was deleted and begun anew: its snapshot knows more than the stream does."""
+"""Rebuilding a run whose stream was deleted and replaced: the snapshot has entries that the stream lacks."""
 
 import json
 
@@ -22,7 +22,7 @@ def _begun_anew(server: Server, side: Side, entries: list[Entry]) -> None:
 
 
 def test_it_is_refused(server: Server) -> None:
-    """Nothing changes, and it is said how many entries are accounted for; `--partial` counts the rest as lost."""
+    """Nothing changes, and the error has the number of entries in the stream; `--partial` counts the others as lost."""
     side = side_of(server)
     side.add(_numbered(1000))
     drain(server)
@@ -42,7 +42,7 @@ def test_it_is_refused(server: Server) -> None:
 
 
 def test_what_parks_and_what_comes_twice_is_accounted_for(server: Server) -> None:
-    """Entries are compared with entries, whatever became of them; events alone would say that some are missing."""
+    """Entries are compared with entries, whether folded, parked or duplicate; counting events alone would report missing ones."""
     side = folded(server, HOPELESS, HOPELESS)
     before = view(side)
     assert counts(side)[0] > counts(side)[1]
@@ -53,7 +53,7 @@ def test_what_parks_and_what_comes_twice_is_accounted_for(server: Server) -> Non
 
 
 def test_the_same_entries_in_another_stream(server: Server) -> None:
-    """What a new stream holds once more stands for what was in the old one: nothing is gone."""
+    """Entries that a new stream has again account for those of the old stream: none is missing."""
     side = side_of(server)
     side.add(_numbered(30))
     drain(server)
@@ -67,7 +67,7 @@ def test_the_same_entries_in_another_stream(server: Server) -> None:
 
 
 def test_a_history_that_began_anew(server: Server) -> None:
-    """A lost checkpoint, or a stream of lesser ids: what was folded from the stream that is there is accounted for."""
+    """After a lost checkpoint, or with a stream of lower IDs, only the entries of the current stream are accounted for."""
     side = side_of(server)
     side.add(_numbered(20), ids=[f"9-{seq}" for seq in range(1, 21)])
     drain(server)

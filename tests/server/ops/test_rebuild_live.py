@@ -1,4 +1,4 @@
-"""Rebuilding a run while its owner is at work and its publisher publishes: nothing is lost, nothing is folded twice."""
+"""Rebuilding a run while its owner folds and its publisher publishes: no entry is lost or folded twice."""
 
 import threading
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ ROUNDS = 5
 
 @contextmanager
 def _published(server: Server) -> Iterator[None]:
-    """A publisher at work; at the end it has sent all that it will ever send."""
+    """Run a publisher; at the end it has sent everything."""
     enough = threading.Event()
 
     def publish() -> None:
@@ -50,7 +50,7 @@ def _is_folded(side: Side) -> bool:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_under_a_worker_at_work(server: Server, workers: int) -> None:
-    """A15, A18: each rebuild is done at the first call, and in the end the snapshot is the fold of the stream."""
+    """A15, A18: each rebuild succeeds at the first call, and in the end the snapshot is the fold of the stream."""
     side = side_of(server)
     side.add([*plain(3000), misnumbered(1), HOPELESS])
     with ExitStack() as stack:
@@ -64,9 +64,9 @@ def test_under_a_worker_at_work(server: Server, workers: int) -> None:
                 generations.append(built.generation)
                 wait_until(
                     lambda mine=built.generation: int(side.checkpoint("generation")) > mine,  # type: ignore[misc]
-                    "the owner has taken over again",
+                    "the owner has acquired the run again",
                 )
-                wait_until(lambda: _is_put_back(side), "the letters can be put back")
+                wait_until(lambda: _is_put_back(side), "the dead letters can be requeued")
         wait_until(lambda: _is_folded(side), "all is folded")
 
     assert generations == sorted(set(generations))
@@ -75,7 +75,7 @@ def test_under_a_worker_at_work(server: Server, workers: int) -> None:
 
 
 def _is_put_back(side: Side) -> bool:
-    """Put every letter back; not while the owner is behind what the rebuild has met."""
+    """Requeue every dead letter, unless the owner is behind the entries that the rebuild has read."""
     try:
         return bool(requeue(side.redis, side.keys, None).done)
     except Unavailable:
@@ -83,7 +83,7 @@ def _is_put_back(side: Side) -> bool:
 
 
 def test_a_worker_that_trims(server: Server) -> None:
-    """A stream that its worker trims all the time is rebuilt in part, and the worker goes on without a loss."""
+    """A stream that its worker trims all the time is partially rebuilt, and the worker continues without a loss."""
     side = side_of(server)
     first = side.add(plain(3000))[0]
     with worker_process(server, stream_retain_entries=100):

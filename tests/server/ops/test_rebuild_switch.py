@@ -1,4 +1,4 @@
-"""The switch from the old snapshot to the new one: whoever comes in between, the run is one of the two."""
+"""The switch from the old snapshot to the new one: whatever happens in between, the run has one of the two."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -15,7 +15,7 @@ from tests.support.worker_rig import Rig, assert_is_fold, drain, rigged, setting
 
 
 def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Up to the moment of the switch every byte of the old snapshot is readable, at the same version."""
+    """Up to the switch every byte of the old snapshot is readable, at the same version."""
     monkeypatch.setattr(stream_pages, "_PAGE", 1)
     side = folded(server)
     before, seen, client = view(side), [], Hooked(side)
@@ -30,7 +30,7 @@ def test_the_old_one_stays_until_the_switch(server: Server, monkeypatch: pytest.
 @pytest.mark.parametrize("name", ["lock_run", "replace_snapshot"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_cut_at_any_moment(server: Server, monkeypatch: pytest.MonkeyPatch, name: str, when: str) -> None:
-    """A rebuild that goes in the middle leaves the old snapshot or the new one, and the workers go on with it."""
+    """An interrupted rebuild leaves the old snapshot or the new one, and the workers continue with it."""
     monkeypatch.setattr(module, "_LOCK_MS", 100)
     side = folded(server)
     before, client = view(side), Hooked(side)
@@ -48,7 +48,7 @@ def test_cut_at_any_moment(server: Server, monkeypatch: pytest.MonkeyPatch, name
 
 
 def test_the_owner_goes_on_meanwhile(server: Server) -> None:
-    """What the owner commits before the run is held still is in the new snapshot; afterwards it takes over again."""
+    """What the owner commits before the lock is in the new snapshot; afterwards the owner acquires the run again."""
     side = folded(server)
 
     async def use(rig: Rig) -> None:
@@ -75,7 +75,7 @@ def _drain_in_thread(server: Server) -> None:
 
 
 def test_a_held_run_is_not_taken_over(server: Server) -> None:
-    """While a run is held still nobody takes it over; when the time is up, or it was replaced, anybody may."""
+    """While a run is locked no worker acquires it; after the time-out, or after the switch, any worker can."""
     side = folded(server)
     client = Hooked(side)
     generations = []
@@ -100,7 +100,7 @@ def _acquire(server: Server) -> str:
 
 
 def test_too_late_for_the_switch(server: Server) -> None:
-    """A rebuild that slept through its time replaces nothing of what another has folded since; it begins anew."""
+    """A rebuild that misses the end of its lock replaces nothing that was folded since; it starts again."""
     side = folded(server)
     client = Hooked(side)
 
@@ -118,7 +118,7 @@ def test_too_late_for_the_switch(server: Server) -> None:
 
 
 def test_taken_over_before_the_switch(server: Server) -> None:
-    """A15: an owner that came in between is never left with a state that is not the snapshot's: it is fenced first."""
+    """A15: an owner that acquired the run in between never keeps a state that differs from the snapshot: it is fenced first."""
     side = folded(server)
     client = Hooked(side)
 
@@ -136,7 +136,7 @@ def test_taken_over_before_the_switch(server: Server) -> None:
 
 
 def test_rolled_back_before_the_switch(server: Server) -> None:
-    """A failover that takes the version back makes the rebuild begin anew: state and version belong together."""
+    """A failover that rolls the version back restarts the rebuild: state and version belong together."""
     side = side_of(server)
     ids = side.add(story())
     drain(server)

@@ -1,4 +1,4 @@
-"""Rebuilding a run whose stream has lost entries: refused, or what is missing is counted."""
+"""Rebuilding a run whose stream has lost entries: it is refused, or the missing entries are counted."""
 
 from typing import Any
 
@@ -33,7 +33,7 @@ def _cap(side: Side, ids: list[str]) -> None:
 
 @pytest.mark.parametrize(("hand", "gone"), [(_trim, 4), (_delete, 2), (_cap, 7)])
 def test_a_trimmed_stream(server: Server, hand: Any, gone: int) -> None:
-    """It is refused with the number of entries that are gone, and `--partial` does what a new history would do."""
+    """The error has the number of missing entries, and `--partial` has the result of a new history."""
     side = side_of(server)
     ids = side.add(_numbered(10))
     drain(server)
@@ -56,7 +56,7 @@ def test_a_trimmed_stream(server: Server, hand: Any, gone: int) -> None:
 
 
 def test_what_was_told_is_not_told_again(server: Server) -> None:
-    """A take-over after a partial rebuild counts nothing as lost that the rebuild has counted, and all that came later."""
+    """After a partial rebuild, the next acquisition counts no loss twice, and every later loss once."""
     side = side_of(server)
     ids = side.add(_numbered(20))
     drain(server)
@@ -79,7 +79,7 @@ def test_what_was_told_is_not_told_again(server: Server) -> None:
 def test_trimmed_while_it_is_read(
     server: Server, monkeypatch: pytest.MonkeyPatch, hand: Any, gone: int
 ) -> None:
-    """What goes before it was read is noticed: the whole is refused."""
+    """Entries that are removed before they are read are detected, and the rebuild is refused."""
     monkeypatch.setattr(stream_pages, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
@@ -92,7 +92,7 @@ def test_trimmed_while_it_is_read(
 
 
 def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With `--partial` it begins anew with what is left, and counts all that is missing."""
+    """With `--partial` the rebuild starts again with the remaining entries, and counts all that are missing."""
     monkeypatch.setattr(stream_pages, "_PAGE", 2)
     side = side_of(server)
     ids = side.add(_numbered(10))
@@ -111,7 +111,7 @@ def test_trimmed_while_a_part_is_read(server: Server, monkeypatch: pytest.Monkey
 
 
 def test_trimmed_behind_the_reader(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What goes after it was read is no loss: the snapshot is the fold of all that was there."""
+    """Entries that are removed after they were read are not lost: the snapshot is the fold of all of them."""
     monkeypatch.setattr(stream_pages, "_PAGE", 4)
     side = side_of(server)
     ids = side.add(_numbered(10))
@@ -127,11 +127,11 @@ def test_trimmed_behind_the_reader(server: Server, monkeypatch: pytest.MonkeyPat
 
 
 class _Trimming(Hooked):
-    """Somebody trims the stream when its first page has been read.
+    """A client under which the stream is trimmed after its first page was read.
 
     Args:
         side: the run.
-        trim: what is done then.
+        trim: trims the stream.
     """
 
     def __init__(self, side: Side, trim: Hook) -> None:
@@ -140,7 +140,7 @@ class _Trimming(Hooked):
         self._pipelines = 0
 
     def pipeline(self, *args: Any, **options: Any) -> Any:
-        """Open a pipeline: the first one looks at the stream, the second one reads a page, the third one the next."""
+        """Open a pipeline: the first one inspects the stream, and each further one reads a page."""
         self._pipelines += 1
         if self._pipelines == 3:
             self._trim()

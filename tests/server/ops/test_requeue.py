@@ -1,4 +1,4 @@
-"""Putting dead letters back: each is folded once, whatever is repeated, and whatever history begins anew."""
+"""Requeuing dead letters: each is folded once, however often the call is repeated, and whatever history starts."""
 
 from typing import cast
 
@@ -17,7 +17,7 @@ from tests.support.worker_rig import Rig, Side, drain, plain, rigged, side_of, s
 
 
 def _parked(server: Server, *entries: Entry) -> tuple[Side, list[str]]:
-    """A folded run whose stream ends with entries that are parked, and their ids."""
+    """Return a folded run whose stream ends with parked entries, and their IDs."""
     side = side_of(server)
     side.add(plain(2))
     ids = side.add(entries)
@@ -31,7 +31,7 @@ def _stand_ins(side: Side, source_id: str) -> list[Entry]:
 
 
 def test_a_letter_is_folded_once(server: Server) -> None:
-    """A9: what is put back is folded, without number, under the name of the parked entry; a second call finds nothing."""
+    """A9: a requeued entry is folded without a number and names the parked entry; a second call finds no dead letter."""
     side, (source,) = _parked(server, misnumbered(1))
 
     first = dead_letters.requeue(side.redis, side.keys, [source])
@@ -54,7 +54,7 @@ def test_a_letter_is_folded_once(server: Server) -> None:
 @pytest.mark.parametrize("name", ["mark_active", "requeue"])
 @pytest.mark.parametrize("when", ["before", "after"])
 def test_cut_at_any_moment(server: Server, name: str, when: str) -> None:
-    """A9: whichever command or reply is lost, the same call again leaves each letter folded once."""
+    """A9: whichever command or reply is lost, the same call again leaves each dead letter folded once."""
     side, ids = _parked(server, misnumbered(1), misnumbered(2))
     client = Hooked(side)
     getattr(client, when)[name] = cut
@@ -71,7 +71,7 @@ def test_cut_at_any_moment(server: Server, name: str, when: str) -> None:
 
 
 def test_two_at_once(server: Server) -> None:
-    """A9: of two who put the same letter back at the same moment one finds it gone; it is folded once."""
+    """A9: of two clients that requeue the same dead letter at the same moment, one finds it missing; it is folded once."""
     side, (source,) = _parked(server, misnumbered(1))
     client = Hooked(side)
     client.before["requeue"] = lambda: dead_letters.requeue(side.redis, side.keys, [source])
@@ -85,7 +85,7 @@ def test_two_at_once(server: Server) -> None:
 
 
 def test_parked_again(server: Server) -> None:
-    """What cannot be folded is parked each time anew with the fields that it had at first; nothing nests."""
+    """An entry that cannot be folded is parked each time with its first fields; nothing nests."""
     side, (source,) = _parked(server, HOPELESS)
     for _ in range(3):
         moved = dead_letters.requeue(side.redis, side.keys, None)
@@ -105,7 +105,7 @@ def test_parked_again(server: Server) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 1000])
 def test_a_new_history_meets_both(server: Server, size: int) -> None:
-    """A9: a history that begins anew parks the original and drops it again; counts and letters are as they were."""
+    """A9: a new history parks the original and deletes it again; counts and dead letters are unchanged."""
     side, (good, bad) = _parked(server, misnumbered(1), HOPELESS)
     moved = dead_letters.requeue(side.redis, side.keys, None)
     drain(server)
@@ -121,7 +121,7 @@ def test_a_new_history_meets_both(server: Server, size: int) -> None:
 
 
 def test_a_letter_that_was_put_back_before(server: Server) -> None:
-    """A9: between original and stand-in a new history has the letter once more; it is not put back twice."""
+    """A9: between original and replacement a new history has the dead letter again; it is not requeued twice."""
     side, (source,) = _parked(server, misnumbered(1))
     dead_letters.requeue(side.redis, side.keys, None)
     drain(server)
@@ -143,7 +143,7 @@ def test_a_letter_that_was_put_back_before(server: Server) -> None:
 
 
 def test_a_run_without_a_whole_snapshot(server: Server) -> None:
-    """A letter is put back only where it is known what is folded."""
+    """A dead letter is requeued only if the run has a whole snapshot."""
     side, _ = _parked(server, misnumbered(1))
     side.redis.hset(side.keys.checkpoint, "version", "torn")
 
@@ -155,7 +155,7 @@ def test_a_run_without_a_whole_snapshot(server: Server) -> None:
 
 @pytest.mark.parametrize("name", ["events", "dead"])
 def test_where_a_key_has_the_wrong_type(server: Server, name: str) -> None:
-    """Where the stream or the letters have another type nothing is put back, and it is said which key it is."""
+    """If the stream or the dead letters have the wrong type, nothing is requeued, and the error names the key."""
     side, _ = _parked(server, misnumbered(1), misnumbered(2))
     key = side.keys.base + name
     side.redis.rename(key, "aside")
@@ -169,7 +169,7 @@ def test_where_a_key_has_the_wrong_type(server: Server, name: str) -> None:
 
 
 def test_many_fields(server: Server) -> None:
-    """An entry of more than a thousand fields comes back with all of them; one beyond the server's limit stays."""
+    """An entry of more than a thousand fields is requeued with all of them; one beyond the server's limit stays."""
     many = {f"f{number}".encode(): b"v" for number in range(3490)}
     more = {f"f{number}".encode(): b"v" for number in range(3600)}
     side, (source, too_large) = _parked(server, misnumbered(1) | many, misnumbered(2) | more)
@@ -186,7 +186,7 @@ def test_many_fields(server: Server) -> None:
 
 
 def test_many_letters(server: Server) -> None:
-    """All of them are put back, page by page; those that come back meanwhile are left for the next time."""
+    """All dead letters are requeued, page by page; those that are added meanwhile stay for the next call."""
     side, ids = _parked(server, *(misnumbered(number) for number in range(120)), HOPELESS)
     client = Hooked(side)
     client.before["requeue"] = lambda: side.redis.xadd(side.keys.dead, {"source_id": "9-9", "raw.type": "X"})
@@ -198,7 +198,7 @@ def test_many_letters(server: Server) -> None:
 
 
 def test_only_what_was_asked_for(server: Server) -> None:
-    """Letters that nobody named stay, and names that nothing has are told."""
+    """Other dead letters stay, and unknown IDs are reported."""
     side, (first, second) = _parked(server, misnumbered(1), misnumbered(2))
 
     handled = dead_letters.requeue(side.redis, side.keys, ["1-1", second])
@@ -210,7 +210,7 @@ def test_only_what_was_asked_for(server: Server) -> None:
 
 
 def test_numbers_go_on(server: Server) -> None:
-    """What is put back leaves its producer's numbers alone: no gap before the next event, and no duplicate."""
+    """A requeued entry does not affect its producer's sequence: there is no gap before the next event, and no duplicate."""
     side = side_of(server)
     numbered = story()
     side.add(numbered[:6])
@@ -226,7 +226,7 @@ def test_numbers_go_on(server: Server) -> None:
 
 
 def test_a_stream_that_is_gone(server: Server) -> None:
-    """A letter outlives its stream: it is put back into a new one, and folded."""
+    """A dead letter outlives its stream: it is requeued into a new one, and folded."""
     side, _ = _parked(server, misnumbered(1))
     side.redis.delete(side.keys.events)
 
@@ -238,7 +238,7 @@ def test_a_stream_that_is_gone(server: Server) -> None:
 
 
 def test_a_run_that_sleeps_is_woken(server: Server) -> None:
-    """The index says that something happens to the run, so that a worker which scans nothing finds it."""
+    """The index of runs shows the activity, so that a worker that does not scan finds the run."""
     side, _ = _parked(server, misnumbered(1))
     side.redis.zadd("nissa:runs", {"r": 1.0})
 
@@ -248,7 +248,7 @@ def test_a_run_that_sleeps_is_woken(server: Server) -> None:
 
 
 def test_under_a_worker_at_work(server: Server) -> None:
-    """A9: a worker that holds the run folds what comes back, while a publisher goes on."""
+    """A9: a worker that owns the run folds the requeued entries, while a publisher continues."""
     side = side_of(server)
     side.add([*plain(50), misnumbered(1), HOPELESS, *plain(50, first=50)])
     with worker_process(server):
@@ -257,7 +257,7 @@ def test_under_a_worker_at_work(server: Server) -> None:
             handled = dead_letters.requeue(side.redis, side.keys, None)
             side.add(plain(20, first=100 * round_))
             last = handled.done[max(handled.done)]
-            wait_until(lambda last=last: letters(side) == [last], "what is hopeless is back")  # type: ignore[misc]
+            wait_until(lambda last=last: letters(side) == [last], "the hopeless entry is parked again")  # type: ignore[misc]
         wait_until(lambda: side.checkpoint() == side.stream()[-1][0], "all is folded")
 
     assert counts(side) == [166, 161, 5]
@@ -265,7 +265,7 @@ def test_under_a_worker_at_work(server: Server) -> None:
 
 
 def test_an_unknown_run(server: Server) -> None:
-    """There is nothing to put back or to drop in a run that is not there; nothing is made."""
+    """Requeuing or deleting dead letters of an unknown run is refused, and creates no key."""
     side = side_of(server)
     for call in (dead_letters.requeue, dead_letters.delete):
         with pytest.raises(UnknownRun, match="no run 'ghost'"):
@@ -274,7 +274,7 @@ def test_an_unknown_run(server: Server) -> None:
 
 
 def test_no_letters(server: Server) -> None:
-    """A run without dead letters has none to put back or to drop."""
+    """Without dead letters, nothing is requeued or deleted."""
     side = side_of(server)
     side.add(plain(1))
     drain(server)
@@ -287,7 +287,7 @@ def test_no_letters(server: Server) -> None:
 
 
 def test_dropping(server: Server) -> None:
-    """A dropped letter is gone, once; how many entries were parked stays counted, and the others stay."""
+    """A deleted dead letter is removed once; the count of parked entries and the other dead letters stay."""
     side, (first, second) = _parked(server, misnumbered(1), HOPELESS)
 
     one = dead_letters.delete(side.redis, side.keys, [first, "1-1"])

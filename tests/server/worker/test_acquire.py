@@ -1,4 +1,4 @@
-"""Taking a run over: whatever became of its keys, the worker ends with the fold of what the stream holds."""
+"""Acquiring a run: whatever happened to its keys, the worker ends with the fold of the stream."""
 
 from collections.abc import Callable
 
@@ -25,7 +25,7 @@ Hand = Callable[[Side], object]
 
 
 def _half_written(side: Side) -> None:
-    """What a commit leaves that died in the middle: a mark, a section with a field too many, one that nobody lists."""
+    """Leave what a failed commit leaves: the torn mark, a section with an extra field, and a section that no index names."""
     side.redis.hset(side.keys.checkpoint, "version", "torn")
     side.redis.hset(side.keys.section("env:0"), "old", "1")
     side.redis.hset(side.keys.section("env:1"), "accuracy_history", "[1")
@@ -39,9 +39,7 @@ def _section_of_another_type(side: Side) -> None:
 LOST: dict[str, Hand] = {
     "A7 checkpoint": lambda side: side.redis.delete(side.keys.checkpoint),
     "A7 section": lambda side: side.redis.delete(side.keys.section("env:0")),
-    "A7 section that nothing changes any more": lambda side: side.redis.delete(
-        side.keys.section("event:OLD")
-    ),
+    "A7 section that no event changes": lambda side: side.redis.delete(side.keys.section("event:OLD")),
     "A7 index": lambda side: side.redis.delete(side.keys.sections),
     "A7 a name in the index": lambda side: side.redis.hdel(side.keys.sections, "policy"),
     "A7 index and checkpoint": lambda side: side.redis.delete(side.keys.checkpoint, side.keys.sections),
@@ -50,13 +48,13 @@ LOST: dict[str, Hand] = {
     "P9 group": lambda side: side.redis.xgroup_destroy(side.keys.events, "sanctum"),
     "P12 consumer": lambda side: side.redis.xgroup_delconsumer(side.keys.events, "sanctum", "owner"),
     "P22 a section is a list": _section_of_another_type,
-    "a version that is none": lambda side: side.redis.hset(side.keys.checkpoint, "version", "newest"),
+    "an invalid version": lambda side: side.redis.hset(side.keys.checkpoint, "version", "newest"),
 }
 
 
 @pytest.mark.parametrize("name", LOST)
 def test_what_went_is_made_again(server: Server, name: str) -> None:
-    """A7, P9: a key that went between two workers is made again from the stream; nothing old stays in it."""
+    """A7, P9: a key that was removed between two workers is recreated from the stream; no old value stays in it."""
     side = side_of(server)
     side.add([entry("OLD", {"a": 1}), *story()])
     drain(server)
@@ -73,7 +71,7 @@ def test_what_went_is_made_again(server: Server, name: str) -> None:
     "name", ["A7 checkpoint", "A7 section", "A7 coverage", "A2 half of a commit", "P9 group"]
 )
 def test_what_goes_under_a_worker_is_made_again(valkey: Server, name: str) -> None:
-    """A7, P9: the same while a worker holds the run in memory."""
+    """A7, P9: the same while a worker has the run in memory."""
     side = side_of(valkey)
     side.add([entry("OLD", {"a": 1}), *story()])
 
@@ -89,7 +87,7 @@ def test_what_goes_under_a_worker_is_made_again(valkey: Server, name: str) -> No
 
 
 def test_an_emptied_server(server: Server) -> None:
-    """P9, A10: after FLUSHALL the view is that of the new stream, and what came before is counted under its own name."""
+    """P9, A10: after FLUSHALL the view is that of the new stream, and earlier events are counted under a separate name."""
     side = side_of(server)
     side.add(story())
 
@@ -106,7 +104,7 @@ def test_an_emptied_server(server: Server) -> None:
 
 
 def test_generations_never_repeat(server: Server) -> None:
-    """A11: a take-over after FLUSHALL has a greater generation than every one before, and each start-over a new one."""
+    """A11: an acquisition after FLUSHALL has a greater generation than every one before, and each restart has a new one."""
     side = side_of(server)
     generations = []
     for _ in range(3):
@@ -120,7 +118,7 @@ def test_generations_never_repeat(server: Server) -> None:
 
 
 def test_a_replaced_stream(server: Server) -> None:
-    """A18: a stream whose ids are below the version is read from its beginning, and the state stays."""
+    """A18: a stream whose IDs are below the version is read from its beginning, and the state stays."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -138,7 +136,7 @@ def test_a_replaced_stream(server: Server) -> None:
 
 
 def test_no_entry_of_a_replaced_stream_is_forgotten_in_the_counts(valkey: Server) -> None:
-    """A18: entries == events + parked + duplicates over the whole history, a replaced stream included."""
+    """A18: entries == events + parked + duplicates over the whole history, also after the stream was replaced."""
     side = side_of(valkey)
     side.add(plain(3))
     drain(valkey)
@@ -151,12 +149,12 @@ def test_no_entry_of_a_replaced_stream_is_forgotten_in_the_counts(valkey: Server
 
 
 def test_a_stream_that_others_cap_is_folded(server: Server) -> None:
-    """P18: entries that somebody trims while they are folded are no reason to refuse their commit, again and again."""
+    """P18: a client that trims entries while they are folded does not cause endless refusals of their commit."""
     side = side_of(server)
     side.add(plain(20))
 
     class Capped(RunStore):
-        """Somebody trims the stream by one entry after each read."""
+        """A store whose stream is trimmed by one entry after each read."""
 
         async def read(self, count: int) -> Entries:
             entries = await super().read(count)
@@ -171,7 +169,7 @@ def test_a_stream_that_others_cap_is_folded(server: Server) -> None:
 
 
 def test_a_lost_stream_is_waited_for(server: Server) -> None:
-    """P10: a run whose stream was deleted is no trouble; it goes on where a publisher makes the stream again."""
+    """P10: a run whose stream was deleted causes no failure; it continues when a publisher creates the stream again."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -188,7 +186,7 @@ def test_a_lost_stream_is_waited_for(server: Server) -> None:
 
 
 def test_a_stray_line_costs_no_log(server: Server) -> None:
-    """A2: a line that somebody put into the log by hand makes room for the next, and the lines before it stay."""
+    """A2: a line that a client added to the log makes room for the next, and the lines before it stay."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -210,7 +208,7 @@ def _lines_of(side: Side) -> list[tuple[str, object]]:
 
 
 def test_a_rebuilt_history_parks_nothing_twice(server: Server) -> None:
-    """A9: an entry that is parked again by a new history lies once among the dead letters."""
+    """A9: an entry that a new history parks again is in the dead letters once."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -222,13 +220,13 @@ def test_a_rebuilt_history_parks_nothing_twice(server: Server) -> None:
 
 
 def test_a_section_that_goes_while_it_is_loaded(valkey: Server) -> None:
-    """A7, A12: a load that finds a section of the index empty starts over; it never folds on nothing."""
+    """A7, A12: a load that finds a section of the index empty restarts; it never folds onto an incomplete state."""
     side = side_of(valkey)
     side.add(story())
     drain(valkey)
 
     class Unlucky(RunStore):
-        """A section goes between the first take-over and its load."""
+        """A store that loses a section between the first acquisition and its load."""
 
         loads = 0
 

@@ -1,4 +1,4 @@
-"""P33: input that no fold can take, on real servers: parked with reason and bytes, or captured; every entry counted."""
+"""P33: input that no fold accepts, on real servers: it is parked with reason and bytes, or kept; every entry counts."""
 
 import json
 from typing import Any
@@ -73,10 +73,12 @@ CAPTURED: dict[str, Entry] = {
         {"event_id": "a", "message": "b", "severity": {1: b"\xff"}}
     ),
     "an event_id that is a map": _packed({"event_id": {"a": [b"\xff"]}, "message": [1]}),
-    "half a pair as a name": _json('{"\\ud800":1}'),
-    "half a pair inside": _json('{"data":{"\\udfff":"\\ud800"},"labels":{"\\ud800":1},"message":"\\ud800"}'),
+    "half a surrogate pair as a name": _json('{"\\ud800":1}'),
+    "half a surrogate pair inside": _json(
+        '{"data":{"\\udfff":"\\ud800"},"labels":{"\\ud800":1},"message":"\\ud800"}'
+    ),
     "bytes inside": _packed({"data": {"b": b"\x00\xff", "m": {b"\xff": 1}}}),
-    "names that say nothing": _packed({"data": {"": 1, "\x00": 2, " ": 3, "=!%": 4}}),
+    "meaningless names": _packed({"data": {"": 1, "\x00": 2, " ": 3, "=!%": 4}}),
     "64 bits": _packed({"data": {"u": 2**64 - 1, "i": -(2**63)}}),
     "an integer of 100 digits": _json(f'{{"data":{{"n":{"9" * 100}}}}}'),
     "32 levels": _json(_nested(31)),
@@ -85,7 +87,7 @@ CAPTURED: dict[str, Entry] = {
 
 
 def _raw(line: Texts) -> Entry:
-    """The entry that a dead letter keeps."""
+    """Return the entry that a dead letter keeps."""
     if b"raw" in line:
         found: Entry = msgpack.unpackb(line[b"raw"], raw=True)
         return found
@@ -99,7 +101,7 @@ def _adds_up(side: Side) -> bool:
 
 @pytest.mark.parametrize("name", PARKED)
 def test_what_cannot_be_folded_is_parked_with_its_bytes(valkey: Server, name: str) -> None:
-    """P33: reason, source id and every raw field are found again, and the entries around it are folded."""
+    """P33: the dead letter has the reason, the source ID and every raw field, and the entries around it are folded."""
     side = side_of(valkey)
     ids = side.add([*plain(1), PARKED[name], *plain(1, first=1)])
 
@@ -115,7 +117,7 @@ def test_what_cannot_be_folded_is_parked_with_its_bytes(valkey: Server, name: st
 
 @pytest.mark.parametrize("name", CAPTURED)
 def test_what_is_merely_strange_is_captured(valkey: Server, name: str) -> None:
-    """Design 4, 5: strange but decodable input is kept, and reads back as what was folded."""
+    """Strange but decodable input is kept, and a later load returns what was folded."""
     side = side_of(valkey)
     side.add([*plain(1), CAPTURED[name]])
 
@@ -128,7 +130,7 @@ def test_what_is_merely_strange_is_captured(valkey: Server, name: str) -> None:
 
 
 def test_all_of_it_at_once(server: Server) -> None:
-    """P33: on every server, all bad input in one batch, each entry among good ones: every one accounted for."""
+    """P33: on every server, all bad input in one batch, each entry among good ones: every entry is accounted for."""
     side = side_of(server)
     bad = list(PARKED.values())
     side.add([one for pair in zip(bad, plain(len(bad)), strict=True) for one in pair])
@@ -141,7 +143,7 @@ def test_all_of_it_at_once(server: Server) -> None:
 
 
 def test_a_map_of_a_million_entries(server: Server) -> None:
-    """Design 5.6: 1,000,000 entries are 16 MiB of one entry: parked, whole, and its neighbours folded."""
+    """An entry of 1,000,000 fields and 16 MiB is parked unchanged, and its neighbors are folded."""
     side = side_of(server)
     huge = _packed({"data": {f"f{number}": number for number in range(1_000_000)}})
     side.add([*plain(1), huge, *plain(1, first=1)])
@@ -153,7 +155,7 @@ def test_a_map_of_a_million_entries(server: Server) -> None:
 
 
 def test_dead_letters_are_capped_in_bytes(server: Server) -> None:
-    """Design 5.6: many big dead letters leave the newest, within the bytes that they may take; the count goes on."""
+    """If large dead letters exceed the limit in bytes, the newest ones stay; the count of parked entries continues."""
     side = side_of(server)
     side.add([{b"type": b"X", b"event": bytes([number]) * 100_000} for number in range(60)])
 
@@ -165,7 +167,7 @@ def test_dead_letters_are_capped_in_bytes(server: Server) -> None:
 
 
 def test_a_repeated_raw_field_is_parked_whole(valkey: Server) -> None:
-    """P33: JSON text stays as it was sent, its repeated keys too."""
+    """P33: JSON text is parked as it was sent, with its repeated keys."""
     side = side_of(valkey)
     text = json.dumps({"data": {"env_id": "x"}}).replace("}}", ',"env_id":"y"}}').encode()
     side.add([{b"type": b"EPOCH_COMPLETED", b"json": text}])

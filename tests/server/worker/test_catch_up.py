@@ -1,4 +1,4 @@
-"""Many runs that have much to catch up with wait in a queue; whoever has little to fold does not."""
+"""Runs with many entries wait for a slot to catch up; a run with few entries does not."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
@@ -15,7 +15,7 @@ from tests.support.servers import Server
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Side, assert_is_fold, plain, settings_of, side_of
 
-#: Entries that are many: several batches; entries that are few; and those that a first read asks for.
+#: Many entries are several batches. Few entries need no slot. The first read asks for this number.
 MANY = 3000
 FEW = 20
 FIRST = 128
@@ -30,12 +30,12 @@ async def _until(holds: Callable[[], bool], what: str) -> None:
 
 
 class Watched(RunStore):
-    """A store that lets somebody look before each read."""
+    """A store that calls a function before each read."""
 
     look: Callable[[], object] = staticmethod(bool)
 
     async def read(self, count: int) -> Entries:
-        """Let them look, then read."""
+        """Call the function, then read."""
         self.look()
         return await super().read(count)
 
@@ -44,7 +44,7 @@ class Watched(RunStore):
 async def _loops(
     server: Server, slots: asyncio.Semaphore, metrics: WorkerMetrics
 ) -> AsyncIterator[tuple[dict[str, RunLoop], asyncio.Event]]:
-    """Follow runs that share a queue, until the end of the block or until told to stop."""
+    """Fold runs that share the slots, until the end of the block."""
     settings = settings_of(server, read_batch_size=500, commit_max_entries=1000)
     client, blocking, stop = connect_async(server.url), connect_async(server.url), asyncio.Event()
     loops = {
@@ -84,7 +84,7 @@ def _sides(server: Server) -> list[Side]:
 
 
 def test_a_run_with_few_entries_does_not_wait(valkey: Server) -> None:
-    """While others hold the queue, a run is folded that has few entries; one that has many waits, and is well."""
+    """While no slot is free, a run with few entries is folded; a run with many entries waits, and counts as healthy."""
     few, *others = _sides(valkey)
     for side in others:
         side.add(plain(MANY))
@@ -102,7 +102,7 @@ def test_a_run_with_few_entries_does_not_wait(valkey: Server) -> None:
 
             slots.release()
             for side in others:
-                await _until(partial(_has_folded, side, MANY), "it is caught up")
+                await _until(partial(_has_folded, side, MANY), "the run has caught up")
 
     asyncio.run(work())
 
@@ -111,7 +111,7 @@ def test_a_run_with_few_entries_does_not_wait(valkey: Server) -> None:
 
 
 def test_whoever_waits_holds_little(valkey: Server) -> None:
-    """A run that shares the queue has committed what it has read, before the next one has its turn."""
+    """A run that shares the slots has committed what it has read before the next run gets a slot."""
     sides = _sides(valkey)
     for side in sides:
         side.add(plain(MANY))
@@ -136,7 +136,7 @@ def test_whoever_waits_holds_little(valkey: Server) -> None:
 
 
 def test_a_run_that_waits_ends_at_once_when_told(valkey: Server) -> None:
-    """To stop, no run has to wait for a place: what it has read is committed, and the rest left to the next owner."""
+    """A run that waits for a slot stops at once: it commits what it has read, and leaves the rest to the next owner."""
     sides = _sides(valkey)
     for side in sides:
         side.add(plain(MANY))
@@ -146,7 +146,7 @@ def test_a_run_that_waits_ends_at_once_when_told(valkey: Server) -> None:
         async with _loops(valkey, slots, WorkerMetrics()) as (loops, stop):
             await _until(lambda: _have_read(loops.values()), "all of them wait")
             stop.set()
-        # They gave up their places too: whoever comes next gets one.
+        # The runs gave up their slots, too: the next waiter gets one.
         slots.release()
         async with asyncio.timeout(PATIENCE_S):
             await slots.acquire()

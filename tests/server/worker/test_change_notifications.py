@@ -1,4 +1,4 @@
-"""What is published after a commit."""
+"""Change notifications: the message that a commit publishes."""
 
 import json
 from typing import Any
@@ -8,7 +8,7 @@ from tests.support.worker_rig import plain, rigged, side_of
 
 
 def test_a_hint_says_what_changed_and_how_many_hear_it(server: Server) -> None:
-    """Generation, version, names of sections, and the followers, so that many can take turns."""
+    """A notification has the generation, the version, the changed sections, and the number of followers."""
     side = side_of(server)
     told = side.add(plain(3))
     hints: list[dict[str, Any]] = []
@@ -18,7 +18,7 @@ def test_a_hint_says_what_changed_and_how_many_hear_it(server: Server) -> None:
         rigged(server, lambda rig: rig.drain(), read_batch_size=1, commit_max_entries=1)
         while len(hints) < len(told):
             message: Any = pubsub.get_message(timeout=5.0)
-            assert message is not None, f"only {len(hints)} hints came"
+            assert message is not None, f"only {len(hints)} notifications arrived"
             hints.append(json.loads(message["data"]))
 
     assert [hint["version"] for hint in hints] == told

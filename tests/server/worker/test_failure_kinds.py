@@ -1,4 +1,4 @@
-"""The table of errors: what is trouble, what a start-over, what a defect, and what is said at the start."""
+"""The table of errors: which make a worker wait, which restart a run, which are defects, and which end the start."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ from sanctum_bus.worker.supervisor import Worker
 from tests.support.servers import Server, StartServer
 from tests.support.worker_rig import settings_of
 
-#: What a server may answer at any time, as it spells it.
+#: Replies that a server may send at any time, verbatim.
 REPLIES = (
     "NOGROUP No such key 'nissa:{r}:events' or consumer group 'sanctum'",
     "LOADING Redis is loading the dataset in memory",
@@ -50,13 +50,13 @@ REPLIES = (
     "EXECABORT Transaction discarded because of previous errors.",
     "NOPERM this user has no permissions to run the 'xadd' command",
     "NOAUTH Authentication required.",
-    "FAILOVER something that a server of tomorrow says",
+    "FAILOVER an error that a future server replies with",
 )
 
 
 @pytest.mark.parametrize("reply", REPLIES, ids=lambda reply: str(reply).split()[0])
 def test_what_a_server_answers_is_trouble(server: Server, reply: str) -> None:
-    """P17, design 6: whatever class the client library makes of a reply, it is waited for, and ends no worker."""
+    """P17: whatever class the client library gives an error reply, the worker retries and does not end."""
 
     async def ask() -> None:
         client = connect_async(server.url)
@@ -90,12 +90,12 @@ CLIENT_ERRORS = [
 
 @pytest.mark.parametrize("error", CLIENT_ERRORS, ids=lambda error: type(error).__qualname__)
 def test_what_the_client_library_raises_is_trouble(error: Exception) -> None:
-    """P4, P17: also what is no `RedisError`, as the cluster's, and of both Sentinel modules."""
+    """P4, P17: errors that are not `RedisError`s count too, such as those of a cluster and of both Sentinel modules."""
     assert classify(error) is FailureKind.UNAVAILABLE
 
 
 def test_the_errors_of_a_cluster_are_among_them() -> None:
-    """P24: they are no `RedisError`s, so a list of those would not have them."""
+    """P24: cluster errors are not `RedisError`s, so a list of those would not contain them."""
     names = {type(error).__name__ for error in CLIENT_ERRORS}
 
     assert {"RedisClusterException", "SlotNotCoveredError", "CrossSlotTransactionError"} <= names
@@ -113,7 +113,7 @@ def test_the_errors_of_a_cluster_are_among_them() -> None:
     ids=lambda value: type(value).__name__,
 )
 def test_what_is_doubted_is_started_over(error: Exception, trouble: FailureKind) -> None:
-    """Design 6: doubt is told from a server that is away, and both from an entry that is to be parked."""
+    """A refusal differs from an unavailable server, and both differ from an entry that is to be parked."""
     assert classify(error) is trouble
 
 
@@ -126,21 +126,21 @@ def test_what_is_doubted_is_started_over(error: Exception, trouble: FailureKind)
         AssertionError("a defect"),
         RecursionError(),
         MemoryError(),
-        InvalidEntry("is parked where it is raised"),
-        InvalidArgument("a wrong call"),
-        ConfigurationError("a wrong setting"),
+        InvalidEntry("the caller parks it"),
+        InvalidArgument("an invalid call"),
+        ConfigurationError("an invalid setting"),
         ServerTooOld("6.2"),
         ServerNotFound("none"),
     ],
     ids=lambda error: type(error).__name__,
 )
 def test_a_defect_is_no_trouble(error: Exception) -> None:
-    """P32: what no waiting heals ends the worker with its message; it is not tried again for ever."""
+    """P32: an error that waiting does not fix ends the worker with its message; the worker does not retry."""
     assert classify(error) is None
 
 
 def test_pauses_grow_and_are_bounded() -> None:
-    """P34: each pause is longer than the one before, none is over five seconds, and workers spread over half of it."""
+    """P34: each pause is longer than the one before, none exceeds two seconds, and jitter spreads workers over half of it."""
     longest = [backoff_s(failures, 1.0) for failures in range(1, 60)]
     assert longest == sorted(longest)
     assert (longest[0], longest[-1]) == (0.05, 2.0)
@@ -148,7 +148,7 @@ def test_pauses_grow_and_are_bounded() -> None:
 
 
 def test_no_credentials_where_some_are_wanted(start_server: StartServer) -> None:
-    """P32: a server that wants a password is told as that, at once; waiting would not help."""
+    """P32: a server that requires a password is reported as that, without retries; waiting would not help."""
     server = start_server()
     client = server.client()
     client.config_set("requirepass", "secret")
@@ -160,7 +160,7 @@ def test_no_credentials_where_some_are_wanted(start_server: StartServer) -> None
 
 
 def test_no_fault_of_the_moment_is_taken_for_an_old_server(start_server: StartServer) -> None:
-    """P30: only a server that does not know the probe is too old; one that will not answer now is not."""
+    """P30: a server is too old only if it lacks the probe command; a server that refuses it for now is not."""
     server = start_server()
     client = server.client()
     client.config_set("replica-serve-stale-data", "no")

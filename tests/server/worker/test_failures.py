@@ -1,4 +1,4 @@
-"""Servers and settings that make trouble: full, old, forbidding, crowded; a worker goes on, or says what is wrong."""
+"""Servers and settings that cause failures: full, old, restricted, many runs. A worker continues, or reports the cause."""
 
 import asyncio
 
@@ -23,7 +23,7 @@ from tests.support.worker_rig import (
 
 
 def test_a_full_server_drains(start_server: StartServer) -> None:
-    """A8: with the memory full and nothing evicted, a worker that starts now folds, commits and trims."""
+    """A8: if the memory is full and nothing is evicted, a worker that starts now folds, commits and trims."""
     server = start_server()
     side = side_of(server)
     side.add([entry("X", {"text": "x" * 2000, "n": number}) for number in range(2000)])
@@ -39,7 +39,7 @@ def test_a_full_server_drains(start_server: StartServer) -> None:
 
 
 def test_a_server_that_fills_under_a_worker(valkey: Server) -> None:
-    """A8: the same for a worker that was there before, on its take-over and its commits."""
+    """A8: the same for a worker that ran before, with its acquisition and its commits."""
     side = side_of(valkey)
     side.add(story())
 
@@ -59,7 +59,7 @@ def test_a_server_that_fills_under_a_worker(valkey: Server) -> None:
 
 
 def test_an_old_server_is_refused(start_server: StartServer) -> None:
-    """P30: the message says what was found and what is needed; nothing was written."""
+    """P30: the message names the version that was found and the one that is needed; nothing is written."""
     server = start_server(REDIS_6)
 
     with pytest.raises(ServerTooOld, match=r"6\.2\.\d+.*Redis 7\.0 or Valkey 8"):
@@ -69,7 +69,7 @@ def test_an_old_server_is_refused(start_server: StartServer) -> None:
 
 
 def test_a_user_who_may_not_is_not_an_old_server(valkey: Server) -> None:
-    """P30: what an access list forbids is told as that."""
+    """P30: a command that an access list forbids is reported as a missing permission."""
     admin = valkey.client()
     admin.execute_command("ACL", "SETUSER", "some", "reset", "on", ">pw", "~*", "&*", "+@all", "-eval_ro")
     settings = settings_of(valkey, redis_url=valkey.url.replace("unix://", "unix://some:pw@"))
@@ -82,7 +82,7 @@ def test_a_user_who_may_not_is_not_an_old_server(valkey: Server) -> None:
 
 
 def test_a_wrong_password_is_told(valkey: Server) -> None:
-    """P32: credentials that the server refuses end the worker with a sentence, and no password in it."""
+    """P32: credentials that the server refuses end the worker with a message that does not contain the password."""
     settings = settings_of(valkey, redis_url=valkey.url.replace("unix://", "unix://nobody:hidden@"))
 
     with pytest.raises(ConfigurationError, match="refuses the credentials") as caught:
@@ -92,8 +92,8 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
 
 
 def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """P18: the stream keeps `stream_retain_entries` folded entries and little more, also where each entry has its own commit."""
-    # A short memory for commits, so that a few hundred are as many as it can hold.
+    """P18: the stream keeps `stream_retain_entries` folded entries and few more, also if each entry has a separate commit."""
+    # Few trim points, so that some hundred entries reach their limit.
     monkeypatch.setattr("sanctum_bus.worker.session._TRIM_POINTS", 64)
     side = side_of(server)
 
@@ -104,12 +104,12 @@ def test_a_trickle_is_trimmed_too(server: Server, monkeypatch: pytest.MonkeyPatc
 
     rigged(server, use, stream_retain_entries=100)
 
-    # Whole nodes of a stream go, of a hundred entries each.
+    # A trim removes whole nodes of a stream, which have a hundred entries each.
     assert side.redis.xlen(side.keys.events) <= 300
 
 
 def test_what_was_not_folded_is_never_trimmed(server: Server) -> None:
-    """P18: with nothing to keep, a trim behind each commit loses no entry that is still to be folded."""
+    """P18: if no folded entry is retained, a trim behind each commit removes no entry that is not folded."""
     side = side_of(server)
     entries = plain(3000)
     ids = side.add(entries)
@@ -121,7 +121,7 @@ def test_what_was_not_folded_is_never_trimmed(server: Server) -> None:
 
 
 def test_a_crowd_of_runs(valkey: Server) -> None:
-    """P32: more runs than a pool has connections are all folded by one worker, and none is in trouble while idle."""
+    """P32: one worker folds more runs than a pool has connections, and an idle run has no failure."""
     sides = [side_of(valkey, f"r{number}") for number in range(130)]
     for side in sides:
         side.add(plain(1))
@@ -130,7 +130,7 @@ def test_a_crowd_of_runs(valkey: Server) -> None:
         worker = Worker(settings_of(valkey, poll_timeout_ms=300))
         following = asyncio.create_task(worker.follow())
         await asyncio.to_thread(
-            wait_until, lambda: _busy(worker, len(sides)), "all were looked at three times"
+            wait_until, lambda: _busy(worker, len(sides)), "every run has had three commits"
         )
         failures = {loop._recovery.streak.failures for loop in worker.loops.values()}
         worker.stop()
@@ -146,7 +146,7 @@ def _busy(worker: Worker, count: int) -> bool:
 
 
 def test_old_ids_are_no_reason_to_remove_a_run(valkey: Server) -> None:
-    """Design 6: retention goes by when a run was last active, in the server's time; imported entries may be old."""
+    """Retention depends on the time of a run's last activity on the server, not on entry IDs: imported entries may be old."""
     side = side_of(valkey)
     side.add(story(), ids=[f"1-{number}" for number in range(1, 9)])
     drain(valkey)
@@ -164,7 +164,7 @@ def test_old_ids_are_no_reason_to_remove_a_run(valkey: Server) -> None:
 
 
 def test_junk_among_the_runs(valkey: Server) -> None:
-    """P33: a name in the index that is no run's keeps no run from being folded."""
+    """P33: an invalid name in the index of runs does not prevent that the other runs are folded."""
     side = side_of(valkey)
     side.add(story())
     side.redis.zadd("nissa:runs", {b"not a run": 1, RUN.encode(): 2, b"\xff": 3})
@@ -177,7 +177,7 @@ def test_junk_among_the_runs(valkey: Server) -> None:
 def test_a_run_in_trouble_keeps_no_other_from_being_drained(
     valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P22, P33: a key of another type where a stream belongs is told, and the runs after it are folded all the same."""
+    """P22, P33: a stream key of another type is reported, and the runs after it are drained."""
     monkeypatch.setattr("sanctum_bus.connection.retry.FIRST_BACKOFF_S", 0.001)
     side, broken = side_of(valkey, "z"), side_of(valkey, "a")
     side.add(story())

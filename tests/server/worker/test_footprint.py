@@ -1,16 +1,16 @@
-"""What a worker keeps in memory is the state of its runs: a commit leaves nothing behind."""
+"""The memory of a worker holds the state of its runs: a commit leaves nothing behind."""
 
 import gc
 
 from tests.support.servers import Server
 from tests.support.worker_rig import Rig, plain, rigged, side_of
 
-#: Commits until everything is there that is kept once, and commits that must add nothing.
+#: Commits until everything that is kept once exists, and commits that must add nothing.
 WARM, MORE = 50, 200
 
 
 def test_a_commit_leaves_nothing_in_memory(server: Server) -> None:
-    """However often the same section is folded and written, the worker's objects do not grow in number."""
+    """However often the same section is folded and written, the number of the worker's objects does not grow."""
     side_of(server).add(plain(WARM + MORE))
 
     async def use(rig: Rig) -> int:

@@ -1,4 +1,4 @@
-"""Holes in producers' numbers: one start-over teaches all that were at hand, and none that was only skipped."""
+"""Sequence gaps: one restart confirms all gaps that were delivered, and no gap that is only a skipped entry."""
 
 import json
 
@@ -13,17 +13,17 @@ from tests.support.repairs import rebuild
 from tests.support.servers import Server
 from tests.support.worker_rig import Rig, Side, assert_is_fold, rigged, side_of
 
-#: Further reads, each of twice as many, that bring this many entries when the first brings 128.
+#: Further reads, each of twice as many entries, that bring this many if the first brings 128.
 COUNT, READS = 2500, 5
 
 
 class Robbed(Counting):
-    """A store with a thief: in each of the first attempts he takes an entry away, a read later than the last time."""
+    """A store with a second consumer, which takes one entry in each of the first attempts, one read later than the last time."""
 
     reads = 0
 
     async def read(self, count: int) -> Entries:
-        """Read, and in time behind the thief."""
+        """Read, after the other consumer."""
         self.reads = 1 if self._attempt != self.acquisitions else self.reads + 1
         self._attempt = self.acquisitions
         if self.acquisitions <= 3 and self.reads == self.acquisitions + 1:
@@ -38,7 +38,7 @@ def _numbered(numbers: range | list[int]) -> list[Entry]:
 
 
 def _assert_all_count_alike(server: Server, side: Side) -> None:
-    """The worker, a fold of the same entries, and a rebuild have lost the same."""
+    """The worker, a fold of the same entries, and a rebuild count the same losses."""
     expected = fold_entries(side.stream()).counters
     lost = [expected.lost, expected.lost_ranges, expected.producers]
     names = ("lost", "lost_ranges", "producers")
@@ -55,7 +55,7 @@ async def _drained(rig: Rig) -> int:
 
 
 def test_many_holes_cost_few_start_overs(server: Server) -> None:
-    """A18: a hole before each entry costs as many take-overs as there were reads, and one line says so."""
+    """A18: a gap before each entry costs at most one acquisition for each read, and one log line."""
     side = side_of(server)
     side.add(_numbered(range(1, 2 * COUNT, 2)))
 
@@ -69,7 +69,7 @@ def test_many_holes_cost_few_start_overs(server: Server) -> None:
 
 
 def test_holes_of_several_producers_and_entries_of_none(server: Server) -> None:
-    """What parks, what came twice and what bears no number is passed over where holes are looked for."""
+    """Parked entries, duplicates and entries without a sequence number are ignored when gaps are searched."""
     side = side_of(server)
     odd = [entry("X", {}), entry("X", {}, producer="p", seq="x"), *_numbered([4])]
     many = [entry("X", {}, producer="q", seq=seq) for seq in (3, 6, 6, 9)]
@@ -83,7 +83,7 @@ def test_holes_of_several_producers_and_entries_of_none(server: Server) -> None:
 
 @pytest.mark.parametrize("holes", [[], [7, 8, 13, 33]])
 def test_what_was_stolen_is_never_believed(server: Server, holes: list[int]) -> None:
-    """A5: a hole that is not there when the entries are read again is none, whatever else was learned beside it."""
+    """A5: a gap that does not show again when the entries are read again is not counted, whatever else was confirmed."""
     side = side_of(server)
     side.add(_numbered([seq for seq in range(1, 51) if seq not in holes]))
 

@@ -1,4 +1,4 @@
-"""The guards of a commit: each refuses before the first write, and the loop then recovers by itself."""
+"""The guards of a commit: each refuses before the first write, and the loop recovers automatically."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -15,7 +15,7 @@ Hand = Callable[[Side], object]
 
 
 class Disturbed(RunStore):
-    """A store in whose way somebody gets, once: before the nth read or before the nth commit."""
+    """A store that is disturbed once: before the nth read or before the nth commit."""
 
     side: Side
     before_read: dict[int, Hand]
@@ -25,13 +25,13 @@ class Disturbed(RunStore):
     commits = 0
 
     async def read(self, count: int) -> Entries:
-        """Let the hand act, then read."""
+        """Disturb, then read."""
         self.reads += 1
         self.before_read.get(self.reads, bool)(self.side)
         return await super().read(count)
 
     async def commit(self, *given: Any, **named: Any) -> Entries:
-        """Let the hand act, then commit; a refused commit has written nothing."""
+        """Disturb, then commit; a refused commit has written nothing."""
         self.commits += 1
         self.before_commit.get(self.commits, bool)(self.side)
         before = self.side.dump()
@@ -44,7 +44,7 @@ class Disturbed(RunStore):
 
 
 class Case(NamedTuple):
-    """What a hand does, when, and which guard notices."""
+    """A disturbance, when it happens, and which guard detects it."""
 
     name: str
     hand: Hand
@@ -54,7 +54,7 @@ class Case(NamedTuple):
 
 
 def _robber(side: Side, *, acks: bool) -> None:
-    """Append two entries, and read them as somebody else in the same group."""
+    """Append two entries, and read them as another consumer of the same group."""
     ids = side.add(plain(2, first=100))
     side.redis.xreadgroup("sanctum", "debug", {side.keys.events: ">"})
     if acks:
@@ -116,9 +116,9 @@ CASES = [
         commit=1,
     ),
     Case("A6: another consumer in the middle", _late_robber, "pending", commit=1),
-    Case("A5: robbed at the end", lambda side: _robber(side, acks=False), "pending", read=2),
+    Case("A5: stolen at the end", lambda side: _robber(side, acks=False), "pending", read=2),
     Case(
-        "A5: robbed at the end by one who acknowledged",
+        "A5: stolen and acknowledged at the end",
         lambda side: _robber(side, acks=True),
         "robbed",
         read=2,
@@ -171,7 +171,7 @@ def _run_disturbed(server: Server, case: Case, **given: object) -> list[str]:
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case.name))
 def test_a_refused_commit_writes_nothing_and_the_loop_recovers(server: Server, case: Case) -> None:
-    """Each guard, from the first entry on: refused by its name, not a byte written, and healed at the first attempt."""
+    """Each guard, from the first entry on: it refuses by its name, nothing is written, and the first restart recovers."""
     side = side_of(server)
     side.add(story()[:3])
     if case.guard == "section":
@@ -189,7 +189,7 @@ LATER = [case for case in CASES if case.guard in {"generation", "pending", "firs
 
 @pytest.mark.parametrize("case", LATER, ids=lambda case: str(case.name))
 def test_a_run_under_way_recovers_in_place(valkey: Server, case: Case) -> None:
-    """The same after some commits: nothing of what was committed is folded twice, and no log line is lost."""
+    """The same after some commits: no committed entry is folded twice, and no log line is lost."""
     side = side_of(valkey)
     side.add(story())
     rigged(valkey, lambda rig: rig.drain())
@@ -201,7 +201,7 @@ def test_a_run_under_way_recovers_in_place(valkey: Server, case: Case) -> None:
 
 
 def test_a_thief_beyond_the_batch_is_no_reason_to_refuse(server: Server) -> None:
-    """A1: what somebody else was given after the last entry of a batch does not stop the batch."""
+    """A1: entries that another consumer received after the last entry of a batch do not stop the batch."""
     side = side_of(server)
     side.add(plain(4))
 
@@ -216,7 +216,7 @@ def test_a_thief_beyond_the_batch_is_no_reason_to_refuse(server: Server) -> None
 
 
 def test_a_key_that_the_index_does_not_name_is_overwritten(server: Server) -> None:
-    """A7: what stands where a new section belongs goes first, whatever it is; nothing of it stays in the section."""
+    """A7: a key in the place of a new section is deleted first, whatever its type; none of its content stays."""
     side = side_of(server)
     side.redis.set(side.keys.section("env:0"), "x")
     side.redis.hset(side.keys.section("run"), "old", "1")
@@ -246,7 +246,7 @@ def test_a_commit_that_was_sent_twice_counts_once(server: Server) -> None:
 
 
 def test_a_late_commit_of_a_frozen_owner_is_fenced(server: Server) -> None:
-    """A12, B: one who was replaced in the middle of a batch writes nothing, and takes nothing from the new owner."""
+    """A12: an owner that was replaced in the middle of a batch writes nothing, and takes nothing from the new owner."""
     side = side_of(server)
     side.add(story())
 

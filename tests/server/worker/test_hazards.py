@@ -1,4 +1,4 @@
-"""Hazards of Redis Streams that a worker meets, by their numbers in docs/guarantees.md, where no other test has them."""
+"""Hazards of Redis Streams that a worker meets, by their numbers in docs/guarantees.md, unless another test has them."""
 
 import asyncio
 import socket
@@ -54,7 +54,7 @@ def _ask_async(url: str) -> None:
 
 @pytest.mark.parametrize("call", [_ask, _ask_async])
 def test_a_client_sends_nothing_twice(call: Call) -> None:
-    """P1: a command whose connection is lost goes to the server once; what becomes of it is decided by the caller."""
+    """P1: a command whose connection is lost was sent once; the caller decides what happens next."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connections: list[int] = []
 
@@ -76,7 +76,7 @@ def test_a_client_sends_nothing_twice(call: Call) -> None:
 
 
 class Deaf(RunStore):
-    """A store that loses the reply to its second read and to its second commit: both were done."""
+    """A store that loses the reply to its second read and to its second commit: both were executed."""
 
     reads = commits = 0
 
@@ -98,7 +98,7 @@ class Deaf(RunStore):
 
 
 def test_replies_that_are_lost(server: Server) -> None:
-    """P1, P2: entries whose delivery got lost come again in order, and a commit that was done is not done again."""
+    """P1, P2: entries whose delivery was lost come again in order, and a commit that was executed is not repeated."""
     side = side_of(server)
     side.add(story())
 
@@ -116,7 +116,7 @@ def test_replies_that_are_lost(server: Server) -> None:
 
 
 def test_a_stream_that_is_deleted_under_a_waiting_worker(server: Server) -> None:
-    """P3, P10: the wait ends by itself, the state stays, and a stream that comes again is followed."""
+    """P3, P10: the wait ends automatically, the state stays, and the worker follows a stream that is created again."""
     side = side_of(server)
     side.add(story())
 
@@ -125,7 +125,9 @@ def test_a_stream_that_is_deleted_under_a_waiting_worker(server: Server) -> None
         version = side.checkpoint()
         side.redis.delete(side.keys.events)
         generation = side.checkpoint("generation")
-        wait_until(lambda: side.checkpoint("generation") != generation, "the worker has noticed", 20)
+        wait_until(
+            lambda: side.checkpoint("generation") != generation, "the worker has restarted the run", 20
+        )
         assert side.checkpoint() == version
         side.add(plain(3))
         wait_for_fold(side)
@@ -135,7 +137,7 @@ def test_a_stream_that_is_deleted_under_a_waiting_worker(server: Server) -> None
 
 
 def test_one_consumer_however_many_workers(server: Server) -> None:
-    """P11: workers come and go under one constant name, so no list of consumers grows."""
+    """P11: all workers use one constant consumer name, so the list of consumers does not grow."""
     side = side_of(server)
     for first in range(0, 24, 8):
         side.add(story(first=first))
@@ -149,7 +151,7 @@ def test_one_consumer_however_many_workers(server: Server) -> None:
 
 @pytest.mark.parametrize("gone", [[0], [1, 2], [5]])
 def test_entries_that_were_delivered_and_deleted(server: Server, gone: list[int]) -> None:
-    """P13: what was pending for an owner that died, and has no content any more, is counted as lost, and only that."""
+    """P13: entries that were pending for a dead owner and then deleted count as lost, and only those."""
     side = side_of(server)
     side.add([entry("X", {"n": seq}, producer="p", seq=seq) for seq in range(1, 4)])
     drain(server)
@@ -170,7 +172,7 @@ def test_entries_that_were_delivered_and_deleted(server: Server, gone: list[int]
 
 
 def test_no_key_of_a_run_expires(server: Server) -> None:
-    """P23: an expiry would take a part of a snapshot, or entries that nobody has read; retention is a script instead."""
+    """P23: no key expires: an expiry would remove a part of a snapshot, or unread entries. A script removes old runs instead."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -178,7 +180,8 @@ def test_no_key_of_a_run_expires(server: Server) -> None:
     assert {name: side.redis.ttl(name) for name in side.dump() if side.redis.ttl(name) != -1} == {}
 
 
-#: What none of ours ever sends: watched transactions, claims and sweeps of pending lists, expiry, caching, locks.
+#: Commands that no part sends: watched transactions, claims and sweeps of pending lists, expiry, caching,
+#: locks.
 NEVER = {
     *("watch", "xautoclaim", "xclaim", "xinfo|consumers", "xackdel", "xdelex", "xnack"),
     *(
@@ -207,7 +210,7 @@ NEVER = {
 
 
 def test_commands_that_are_never_sent(start_server: StartServer) -> None:
-    """P2, P5, P6, P15, P21, P23, P31: publisher, worker, reader and mending do without the commands of these hazards."""
+    """P2, P5, P6, P15, P21, P23, P31: publisher, worker, reader and repairs do without the commands of these hazards."""
     server = start_server()
     with Publisher(RUN, url=server.url) as publisher:
         publisher.emit({"event_type": "SEED_GERMINATED", "slot_id": "r0c0", "data": {"env_id": 0}})

@@ -1,4 +1,4 @@
-"""Entries that harm their reader: a fold that fails half-way, a hole in the numbers, an entry that ends the process."""
+"""Entries that harm their reader: a failing fold, a sequence gap, an entry that kills the process."""
 
 from collections.abc import Iterator
 
@@ -18,12 +18,12 @@ from tests.support.worker_rig import Rig, assert_is_fold, drain, plain, rigged, 
 
 
 class Killed(BaseException):
-    """The process is gone: nothing catches this."""
+    """The process was killed: no handler catches this."""
 
 
 @pytest.fixture(name="deadly")
 def _deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
-    """Ids of entries whose reader dies, unless they are parked unread."""
+    """Yield the IDs of entries whose reader dies, unless they are parked unread."""
     ids: set[str] = set()
     feed = Aggregate.apply
 
@@ -38,7 +38,7 @@ def _deadly(monkeypatch: pytest.MonkeyPatch) -> Iterator[set[str]]:
 
 
 def _drain_until_it_lives(server: Server) -> int:
-    """Drain with one worker after the other, and return how many died."""
+    """Drain with one worker after another, and return how many died."""
     for deaths in range(60):
         try:
             rigged(server, lambda rig: rig.drain())
@@ -50,7 +50,7 @@ def _drain_until_it_lives(server: Server) -> int:
 
 @pytest.mark.parametrize("place", [0, 1, 30])
 def test_an_entry_that_kills_its_readers(server: Server, deadly: set[str], place: int) -> None:
-    """A17: it is parked unread after a few deaths, wherever in the backlog it lies; everything else is folded."""
+    """A17: the entry is parked unread after a few deaths, wherever in the backlog it is; all other entries are folded."""
     side = side_of(server)
     ids = side.add(plain(40))
     deadly.add(ids[place])
@@ -68,7 +68,7 @@ def test_an_entry_that_kills_its_readers(server: Server, deadly: set[str], place
 
 
 def test_an_idle_run_is_not_suspected(server: Server) -> None:
-    """A17: workers that died for another run's sake make no entry guilty that arrives after a good look around."""
+    """A17: deaths that another run caused do not count against an entry that arrives after an ownership check."""
     side = side_of(server)
     side.add(plain(3))
     drain(server)
@@ -85,7 +85,7 @@ def test_an_idle_run_is_not_suspected(server: Server) -> None:
 
 
 def test_a_section_that_was_spoiled_by_hand(server: Server) -> None:
-    """Events that a section does not take are parked, each by itself; all others are folded, and nothing ends."""
+    """Events that a section does not accept are parked one by one; all others are folded, and the worker does not end."""
     side = side_of(server)
     side.add([entry("OTHER", {"env_id": 0}, producer="p", seq=1)])
     drain(server)
@@ -105,7 +105,7 @@ def test_a_section_that_was_spoiled_by_hand(server: Server) -> None:
 
 
 def test_refusals_make_nobody_guilty(valkey: Server) -> None:
-    """A17: take-overs after refusals, time-outs and holes are no deaths."""
+    """A17: acquisitions after refusals, time-outs and gaps do not count as deaths."""
     side = side_of(valkey)
     side.add(plain(3))
 
@@ -122,7 +122,7 @@ def test_refusals_make_nobody_guilty(valkey: Server) -> None:
 
 @pytest.fixture(name="spoiling")
 def _spoiling(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Folds of the type SPOILS write, and then fail."""
+    """Let folds of the type SPOILS write, and then fail."""
     fold = real_fold
 
     def folding(state: State, event: Event) -> LogFields | None:
@@ -153,7 +153,7 @@ def test_folds_that_fail_half_way(server: Server, spoiling: None, count: int) ->
 
 @pytest.mark.parametrize("count", [1, 30])
 def test_holes_are_believed_at_the_second_sight(server: Server, count: int) -> None:
-    """A18, design 6: each hole is counted once, however many there are in one batch, and none stops a drain."""
+    """A18: each gap is counted once, however many there are in one batch, and none stops a drain."""
     side = side_of(server)
     side.add([entry("X", {}, producer="p", seq=seq) for seq in range(1, 2 * count + 2, 2)])
 
@@ -164,7 +164,7 @@ def test_holes_are_believed_at_the_second_sight(server: Server, count: int) -> N
 
 
 def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
-    """A17: an id that spoiled a fold before FLUSHALL says nothing about the entry that bears it afterwards."""
+    """A17: a quarantined ID from before FLUSHALL does not affect the entry that has this ID afterwards."""
     side = side_of(valkey)
 
     async def use(rig: Rig) -> None:
@@ -182,7 +182,7 @@ def test_what_was_learned_is_of_one_history(valkey: Server) -> None:
 
 
 def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
-    """A17: after a failover another entry may bear the id of the one that spoiled a fold; it is folded."""
+    """A17: after a failover another entry may have the ID of a quarantined one; it is folded."""
     side = side_of(valkey)
 
     async def use(rig: Rig) -> None:
@@ -197,7 +197,7 @@ def test_what_was_learned_is_of_one_entry(valkey: Server) -> None:
 
 
 def test_a_run_is_said_to_be_taken_over_once(server: Server) -> None:
-    """What a start-over has taught is no news of its own: a hole in the numbers is believed, and nothing is said."""
+    """A restart that confirms a gap is not logged: the run is reported as acquired once."""
     side = side_of(server)
     side.add([entry("X", {}, producer="p", seq=seq) for seq in (1, 3, 7)])
 

@@ -1,4 +1,4 @@
-"""A commit reads on in the same request: what the read behind it brings is the next, whatever the commit met."""
+"""A commit reads the next entries in the same request, whatever happened to the commit."""
 
 from typing import Any
 
@@ -16,12 +16,12 @@ MANY = 60
 
 
 class Counting(RunStore):
-    """A store that counts how often its run was taken over."""
+    """A store that counts how often its run was acquired."""
 
     acquisitions = 0
 
     async def acquire(self, owner: str, *, blameless: bool) -> Lease | None:
-        """Count, and take the run over."""
+        """Count, and acquire the run."""
         self.acquisitions += 1
         return await super().acquire(owner, blameless=blameless)
 
@@ -30,13 +30,13 @@ class Forgetting(Counting):
     """A store whose server forgets all scripts before each commit."""
 
     async def commit(self, *given: Any, **named: Any) -> Entries:
-        """Let the server forget, then commit."""
+        """Remove the scripts from the server, then commit."""
         await self._client.script_flush()
         return await super().commit(*given, **named)
 
 
 class Robbed(RunStore):
-    """A store whose group goes right behind its commit: what reads then finds none."""
+    """A store whose group is missing right behind its commit, so that the read fails."""
 
     def _reading(self, count: int) -> tuple[str | int, ...]:
         reading = super()._reading(count)
@@ -44,7 +44,7 @@ class Robbed(RunStore):
 
 
 def test_the_read_behind_a_commit_is_the_next(server: Server) -> None:
-    """The entries that a commit brings are those behind the ones that it acknowledges, and they are pending."""
+    """The entries that a commit brings follow those that it acknowledges, and they are pending."""
     side = side_of(server)
     told = side.add(plain(MANY))
 
@@ -59,7 +59,7 @@ def test_the_read_behind_a_commit_is_the_next(server: Server) -> None:
 
 @pytest.mark.parametrize("kind", [Counting, Forgetting])
 def test_nothing_starts_over_for_a_script_that_was_forgotten(server: Server, kind: type[Counting]) -> None:
-    """Where the server no longer knows the script, the commit is sent again, and what was read behind it is kept."""
+    """If the server does not have the script, the commit is sent again, and the entries read behind it are kept."""
     side = side_of(server)
     side.add(plain(MANY))
 
@@ -77,7 +77,7 @@ def test_nothing_starts_over_for_a_script_that_was_forgotten(server: Server, kin
 
 
 def test_a_read_that_fails_behind_a_commit(server: Server) -> None:
-    """The commit was done all the same; the run starts over from it."""
+    """The commit was executed anyway; the run restarts from it."""
     side = side_of(server)
     told = side.add(plain(MANY))
 

@@ -1,4 +1,4 @@
-"""An idle owner waits for entries and reads them in one request: behind the wait, on the same connection."""
+"""An idle owner waits for entries and reads them in one request: the read follows the wait on the same connection."""
 
 import asyncio
 from functools import partial
@@ -24,7 +24,7 @@ async def _when_waiting(side: Side, what: str) -> None:
 
 
 def test_what_comes_while_it_waits_is_read(server: Server) -> None:
-    """The read runs when the wait is over and not before: it has the entry that ended it, and that is pending."""
+    """The read runs when the wait is over and not before: it brings the entry that ended the wait, which is then pending."""
     side = side_of(server)
     side.add(plain(3))
 
@@ -42,7 +42,7 @@ def test_what_comes_while_it_waits_is_read(server: Server) -> None:
 
 
 def test_what_is_there_is_read_at_once(server: Server) -> None:
-    """Nobody waits for what is there already; the read brings as many as it asks for."""
+    """Entries that exist are read without waiting; the read brings as many as it asks for."""
     side = side_of(server)
     told = side.add(plain(8))
 
@@ -54,7 +54,7 @@ def test_what_is_there_is_read_at_once(server: Server) -> None:
 
 
 def test_nothing_is_read_when_nothing_came(server: Server) -> None:
-    """After its time a wait that was for nothing brings nothing, and leaves nothing pending."""
+    """A wait that times out brings nothing, and leaves nothing pending."""
     side = side_of(server)
     side.add(plain(1))
 
@@ -67,7 +67,7 @@ def test_nothing_is_read_when_nothing_came(server: Server) -> None:
 
 
 def test_a_lost_group_is_noticed(server: Server) -> None:
-    """A read that has no group any more starts the run over, whether the wait was for something or not."""
+    """A read without a group restarts the run, whether the wait found an entry or not."""
     side = side_of(server)
     side.add(plain(1))
 
@@ -81,7 +81,7 @@ def test_a_lost_group_is_noticed(server: Server) -> None:
 
 
 def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
-    """Whoever is told to stop leaves what comes later to the next owner: nothing is delivered to nobody."""
+    """A worker that stops leaves later entries to the next owner: nothing is delivered without a reader."""
     side = side_of(server)
     side.add(plain(1))
 
@@ -91,7 +91,7 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
         await _when_waiting(side, "it waits")
         waiting.cancel()
         await asyncio.wait({waiting})
-        gone = "the server has noticed"
+        gone = "the server has closed the connection"
         await asyncio.to_thread(wait_until, lambda: not _is_waited_for(side), gone, 3.0)
         await asyncio.to_thread(side.add, plain(1, first=2))
 
@@ -101,7 +101,7 @@ def test_a_wait_that_is_given_up_reads_nothing(server: Server) -> None:
 
 
 def test_a_wait_that_is_refused_is_trouble(server: Server) -> None:
-    """Where the server does not let it wait it says so, and does not ask again and again."""
+    """If the server refuses the wait, the error is raised, and the worker does not loop."""
     side = side_of(server)
     side.add(plain(1))
 
@@ -118,7 +118,7 @@ def test_a_wait_that_is_refused_is_trouble(server: Server) -> None:
 
 
 def test_a_wait_and_the_order_to_stop_may_end_in_the_same_turn() -> None:
-    """The order to stop ends what is waited for, and nothing more once that has ended, whichever comes first."""
+    """The stop ends the wait, and nothing after the wait has ended, whichever comes first."""
     troubles: list[dict[str, object]] = []
 
     async def turns(count: int) -> bool:

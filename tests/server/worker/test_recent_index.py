@@ -1,4 +1,4 @@
-"""What changed is found by when it changed, without going through all sections."""
+"""Changed sections are found by the time of their change, without reading all sections."""
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -18,7 +18,7 @@ IDS = st.builds(
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(IDS, IDS)
 def test_a_later_id_never_has_a_smaller_score(server: Server, one: str, other: str) -> None:
-    """However large the ids: who looks from a score on misses nothing that is later."""
+    """For all IDs: a search from a score on finds everything that is later."""
     shared = script("lag").text.partition("-- Reads how far")[0].partition("\n")[2]
     text = f"{shared}\nreturn {{score_of(ARGV[1]), score_of(ARGV[2]), id_less(ARGV[1], ARGV[2]) and 1 or 0}}"
     first, second, is_less = server.client().eval(text, 0, one, other)
@@ -29,7 +29,7 @@ def test_a_later_id_never_has_a_smaller_score(server: Server, one: str, other: s
 
 
 def test_what_was_removed_by_hand_is_made_again(server: Server) -> None:
-    """The next commit finds out, and nothing has to be folded again for it."""
+    """The next commit detects the loss and writes the index again, without folding again."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -43,7 +43,7 @@ def test_what_was_removed_by_hand_is_made_again(server: Server) -> None:
 
 
 def test_the_section_that_changed_last_comes_last(server: Server) -> None:
-    """The order is that of the ids in the index, sections that went among them."""
+    """The order is that of the IDs in the index, removed sections included."""
     side = side_of(server)
     numbered = [f"{1000 + number}-0" for number, _ in enumerate(story())]
     side.add(story(), ids=numbered)

@@ -1,4 +1,4 @@
-"""Snapshots of other schemas: an older one is brought up to date, a newer one is left alone; none is misread."""
+"""Snapshots of other schemas: an older one is upgraded, a newer one is left unchanged; none is misread."""
 
 from typing import cast
 
@@ -13,7 +13,7 @@ from tests.support.servers import Server
 from tests.support.worker_rig import Rig, Side, assert_is_fold, drain, rigged, settings_of, side_of, story
 from tests.support.worker_task import at_work, wait_for_fold, wait_for_words
 
-#: What the number of environments is called in the schema of these tests that comes before the first one.
+#: The name of the number of environments in the older schema of these tests.
 OLD_NAME = "environments"
 
 
@@ -25,12 +25,12 @@ def _step(name: str, fields: Fields) -> Fields:
 
 @pytest.fixture(name="older")
 def _older(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A schema 0 from which one step leads on."""
+    """Add a schema 0, with one upgrade step."""
     monkeypatch.setattr(schema, "STEPS", {0: _step} | schema.STEPS)
 
 
 def _write_older(side: Side) -> None:
-    """Make the snapshot what a worker of schema 0 would have written."""
+    """Write the snapshot as a worker of schema 0 would have written it."""
     run = side.keys.section("run")
     number = cast("bytes", side.redis.hget(run, "n_envs"))
     side.redis.hset(run, OLD_NAME, number.decode())
@@ -39,13 +39,13 @@ def _write_older(side: Side) -> None:
 
 
 def test_there_is_a_step_from_every_schema_that_there_was() -> None:
-    """A step is never removed: whatever a version has written, every later one brings up to date."""
+    """A step is never removed: every later version upgrades what any version has written."""
     assert sorted(schema.STEPS) == list(range(1, SCHEMA_VERSION))
 
 
 @pytest.mark.usefixtures("older")
 def test_an_older_snapshot_is_brought_up_to_date(server: Server) -> None:
-    """Of a stream that is trimmed, too: the snapshot goes on as if it had always had this schema."""
+    """After the upgrade the snapshot continues as if it had always had this schema, also if the stream is trimmed."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -67,7 +67,7 @@ def test_an_older_snapshot_is_brought_up_to_date(server: Server) -> None:
 
 @pytest.mark.usefixtures("older")
 def test_it_is_older_until_all_of_it_is_up_to_date(server: Server) -> None:
-    """Sections and their schema change in one commit: a worker that dies before it leaves what it has found."""
+    """Sections and their schema change in one commit: a worker that dies before it leaves the older snapshot."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -89,7 +89,7 @@ def test_it_is_older_until_all_of_it_is_up_to_date(server: Server) -> None:
 
 @pytest.mark.parametrize("written", [None, "0", "one", "-1", "1.0"])
 def test_a_schema_that_never_was_is_a_new_history(valkey: Server, written: str | None) -> None:
-    """A checkpoint that does not say what it is, or what nobody wrote, is not whole: the run is folded anew."""
+    """A checkpoint with an unknown schema is not whole: the run is folded again."""
     side = side_of(valkey)
     side.add(story())
     drain(valkey)
@@ -118,7 +118,7 @@ def test_a_newer_snapshot_is_left_alone(server: Server, monkeypatch: pytest.Monk
 
 
 def test_a_newer_snapshot_is_not_rebuilt(valkey: Server) -> None:
-    """Nor is it replaced by an older version's view of the stream."""
+    """A rebuild of an older version does not replace it either."""
     side = _newer(valkey)
     found = side.dump()
 
@@ -129,7 +129,7 @@ def test_a_newer_snapshot_is_not_rebuilt(valkey: Server) -> None:
 
 
 def test_a_newer_snapshot_is_said_once_and_keeps_no_other_run(valkey: Server) -> None:
-    """A worker at work says once that it may not, folds the others, and goes on by itself when it may again."""
+    """A running worker logs the refusal once, folds the other runs, and continues when the schema is known again."""
     newer, other = _newer(valkey), side_of(valkey, "other")
     newer.add(story(first=8))
     with at_work(valkey) as lines:
@@ -147,7 +147,7 @@ def test_a_newer_snapshot_is_said_once_and_keeps_no_other_run(valkey: Server) ->
 
 
 def _newer(server: Server) -> Side:
-    """A run whose snapshot the next version has written."""
+    """Write the run's snapshot as a later version would."""
     side = side_of(server)
     side.add(story())
     drain(server)

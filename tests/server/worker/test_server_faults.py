@@ -1,7 +1,7 @@
-"""Faults of the server under a worker: it says so, goes on trying, and in the end the view is right.
+"""Faults of the server while a worker runs: the worker logs them, retries, and in the end the view is right.
 
-What is deleted, emptied or of another type is in `test_acquire.py` and `test_guards.py`; what is full also in
-`test_trouble.py`.
+`test_acquire.py` and `test_guards.py` cover deleted, emptied and mistyped keys. `test_failures.py` also
+covers full servers.
 """
 
 from contextlib import ExitStack
@@ -20,7 +20,7 @@ from tests.support.worker_task import at_work, wait_for_fold, wait_for_words
 @pytest.mark.parametrize("kind", SUPPORTED, ids=lambda kind: kind.name)
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
 def test_a_fault_under_a_worker_at_work(start_server: StartServer, kind: ServerKind, fault: Fault) -> None:
-    """P17, design 6: the worker says what the server says, goes on when it can, and nothing is lost or folded twice."""
+    """P17: the worker logs the server's error, continues when it can, and no entry is lost or folded twice."""
     server = fault.start(start_server, kind)
     side = side_of(server)
     side.add(story())
@@ -29,7 +29,7 @@ def test_a_fault_under_a_worker_at_work(start_server: StartServer, kind: ServerK
         wait_for_fold(side)
         with fault.lasts(server):
             wait_for_words(lines, fault.says, "run reloaded")
-        # Its connection may have gone with the server.
+        # The connection may have been lost with the server.
         side.redis.close()
         side.add(story(first=8))
         wait_for_fold(side)
@@ -42,7 +42,7 @@ def test_a_fault_under_a_worker_at_work(start_server: StartServer, kind: ServerK
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: str(fault.name))
 def test_a_worker_that_starts_under_a_fault(start_server: StartServer, fault: Fault) -> None:
-    """P17: a worker does not end because the server has a fault when it comes; it folds what it finds afterwards."""
+    """P17: a worker that starts while the server has a fault does not end; it folds the entries afterwards."""
     server = fault.start(start_server, VALKEY_9)
     side = side_of(server)
     side.add(story())
@@ -59,7 +59,7 @@ def test_a_worker_that_starts_under_a_fault(start_server: StartServer, fault: Fa
 
 
 def test_a_primary_that_is_a_replica_for_a_while(start_server: StartServer) -> None:
-    """P17, P25: a worker on a demoted primary writes nothing; promoted again it folds what came in meanwhile."""
+    """P17, P25: a worker on a demoted primary writes nothing; after the promotion it folds what arrived meanwhile."""
     server, other = (start_server(VALKEY_9, port=free_port()) for _ in range(2))
     other.client().replicaof("127.0.0.1", str(server.port))
     side, elsewhere = side_of(server), side_of(other)
@@ -72,7 +72,11 @@ def test_a_primary_that_is_a_replica_for_a_while(start_server: StartServer) -> N
         server.client().replicaof("127.0.0.1", str(other.port))
         wait_for_words(lines, "read only replica", "run reloaded")
         elsewhere.add(story(first=8))
-        wait_until(lambda: len(side.stream()) == len(elsewhere.stream()), "it has followed", DEADLINE_S)
+        wait_until(
+            lambda: len(side.stream()) == len(elsewhere.stream()),
+            "the replica has the new entries",
+            DEADLINE_S,
+        )
         server.client().replicaof("NO", "ONE")
         wait_for_fold(side)
 
@@ -81,7 +85,7 @@ def test_a_primary_that_is_a_replica_for_a_while(start_server: StartServer) -> N
 
 
 def test_a_full_server_drains_itself(start_server: StartServer) -> None:
-    """A8: publisher and worker together get through a server that is too small for what is published."""
+    """A8: publisher and worker together finish on a server that is too small for everything that is published."""
     server = start_server()
     side = side_of(server)
     events, room = 12_000, 3 << 20
@@ -105,7 +109,7 @@ def test_a_full_server_drains_itself(start_server: StartServer) -> None:
 
 
 def test_an_emptied_server_under_publisher_and_worker(start_server: StartServer) -> None:
-    """P9, A10: the run is known again from its second start, and every event is folded, or counted as before it."""
+    """P9, A10: the run is described again by a second start, and every event is folded or counted as lost before it."""
     server = start_server()
     side = side_of(server)
     publisher = Publisher(RUN, url=server.url)
@@ -129,7 +133,7 @@ def test_an_emptied_server_under_publisher_and_worker(start_server: StartServer)
 
 
 def test_a_stream_that_goes_with_something_unread(server: Server) -> None:
-    """P10, P19: what was in a deleted stream and not folded is counted by its numbers; the state stays."""
+    """P10, P19: unread events of a deleted stream are counted by their sequence numbers; the state stays."""
     side = side_of(server)
     side.add([entry("X", {"n": seq}, producer="p", seq=seq) for seq in range(1, 6)])
     drain(server)
@@ -146,7 +150,7 @@ def test_a_stream_that_goes_with_something_unread(server: Server) -> None:
 
 
 def test_a_snapshot_that_goes_as_a_whole(server: Server) -> None:
-    """A7: all that a worker wrote is deleted at once; the next view is the fold of what the stream holds."""
+    """A7: if everything that a worker wrote is deleted at once, the next view is the fold of the stream."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -160,7 +164,7 @@ def test_a_snapshot_that_goes_as_a_whole(server: Server) -> None:
 
 
 def test_a_stream_of_another_type_under_a_worker_at_work(server: Server) -> None:
-    """P22: it is told by the key's name; when somebody has moved it away, the run goes on, and nothing is folded twice."""
+    """P22: the worker logs the key and its type; when the key is moved away, the run continues, and no entry is folded twice."""
     side = side_of(server)
     side.add(story())
 
@@ -178,7 +182,7 @@ def test_a_stream_of_another_type_under_a_worker_at_work(server: Server) -> None
 
 @pytest.mark.parametrize("key", ["nissa:runs", "nissa:workers"])
 def test_an_index_of_another_type(valkey: Server, key: str) -> None:
-    """P22: without an index of workers nothing new is begun, without that of runs what a scan finds; then all is well."""
+    """P22: without the workers key no run is acquired, without the runs key a scan finds the run; then all runs are folded."""
     side = side_of(valkey)
     side.redis.set(key, "x")
     side.add(plain(3))

@@ -1,4 +1,4 @@
-"""State -> hashes -> state: what a commit wrote is what the next owner loads, whatever the values are."""
+"""State -> hashes -> state: the next owner loads what a commit wrote, whatever the values are."""
 
 import math
 from typing import Any
@@ -67,7 +67,7 @@ async def _load(rig: Rig) -> Aggregate:
 
 
 def _sorted(value: Any) -> Any:
-    """The value with its maps in order; a NaN is equal to itself, and -0.0 is not 0.0, as text."""
+    """Return the value with its maps in order, so that as text NaN equals NaN, and -0.0 differs from 0.0."""
     if isinstance(value, dict):
         return {name: _sorted(value[name]) for name in sorted(value)}
     return value
@@ -76,7 +76,7 @@ def _sorted(value: Any) -> Any:
 @settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=ENTRIES)
 def test_what_was_committed_is_loaded(valkey: Server, entries: list[Entry]) -> None:
-    """Sections, counters and coverage are equal to the last bit, for any values of the JSON model."""
+    """Sections, counters and coverage are identical for any values of the JSON model."""
     side = side_of(valkey)
     side.redis.flushall()
     side.add(entries)
@@ -94,7 +94,7 @@ def test_what_was_committed_is_loaded(valkey: Server, entries: list[Entry]) -> N
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(entries=ENTRIES, cut=st.integers(0, 6))
 def test_a_change_of_owner_shows_nowhere(valkey: Server, entries: list[Entry], cut: int) -> None:
-    """Folding a part, loading it on another worker and folding the rest is folding it all."""
+    """Folding a part, loading it on another worker and folding the rest equals folding everything."""
     side = side_of(valkey)
     side.redis.flushall()
     side.add([*story(), *entries[:cut]])
@@ -108,7 +108,7 @@ def test_a_change_of_owner_shows_nowhere(valkey: Server, entries: list[Entry], c
 
 
 def test_the_same_on_every_server(server: Server) -> None:
-    """The values that are easiest to lose, on every kind of server."""
+    """The values that are easiest to lose survive, on every kind of server."""
     side = side_of(server)
     odd = [
         math.nan,
@@ -136,7 +136,7 @@ def test_the_same_on_every_server(server: Server) -> None:
 
 
 def test_thousands_of_fields_and_sections(server: Server) -> None:
-    """A2: a commit of more values than one `unpack` takes, in one section and in many, is written whole."""
+    """A2: a commit with more values than one `unpack` takes, in one section and in many, is written completely."""
     side = side_of(server)
     started = {"n_envs": 2000, **{f"f{number}": number for number in range(1000)}}
     entries = [

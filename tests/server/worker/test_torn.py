@@ -1,4 +1,4 @@
-"""A2: a commit, or a take-over, that fails on the server between its first and its last write."""
+"""A2: a commit or an acquisition that fails on the server between its first and its last write."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -30,7 +30,7 @@ def _restrict(side: Side, *rules: str) -> None:
 
 @asynccontextmanager
 async def _store_as(rig: Rig, server: Server, *rules: str) -> AsyncIterator[RunStore]:
-    """The store of a user to whom something is forbidden."""
+    """Yield the store of a user without some permissions."""
     _restrict(rig.side, *rules)
     client = connect_async(server.url.replace("unix://", f"unix://{USER}:secret@"))
     try:
@@ -41,7 +41,7 @@ async def _store_as(rig: Rig, server: Server, *rules: str) -> AsyncIterator[RunS
 
 
 async def _commit_as(rig: Rig, server: Server, *rules: str) -> None:
-    """Fold all there is, and commit it as a user to whom something is forbidden."""
+    """Fold all entries, and commit them as a user without some permissions."""
     aggregate, lease, in_flight = await rig.begin()
     async with _store_as(rig, server, *rules) as store:
         await store.commit(lease, commit_of(aggregate, lease.version, in_flight))
@@ -49,7 +49,7 @@ async def _commit_as(rig: Rig, server: Server, *rules: str) -> None:
 
 @pytest.mark.parametrize("denied", ["-xadd", "-xack", "-xtrim"])
 def test_a_commit_that_dies_half_way(server: Server, denied: str) -> None:
-    """A2: the run says that it is torn, and the next owner starts a new history: the fold of what the stream holds."""
+    """A2: the run is marked as torn, and the next owner starts a new history: the fold of the stream."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -69,7 +69,7 @@ def test_a_commit_that_dies_half_way(server: Server, denied: str) -> None:
 
 
 def test_a_commit_that_dies_at_the_first_write(server: Server) -> None:
-    """B: what is forbidden at the first write leaves no mark; the next owner goes on from the same version."""
+    """A command that is forbidden at the first write leaves no mark; the next owner continues from the same version."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -89,7 +89,7 @@ def test_a_commit_that_dies_at_the_first_write(server: Server) -> None:
 
 @pytest.mark.parametrize("denied", ["-spublish", "resetchannels"])
 def test_a_hint_that_is_forbidden_harms_nothing(server: Server, denied: str) -> None:
-    """A2: the hint comes after the version, and a user who may not publish commits all the same."""
+    """A2: the notification follows the version, and a user without the permission to publish can commit."""
     side = side_of(server)
     side.add(story())
 
@@ -99,7 +99,7 @@ def test_a_hint_that_is_forbidden_harms_nothing(server: Server, denied: str) -> 
 
 
 def test_a_right_that_is_asked_for_before_anything_is_written_tears_nothing(server: Server) -> None:
-    """A worker whose user may not count what it is to complete, as with an older list of rights, leaves all as it is."""
+    """With an older access list that lacks ZCARD, a commit fails before the first write and leaves the run unchanged."""
     side = side_of(server)
     side.add(story())
 
@@ -116,7 +116,7 @@ def test_a_right_that_is_asked_for_before_anything_is_written_tears_nothing(serv
 
 
 def test_half_of_a_commit_leaves_no_key_behind(server: Server) -> None:
-    """A7: what a torn commit wrote is deleted with the history that it was for; no key is left that nobody lists."""
+    """A7: what a torn commit wrote is deleted with its history; no key is left that the index does not name."""
     side = side_of(server)
     side.add(story())
 
@@ -140,7 +140,7 @@ def test_half_of_a_commit_leaves_no_key_behind(server: Server) -> None:
 
 
 def test_a_take_over_that_dies_half_way_keeps_the_fence(server: Server) -> None:
-    """A new history that fails to begin leaves the generation: the clock may have gone back, and the next be a lesser one."""
+    """A new history that fails to begin keeps the generation: if the clock was set back, the next one would be lower."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -154,7 +154,7 @@ def test_a_take_over_that_dies_half_way_keeps_the_fence(server: Server) -> None:
                 await store.acquire("me", blameless=True)
 
     rigged(server, use)
-    assert not side.sections(), "it has died before it began"
+    assert not side.sections(), "it has failed after the deletion"
     assert (side.checkpoint("generation"), side.checkpoint()) == (str(far), "torn")
 
     drain(server)

@@ -1,4 +1,4 @@
-"""Taking over a run whose stream has lost entries that nobody had read."""
+"""Acquiring a run whose stream has lost unread entries."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def _loss(line: Texts) -> tuple[bytes, ...]:
 
 @pytest.mark.parametrize(("deleted", "at_least"), [("trimmed", b"4"), ("deleted one by one", b"1")])
 def test_entries_that_went_unread(server: Server, deleted: str, at_least: bytes) -> None:
-    """P18, P19: what the stream lost unread is counted by `seq`, and told as a range of ids and in the next line."""
+    """P18, P19: unread entries that the stream lost are counted by `seq`, and reported as a range of IDs and in the next line."""
     side = side_of(server)
     side.add(_numbered(1, 5))
     drain(server)
@@ -38,7 +38,7 @@ def test_entries_that_went_unread(server: Server, deleted: str, at_least: bytes)
 
 
 def test_a_trim_is_told_once(server: Server) -> None:
-    """An owner that finds nothing to read, and the one after it, leave the line to the entry that comes next."""
+    """An owner that finds no entry, and the one after it, leave the log line to the next entry."""
     side = side_of(server)
     side.add(_numbered(1, 5))
     drain(server)
@@ -59,7 +59,7 @@ def test_a_trim_is_told_once(server: Server) -> None:
 
 
 def test_a_history_that_the_stream_no_longer_has(server: Server) -> None:
-    """A7: a new history over a stream whose beginning was trimmed says how many events came before it."""
+    """A7: a new history over a trimmed stream reports how many events came before it."""
     side = side_of(server)
     side.add(_numbered(1, 10))
     drain(server)

@@ -1,11 +1,12 @@
-"""Trimming goes on where it was, whoever owns the run next; what nobody has read stays."""
+"""Trimming continues under the next owner; unread entries stay."""
 
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Rig, Side, assert_is_fold, drain, plain, rigged, side_of
 from tests.support.worker_task import at_work, wait_for_fold
 
-#: What bursts may leave behind that keep 100 entries: a burst, a part of what is kept, and a node of a stream.
+#: Entries that bursts may leave if 100 are retained: a burst, a part of the retained ones, and a node of a
+#: stream.
 _ENOUGH = 300
 
 _BURSTS = 12
@@ -20,7 +21,7 @@ def _is_trimmed(side: Side) -> bool:
 
 
 def test_drains(server: Server) -> None:
-    """P18: drains of fewer entries than are kept leave as many as one owner would."""
+    """P18: drains of fewer entries than are retained leave as many as one owner would."""
     side = side_of(server)
 
     for number in range(_BURSTS):
@@ -32,21 +33,21 @@ def test_drains(server: Server) -> None:
 
 
 def test_a_run_that_sleeps_between_bursts(server: Server) -> None:
-    """P18: a run that is woken for each burst is trimmed as one that never slept."""
+    """P18: a run that becomes idle after each burst is trimmed like one that never does."""
     side = side_of(server)
 
     with at_work(server, stream_retain_entries=100, idle_timeout_s=0.02) as lines:
         for number in range(_BURSTS):
             _burst(side, number)
             wait_for_fold(side)
-            wait_until(lambda: side.checkpoint("owner") == "", "the run sleeps")
+            wait_until(lambda: side.checkpoint("owner") == "", "the run is idle")
 
     assert sum(line["event"] == "run idle" for line in lines) >= _BURSTS
     assert _is_trimmed(side)
 
 
 def test_changes_of_owner(server: Server) -> None:
-    """P18: a run that starts over after each burst is trimmed, and an owner that keeps less trims more."""
+    """P18: a run that restarts after each burst is trimmed, and an owner that retains fewer entries trims more."""
     side = side_of(server)
 
     async def use(rig: Rig) -> None:
@@ -64,7 +65,7 @@ def test_changes_of_owner(server: Server) -> None:
 
 
 def test_a_checkpoint_without_marks(server: Server) -> None:
-    """A snapshot of a worker that kept none is gone on with, and what it left is trimmed once enough has come."""
+    """An owner continues the snapshot of a worker without trim points, and trims once enough entries have arrived."""
     side = side_of(server)
     _burst(side, 0, 1000)
     drain(server)
@@ -78,7 +79,7 @@ def test_a_checkpoint_without_marks(server: Server) -> None:
 
 
 def test_what_nobody_has_read_is_not_trimmed(server: Server) -> None:
-    """P18: in whatever hands, and with nothing to keep, all is folded."""
+    """P18: with any number of owners, and with no entry to retain, all entries are folded."""
     side, entries = side_of(server), plain(1500)
     ids = side.add(entries)
 
@@ -93,7 +94,7 @@ def test_what_nobody_has_read_is_not_trimmed(server: Server) -> None:
 
 
 def test_a_stream_that_was_replaced(server: Server) -> None:
-    """A17: marks of the stream that was here before are none in one with lesser ids, where all of it is unread."""
+    """A17: trim points of a replaced stream do not apply to a stream with lower IDs, where all entries are unread."""
     side = side_of(server)
     side.add(plain(90), ids=[f"9-{number}" for number in range(1, 91)])
     drain(server, stream_retain_entries=100)

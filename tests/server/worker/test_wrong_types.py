@@ -1,4 +1,4 @@
-"""Keys of another type than they should be: what is made again, when, and what becomes of the rest."""
+"""Keys of the wrong type: which are recreated, when, and what happens to the rest."""
 
 import pytest
 
@@ -11,26 +11,26 @@ from tests.support.waiting import wait_until
 from tests.support.worker_rig import Side, assert_is_fold, differences, drain, plain, side_of, story
 from tests.support.worker_task import at_work, wait_for_fold, wait_for_words
 
-#: What is made again as it was: it can be told from the rest, or from the stream.
+#: Keys that are recreated completely: from the other keys, or from the stream.
 WHOLE = ("checkpoint", "sections", "coverage", "recent")
 
-#: What goes on empty: what was in it is in no other key.
+#: Keys that continue empty: no other key has their content.
 EMPTIED = ("log", "batches", "dead")
 
 
 def spoil(side: Side, name: str) -> None:
-    """Put a list where a key of the run belongs."""
+    """Put a list in the place of a key of the run."""
     side.redis.delete(side.keys.base + name)
     side.redis.rpush(side.keys.base + name, "x")
 
 
 def right(side: Side, name: str) -> bool:
-    """Whether the key has its type, or is not there."""
+    """Return whether the key has its type, or does not exist."""
     return side.keys.base + name not in {one.key for one in wrong_keys(side.redis, side.keys)}
 
 
 def assert_went_on(side: Side, name: str) -> None:
-    """Everything is as it should be, but for what was in a stream of lines before."""
+    """Everything is right, except for the earlier content of a stream of lines."""
     wrong = differences(side, fold_entries(side.stream()))
     if name in WHOLE:
         assert_is_fold(side)
@@ -46,7 +46,7 @@ def assert_went_on(side: Side, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*WHOLE, *EMPTIED])
 def test_a_take_over_makes_it_again(server: Server, name: str) -> None:
-    """P22: between two workers: the next one makes it again, and what was in a stream of lines stays away."""
+    """P22: the next worker recreates the key; the earlier content of a stream of lines is lost."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -62,14 +62,14 @@ def test_a_take_over_makes_it_again(server: Server, name: str) -> None:
 
 @pytest.mark.parametrize("name", [*WHOLE, *EMPTIED])
 def test_an_idle_owner_makes_it_again(server: Server, name: str) -> None:
-    """P22: under a worker that has nothing to do: its next empty commit notices."""
+    """P22: under an idle worker, the next ownership check detects the key."""
     side = side_of(server)
     side.add(story())
 
     with at_work(server):
         wait_for_fold(side)
         spoil(side, name)
-        wait_until(lambda: right(side, name), f"{name} is made again")
+        wait_until(lambda: right(side, name), f"{name} is recreated")
         side.add(story(first=8))
         wait_for_fold(side)
 
@@ -77,7 +77,7 @@ def test_an_idle_owner_makes_it_again(server: Server, name: str) -> None:
 
 
 def test_a_section_is_made_again_when_it_is_written(server: Server) -> None:
-    """P22: an owner notices a section of the wrong type when an event changes it, and not before."""
+    """P22: an owner detects a section of the wrong type when an event changes it, and not before."""
     side = side_of(server)
     side.add(story())
 
@@ -95,7 +95,7 @@ def test_a_section_is_made_again_when_it_is_written(server: Server) -> None:
 
 
 def test_a_run_that_sleeps_is_woken_for_its_checkpoint(valkey: Server) -> None:
-    """P22: nobody owns a run that sleeps; a scan finds that its checkpoint says nothing."""
+    """P22: an idle run has no owner; a scan finds that its checkpoint is invalid."""
     side = side_of(valkey)
     side.add(story())
     drain(valkey)
@@ -103,7 +103,7 @@ def test_a_run_that_sleeps_is_woken_for_its_checkpoint(valkey: Server) -> None:
     spoil(side, "checkpoint")
 
     with at_work(valkey, retention_s=0):
-        wait_until(lambda: right(side, "checkpoint"), "the checkpoint is made again")
+        wait_until(lambda: right(side, "checkpoint"), "the checkpoint is recreated")
         wait_for_fold(side)
 
     assert_is_fold(side)
@@ -113,7 +113,7 @@ def test_a_run_that_sleeps_is_woken_for_its_checkpoint(valkey: Server) -> None:
     "name", ["env:0", "run", "policy", "sections", "coverage", "recent", "log", "batches", "dead"]
 )
 def test_a_rebuild_makes_it_again(server: Server, name: str) -> None:
-    """Whatever the owner writes is made again as it was, from the stream, the lines too."""
+    """Every key that the owner writes is recreated from the stream as it was, the lines included."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -128,7 +128,7 @@ def test_a_rebuild_makes_it_again(server: Server, name: str) -> None:
 @pytest.mark.parametrize("name", ["checkpoint", "events", "producers"])
 @pytest.mark.parametrize("what", ["rename", "delete"])
 def test_what_a_rebuild_cannot_make_again(server: Server, name: str, what: str) -> None:
-    """Without a checkpoint there is nothing to rebuild: renamed or deleted, it is made again by those who write it."""
+    """Without a checkpoint there is nothing to rebuild: its writers recreate a renamed or deleted key."""
     side = side_of(server)
     side.add(story())
     drain(server)
@@ -146,7 +146,7 @@ def test_what_a_rebuild_cannot_make_again(server: Server, name: str, what: str) 
 @pytest.mark.parametrize("key", ["nissa:runs", "nissa:workers", "nissa:workers:state"])
 @pytest.mark.parametrize("what", ["rename", "delete"])
 def test_a_key_of_all_workers(valkey: Server, key: str, what: str) -> None:
-    """P22: a worker names the key, its type and what to do; once that is done, it makes the key again by itself."""
+    """P22: a worker logs the key, its type and the remedy; afterwards it recreates the key."""
     side = side_of(valkey)
     side.redis.set(key, "x")
 
@@ -157,6 +157,6 @@ def test_a_key_of_all_workers(valkey: Server, key: str, what: str) -> None:
         wait_for_words(lines, "", "task recovered")
         side.add(story())
         wait_for_fold(side)
-        wait_until(lambda: side.redis.exists(key), f"{key} is made again")
+        wait_until(lambda: side.redis.exists(key), f"{key} is recreated")
 
     assert_is_fold(side)
