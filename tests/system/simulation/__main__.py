@@ -1,4 +1,4 @@
-"""`python -m tests.simulation`: runs many seeds, or one and shows it."""
+"""`scripts/simulate`: simulate many seeds, or one seed and print its last steps."""
 
 import argparse
 import os
@@ -10,19 +10,19 @@ from tests.system.simulation.simulation import Outcome, simulate
 
 
 def main() -> int:
-    """Run what was asked for; 1 if a promise was broken."""
+    """Simulate the seeds of the command line; return 1 if a promise was broken."""
     parser = argparse.ArgumentParser(prog="scripts/simulate", description=__doc__)
-    parser.add_argument("--seeds", type=int, default=200, help="how many seeds (default 200)")
-    parser.add_argument("--first", type=int, default=0, help="the first of them (default 0)")
-    parser.add_argument("--seed", type=int, help="only this one")
-    parser.add_argument("-v", action="store_true", help="show the last steps also of seeds that do well")
+    parser.add_argument("--seeds", type=int, default=200, help="number of seeds (default 200)")
+    parser.add_argument("--first", type=int, default=0, help="the first seed (default 0)")
+    parser.add_argument("--seed", type=int, help="simulate only this seed")
+    parser.add_argument("-v", action="store_true", help="print the last steps of every seed")
     parser.add_argument(
         "--jobs", type=int, default=os.cpu_count(), help="processes (default: one for each core)"
     )
     given = parser.parse_args()
     if given.seed is not None:
         outcome = simulate(given.seed)
-        _say(str(outcome) if given.v or outcome.broken else f"seed {given.seed}: all is well")
+        _say(str(outcome) if given.v or outcome.broken else f"seed {given.seed}: no promise broken")
         return bool(outcome.broken)
     return _many(range(given.first, given.first + given.seeds), given.jobs, shown=given.v)
 

@@ -1,4 +1,4 @@
-"""What became of the events that a publisher has sent."""
+"""The check of a publisher: every event that the server accepted is in the stream, in order."""
 
 from tests.system.simulation.oracle import Violation
 from tests.system.simulation.publishers import SimPublisher
@@ -6,7 +6,7 @@ from tests.system.simulation.streams import Flat, Stream
 
 
 def number_of(flat: Flat) -> tuple[bytes, int] | None:
-    """Return an entry's producer and number, or None where it has none."""
+    """Return an entry's producer and sequence number, or None if it has none."""
     fields = dict(zip(flat[::2], flat[1::2], strict=True))
     if b"producer" not in fields:
         return None
@@ -14,7 +14,7 @@ def number_of(flat: Flat) -> tuple[bytes, int] | None:
 
 
 def _judge_holes(one: SimPublisher, flats: list[Flat]) -> None:
-    """What an entry says was dropped before it are the numbers that were never sent, no more and no fewer."""
+    """Check that `dropped` of each entry is the count of the numbers before it that were never sent."""
     for flat in flats:
         fields = dict(zip(flat[::2], flat[1::2], strict=True))
         number = number_of(flat)
@@ -27,15 +27,15 @@ def _judge_holes(one: SimPublisher, flats: list[Flat]) -> None:
 
 
 def judge_publisher(one: SimPublisher, stream: Stream, lost: set[tuple[bytes, int]]) -> None:
-    """Each event that was accepted is there unless the server lost it, and behind those before it.
+    """Check that each accepted event is in the stream after the events before it, unless the server lost it.
 
     Args:
-        one: who sent.
-        stream: where to; the entries that it ever had count.
+        one: the publisher.
+        stream: its stream; entries that were removed count.
         lost: events that the server has lost.
 
     Raises:
-        Violation: it is not so.
+        Violation: an event is missing, uncounted or out of order.
     """
     producer = one.producer.encode()
     numbers = [number_of(flat) for _, flat in stream.full]
@@ -51,5 +51,5 @@ def judge_publisher(one: SimPublisher, stream: Stream, lost: set[tuple[bytes, in
     top = 0
     for seq in dict.fromkeys(own):
         if seq < top and seq not in vanished:
-            raise Violation(f"{one.producer}: {seq} came after {top}, and is taken for a duplicate")
+            raise Violation(f"{one.producer}: {seq} came after {top}, and counts as a duplicate")
         top = max(top, seq)

@@ -1,4 +1,4 @@
-"""The faults, each of which a real world has seen."""
+"""The faults. Each of them occurs in production."""
 
 import asyncio
 from collections.abc import Callable
@@ -12,15 +12,15 @@ from tests.system.simulation.streams import Stream
 if TYPE_CHECKING:
     from tests.system.simulation.world import World
 
-#: How bad the network is for a moment.
+#: The network during a storm.
 _STORM = Weather(0.1, 0.1, 0.15, 0.1)
 
 
 class Chaos:
-    """Does damage by chance.
+    """Injects random faults.
 
     Args:
-        world: to what.
+        world: where.
     """
 
     def __init__(self, world: "World") -> None:
@@ -28,13 +28,13 @@ class Chaos:
         self._chance = world.chance
 
     def one(self) -> None:
-        """Let one fault happen."""
+        """Inject one random fault."""
         faults = self._world.profile.faults
         name = self._chance.choices(list(faults), list(faults.values()))[0]
         self.do(name)
 
     def do(self, name: str) -> None:
-        """Let a fault happen by name."""
+        """Inject a fault by name."""
         what: Callable[[], object] = getattr(self, f"_do_{name}")
         self._world.note(f"--- {name} {what() or ''}")
 
@@ -120,7 +120,7 @@ class Chaos:
         return self._ask(b"XGROUP", b"DESTROY", self._events(), GROUP.encode())
 
     def _do_thief(self) -> str:
-        """Somebody reads in the owner's group, with or without acknowledging; once there is something to read."""
+        """Read in the owner's group as another consumer, with or without acknowledging, as soon as there is an entry."""
         events, acks = self._events(), self._chance.random() < 0.3
 
         def steal(left: int) -> None:
@@ -142,7 +142,7 @@ class Chaos:
         return "acknowledges" if acks else ""
 
     def _do_rob(self, run_id: str) -> None:
-        """Entries arrive, and somebody has them before the owner looks; nothing comes after them."""
+        """Add entries and let another consumer read them before the owner; no entry follows."""
         events, group = RunKeys(run_id).events.encode(), GROUP.encode()
         self._world.add_by_hand(run_id)
         found = self._world.model.perform(
@@ -156,7 +156,7 @@ class Chaos:
         return self._ask(b"XTRIM", self._events(), b"MAXLEN", b"%d" % self._chance.randint(0, 20))
 
     def _do_die(self) -> str:
-        """The next script that gets as far dies in its middle."""
+        """Let a script fail after some writes."""
         self._world.model.die_after = after = self._chance.choice((1, 2, 3, 4, 6, 8, 10, 14, 20))
         return f"after {after} writes"
 
@@ -172,11 +172,11 @@ class Chaos:
         self._later(seconds, lambda: setattr(model, "refusing", ""))
 
     def _do_damage(self) -> str:
-        """A key that the owner writes goes, or becomes something else."""
+        """Remove a key that the owner writes, or change its type."""
         run_id = self._chance.choice(self._world.runs)
         run, keys = RunKeys(run_id), self._world.model.keys
         names = [run.checkpoint, run.sections, run.coverage]
-        # What no index names (the orphans of a lost one, say) is overwritten when its turn comes, and never read.
+        # Keys that no index names, such as orphans of a lost index, are overwritten before they are read.
         index = keys.get(run.sections.encode())
         listed = index if isinstance(index, dict) else {}
         names += [

@@ -1,7 +1,8 @@
-"""An event loop whose time is made up: it jumps to the next timer, and processes in it can be stopped or killed.
+"""An event loop with a simulated clock: it jumps to the next timer, and its processes can be stopped or killed.
 
-A process is a context: what is scheduled in it, and what that schedules, belongs to it. One that is stopped keeps its
-callbacks until it is resumed, as with SIGSTOP; one that is killed keeps them for ever.
+A process is a context: callbacks that are scheduled in it, and what these schedule, belong to it. A stopped
+process keeps
+its callbacks until it is resumed, as with SIGSTOP. A killed process never runs them.
 """
 
 import asyncio
@@ -17,7 +18,7 @@ T = TypeVar("T")
 
 
 class Life(Enum):
-    """What a process is."""
+    """The states of a process."""
 
     RUNNING = "running"
     STOPPED = "stopped"
@@ -30,7 +31,7 @@ class Process:
     """One process.
 
     Attributes:
-        held: callbacks that wait for it to go on.
+        held: callbacks to run when it is resumed.
         tasks: everything that was started in it.
     """
 
@@ -40,19 +41,19 @@ class Process:
     tasks: list["asyncio.Task[Any]"] = field(default_factory=list)
 
 
-#: Whose code is running; None: the world's.
+#: The process whose code is running; None: the world's.
 PROCESS: ContextVar[Process | None] = ContextVar("PROCESS", default=None)
 
 
 class Stuck(Exception):
-    """Nothing is left to happen, or far too much happened."""
+    """No callback and no timer is left, or too many callbacks ran."""
 
 
 class SimLoop(asyncio.AbstractEventLoop):
     """The event loop.
 
     Args:
-        limit: callbacks after which it gives up.
+        limit: callbacks after which `run` raises.
     """
 
     def __init__(self, limit: int = 5_000_000) -> None:
@@ -66,26 +67,26 @@ class SimLoop(asyncio.AbstractEventLoop):
         self._world: list[asyncio.Task[Any]] = []
 
     def time(self) -> float:
-        """Return the seconds that have passed."""
+        """Return the simulated seconds since the start."""
         return self._now
 
     def get_debug(self) -> bool:
-        """Return that nobody is debugging."""
+        """Return False."""
         return False
 
     def is_running(self) -> bool:
-        """Return that it runs."""
+        """Return True."""
         return True
 
     def is_closed(self) -> bool:
-        """Return that it is never closed."""
+        """Return False."""
         return False
 
     def create_future(self) -> "asyncio.Future[Any]":
         """Return a new future."""
         return asyncio.Future(loop=self)
 
-    def create_task(  # type: ignore[override]  # the parent's knows more kinds of coroutines
+    def create_task(  # type: ignore[override]  # the parent accepts more kinds of coroutines
         self, coro: Coroutine[Any, Any, T], *, name: str | None = None, context: Context | None = None
     ) -> "asyncio.Task[T]":
         """Start a task, in the process of its context."""
@@ -94,34 +95,34 @@ class SimLoop(asyncio.AbstractEventLoop):
         (self._world if process is None else process.tasks).append(task)
         return task
 
-    def call_soon(  # type: ignore[override]  # the parent's counts the arguments' types
+    def call_soon(  # type: ignore[override]  # the parent has typed arguments
         self, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.Handle:
-        """Run something next."""
+        """Run a callback next."""
         handle = asyncio.Handle(callback, args, self, context)
         self._ready.append(handle)
         return handle
 
-    def call_later(  # type: ignore[override]  # likewise
+    def call_later(  # type: ignore[override]  # the parent has typed arguments
         self, delay: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run something later."""
+        """Run a callback after a delay."""
         return self.call_at(self._now + delay, callback, *args, context=context)
 
-    def call_at(  # type: ignore[override]  # likewise
+    def call_at(  # type: ignore[override]  # the parent has typed arguments
         self, when: float, callback: Callable[..., object], *args: Any, context: Context | None = None
     ) -> asyncio.TimerHandle:
-        """Run something at a time."""
+        """Run a callback at a time."""
         handle = asyncio.TimerHandle(when, callback, args, self, context)
         self._count += 1
         heapq.heappush(self._timers, (when, self._count, handle))
         return handle
 
     def _timer_handle_cancelled(self, handle: asyncio.TimerHandle) -> None:
-        """Do nothing: it is left out when its time has come."""
+        """Do nothing: the loop skips a cancelled timer when its time has come."""
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        """Keep an error in a callback, which is a defect; say nothing of errors that nobody waited for."""
+        """Keep an error of a callback, which is a defect; ignore errors that no task has awaited."""
         error = context.get("exception")
         if isinstance(error, Exception) and "handle" in context and self.failure is None:
             self.failure = error
@@ -136,16 +137,16 @@ class SimLoop(asyncio.AbstractEventLoop):
         return process
 
     def resume(self, process: Process, life: Life = Life.RUNNING) -> None:
-        """Let a process go on."""
+        """Resume a process."""
         process.life = life
         self._ready.extend(process.held)
         process.held.clear()
 
     def run(self, work: Awaitable[T]) -> T:
-        """Run until something is done.
+        """Run until an awaitable is done.
 
         Raises:
-            Stuck: nothing is left to happen, or too much has.
+            Stuck: no callback and no timer is left, or too many callbacks ran.
         """
         asyncio._set_running_loop(self)
         try:
@@ -159,7 +160,7 @@ class SimLoop(asyncio.AbstractEventLoop):
             asyncio._set_running_loop(None)
 
     def bury(self) -> None:
-        """End every process; nobody hears anything of it any more."""
+        """End every process, without running its callbacks further than necessary."""
         asyncio._set_running_loop(self)
         try:
             for _ in range(200):

@@ -1,4 +1,4 @@
-"""What a server keeps, and the commands on it that are no stream's: a part of the model server."""
+"""Keys and the commands on them, except for those of streams: a part of the model server."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -13,10 +13,10 @@ Hash = dict[bytes, bytes]
 
 
 class Scores(dict[bytes, float]):
-    """A sorted set: member to score."""
+    """A sorted set: member -> score."""
 
     def ordered(self) -> list[tuple[float, bytes]]:
-        """Scores and members in order."""
+        """Return scores and members in order."""
         return sorted((score, member) for member, score in self.items())
 
 
@@ -37,7 +37,7 @@ class Database:
     keys: dict[bytes, Any] = field(default_factory=dict)
 
     def copy(self) -> "Database":
-        """Return one that can be changed without changing this."""
+        """Return an independent copy."""
         keys = {
             name: value.copy() if not isinstance(value, bytes | Scores) else _same(value)
             for name, value in self.keys.items()
@@ -45,14 +45,14 @@ class Database:
         return Database(self.now_us, keys)
 
     def get(self, name: bytes, kind: type[T]) -> T | None:
-        """Return a value of one type, or None where the key is absent."""
+        """Return a value of one type, or None if the key does not exist."""
         value = self.keys.get(name)
         if value is not None and type(value) is not kind:
             raise ReplyError(WRONGTYPE)
         return value
 
     def make(self, name: bytes, kind: type[T]) -> T:
-        """Return a value of one type; it is made where the key is absent."""
+        """Return a value of one type, which is created if the key does not exist."""
         found = self.get(name, kind)
         if found is None:
             found = self.keys[name] = kind()

@@ -1,4 +1,4 @@
-"""What a snapshot should be: the fold of the entries that a history has had, entry by entry."""
+"""The expected snapshot: the fold of the entries of a history, entry by entry."""
 
 from collections.abc import Iterable
 from typing import Any, NamedTuple
@@ -22,7 +22,7 @@ def _texts(fields: dict[str, Any]) -> Texts:
 
 
 class Trim(NamedTuple):
-    """What a take-over has found trimmed between the version and an id."""
+    """A range that an acquisition found trimmed between the version and an ID."""
 
     after: str
     until: str
@@ -30,13 +30,13 @@ class Trim(NamedTuple):
 
 
 class Reference:
-    """What a snapshot should be: the entries that belong in it, folded one after the other.
+    """The expected snapshot: its entries, folded one after the other.
 
     Args:
         poison: entries that are parked unread.
         log_cap: lines that the log keeps.
-        trims: what was found trimmed, by the number of entries that were folded before.
-        begins: number of entries of which the lines are gone.
+        trims: trimmed ranges, by the number of entries that were folded before.
+        begins: number of entries whose log lines were deleted.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Reference:
         self._begin()
 
     def _begin(self) -> None:
-        # A worker believes the holes that a second look has shown, which the entries bear out.
+        # A worker counts gaps that two attempts have seen; here the entries show that they are real.
         self.aggregate = Aggregate(memo=RecoveryMemo(self._poison, trusts_gaps=True))
         self.sections: dict[str, Texts] = {}
         self.lines: list[tuple[Id, Texts]] = []
@@ -107,11 +107,12 @@ class History:
     """One history of one run, from its first entry or from a checkpoint that was lost.
 
     Attributes:
-        folded: the entries that are in the snapshot.
-        begins: number of entries that were folded before the stream was replaced: their log lines are gone.
-        trims: what was found trimmed, by the number of entries that were folded before.
-        may_be_fresh: something has damaged the checkpoint, so that a new history may begin.
-        unchecked: somebody's hand has been in the snapshot; until a new history begins it is not compared.
+        folded: the entries of the snapshot.
+        begins: number of entries that were folded before the stream was replaced: their log lines were
+            deleted.
+        trims: trimmed ranges, by the number of entries that were folded before.
+        may_be_fresh: the checkpoint was damaged, so that a new history may begin.
+        unchecked: the snapshot was changed by hand; it is not compared until a new history begins.
     """
 
     def __init__(self, log_cap: int) -> None:
@@ -129,7 +130,7 @@ class History:
         self._reference: Reference | None = None
 
     def copy(self) -> "History":
-        """Return one that can be changed without changing this."""
+        """Return an independent copy."""
         new = History(self.log_cap)
         new.__dict__.update(self.__dict__)
         new.folded, new.poison, new._reference = list(self.folded), dict(self.poison), None
@@ -137,17 +138,17 @@ class History:
         return new
 
     def begin(self) -> None:
-        """Forget what was folded: a new history."""
+        """Start a new history."""
         self.folded, self.begins, self.trims, self.version = [], 0, {}, (0, 0)
         self.poison, self._reference = {}, None
         self.may_be_fresh = self.unchecked = False
 
     def replaced(self) -> None:
-        """Note that the stream is another one: the state stays, the log does not."""
+        """Record that the stream was replaced: the state stays, the log does not."""
         self.begins, self.version, self._reference = len(self.folded), (0, 0), None
 
     def trimmed(self, until: str, entries: int) -> None:
-        """Note what the last take-over has found trimmed, or nothing where it goes to "": the next line says it."""
+        """Record the range that the last acquisition found trimmed, "" for none; the next line reports it."""
         self.trims.pop(len(self.folded), None)
         if until:
             self.trims[len(self.folded)] = Trim(show_id(self.version).decode(), until, entries)
@@ -161,7 +162,7 @@ class History:
 
     @property
     def reference(self) -> Reference:
-        """What the snapshot should be."""
+        """Return the expected snapshot."""
         if self._reference is None:
             self._reference = Reference(self.poison, self.log_cap, self.trims, self.begins)
             self._reference.feed(self.folded)

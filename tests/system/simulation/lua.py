@@ -1,4 +1,4 @@
-"""The real scripts in a real Lua 5.1, with the functions that a server gives them."""
+"""The real scripts in a real Lua 5.1, with the functions that a server provides."""
 
 from collections.abc import Callable
 from functools import cache
@@ -28,7 +28,7 @@ end
 
 
 class Scripts:
-    """One interpreter for all servers of this process; a script holds nothing from one call to the next."""
+    """One interpreter for all model servers of this process; scripts keep no state between calls."""
 
     def __init__(self) -> None:
         self._runtime = LuaRuntime(encoding=None)

@@ -1,4 +1,4 @@
-"""What is taken away, one at a time, to show that the simulation notices; and the trouble in which it does."""
+"""Mutations: guards and rules that are removed one at a time, with the faults under which the simulation detects it."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -21,16 +21,16 @@ _CALM = Weather()
 
 
 def without(script: str, *texts: str) -> Edit:
-    """Return an edit that takes texts out of a script.
+    """Return an edit that removes texts from a script.
 
     Raises:
-        AssertionError: a text is not there; the mutation has to follow the script.
+        AssertionError: the script does not have a text; adapt the mutation to the script.
     """
 
     def edit(name: str, text: str) -> str:
         if name == script:
             for one in texts:
-                assert one in text, f"{script}.lua has no longer: {one}"
+                assert one in text, f"{script}.lua does not contain: {one}"
                 text = text.replace(one, "")
         return text
 
@@ -40,7 +40,7 @@ def without(script: str, *texts: str) -> Edit:
 def _instead(script: str, old: str, new: str) -> Edit:
     def edit(name: str, text: str) -> str:
         if name == script:
-            assert old in text, f"{script}.lua has no longer: {old}"
+            assert old in text, f"{script}.lua does not contain: {old}"
             text = text.replace(old, new)
         return text
 
@@ -56,7 +56,7 @@ AGAIN = "redis.pcall('XGROUP', 'DESTROY', events, group)\n  redis.call("
 
 
 class TwoUnderWay(SimPublisher):
-    """Sends two batches at a time."""
+    """A publisher that sends two batches at a time."""
 
     async def deliver(self) -> None:
         """Send a batch in halves, the second before the first is accepted."""
@@ -81,14 +81,14 @@ class TwoUnderWay(SimPublisher):
 
 
 class Thawing(SimPublisher):
-    """Takes back what it has sent, until it is accepted: the buffer may drop it."""
+    """A publisher that returns sent events to its buffer, which may drop them before they are accepted."""
 
     async def insist(self, batch: list[Any]) -> Any:
         """Send a batch once."""
         return parse_replies(await self.execute(batch))
 
     async def deliver(self) -> None:
-        """Send a batch; what is not accepted goes back to the others."""
+        """Send a batch; return events that are not accepted to the buffer."""
         try:
             await super().deliver()
         except (RedisError, OSError):
@@ -103,7 +103,7 @@ class Thawing(SimPublisher):
 
 @contextmanager
 def no_empty_commits() -> Iterator[None]:
-    """Let an owner that found nothing to read ask nobody."""
+    """Let an owner that read no entry commit nothing."""
     real = RunStore.commit
 
     async def commit(self: RunStore, lease: Lease, commit: Commit, *, count: int = 0) -> Entries:
@@ -115,12 +115,15 @@ def no_empty_commits() -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Mutation:
-    """Something that is taken away.
+    """A guard or a rule that is removed.
 
     Args:
-        name: what.
-        profile: the trouble in which it is missed.
-        seeds: how many seeds are tried at most.
+        name: of the guard or the rule.
+        profile: faults under which its absence breaks a promise.
+        edit: changes the scripts.
+        publisher: class of the publishers.
+        patch: changes the package.
+        seeds: number of seeds to try at most.
     """
 
     name: str

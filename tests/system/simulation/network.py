@@ -1,7 +1,8 @@
-"""Connections between the real client library and the model server, in which bytes may be late, lost or cut.
+"""Connections between the real client library and the model server. Bytes may be late, lost or cut.
 
-A connection is the library's own, down to its parser; only the socket is made up. What a client has sent before its
-connection was closed may still arrive, as it does in a real socket.
+A connection is the library's, down to its parser; only the socket is simulated. Bytes that a client has sent
+before its
+connection was closed may still arrive, as with a real socket.
 """
 
 import asyncio
@@ -24,12 +25,12 @@ from tests.system.simulation.server import Model
 
 @dataclass
 class Weather:
-    """How bad the network is: chances for each message.
+    """The faults of the network: probabilities for each message.
 
     Args:
         cut: the connection is lost before the message arrives.
         deaf: the message arrives, and the connection is lost before the reply does.
-        late: the message takes longer than anybody waits for it.
+        late: the message arrives after every time-out.
         slow_s: longest ordinary delay.
     """
 
@@ -41,7 +42,7 @@ class Weather:
 
 @dataclass(eq=False)
 class Link:
-    """One connection: both of its ends.
+    """One connection, with both ends.
 
     Attributes:
         closed: the client has closed it, or it was cut.
@@ -59,10 +60,10 @@ class Link:
 
 
 class Network:
-    """All connections, and the server at the end of them.
+    """All connections, and the server behind them.
 
     Args:
-        after: is told each command that was executed, with its reply.
+        after: called with each executed command and its reply.
     """
 
     def __init__(
@@ -87,7 +88,7 @@ class Network:
         return link
 
     def send(self, link: Link, data: bytes) -> None:
-        """Take bytes of a client on their way."""
+        """Send bytes of a client."""
         if link.closed:
             raise ConnectionResetError(104, "the connection was cut")
         now, luck, weather = self._loop.time(), self._chance.random(), self.weather
@@ -115,19 +116,19 @@ class Network:
             self.links.remove(link)
 
     def close(self, link: Link) -> None:
-        """Let the client close a connection; what it has sent may still arrive."""
+        """Close a connection on the client's side; sent bytes may still arrive."""
         link.closed, link.blocked = True, None
         if link in self.links:
             self.links.remove(link)
 
     def stop(self) -> None:
-        """Stop the server: all connections break, and what was on its way is lost."""
+        """Stop the server: all connections break, and bytes on their way are lost."""
         self.up = False
         for link in list(self.links):
             self.cut(link)
 
     def _world(self, when: float, callback: Callable[..., object], *args: Any) -> None:
-        # What happens on the wire belongs to no process.
+        # Events on the wire belong to no process.
         token = PROCESS.set(None)
         try:
             self._loop.call_at(when, callback, *args)
@@ -141,7 +142,7 @@ class Network:
         self._work_off(link)
 
     def _work_off(self, link: Link) -> None:
-        """Do what a client has sent, in order; what stands behind a command that blocks waits until it is over."""
+        """Execute the commands of a client in order; commands behind a blocking one wait until it is over."""
         while link.blocked is None and (arguments := link.parser.gets()) is not False:
             self._take(link, arguments)
         self._serve_blocked()
@@ -193,7 +194,7 @@ class Network:
             if reply is not None or self._loop.time() >= deadline:
                 link.blocked = None
                 self._answer(link, reply)
-                # Others may be served in between.
+                # Other clients may be served in between.
                 self._world(self._loop.time(), self._work_off, link)
 
     def _answer(self, link: Link, reply: Any) -> None:
@@ -229,11 +230,11 @@ class SimWriter:
 
     @property
     def transport(self) -> "SimWriter":
-        """What bytes are waiting in: nothing."""
+        """Return the buffer of unsent bytes, which is always empty."""
         return self
 
     def get_write_buffer_size(self) -> int:
-        """Return how many bytes have not gone yet."""
+        """Return 0."""
         return 0
 
     def close(self) -> None:
@@ -241,11 +242,11 @@ class SimWriter:
         self._network.close(self._link)
 
     async def wait_closed(self) -> None:
-        """Wait for nothing."""
+        """Return at once."""
 
 
 class SimConnection(Connection):
-    """The client library's connection, with a made-up socket."""
+    """The client library's connection, with a simulated socket."""
 
     network: Network
 
@@ -253,14 +254,14 @@ class SimConnection(Connection):
         await asyncio.sleep(0.0002)
         link = self.network.connect()
         self._reader = link.reader
-        self._writer = SimWriter(self.network, link)  # type: ignore[assignment]  # all that is used of one
+        self._writer = SimWriter(self.network, link)  # type: ignore[assignment]  # it has everything that the library uses
 
-    async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002  # the library's
-        """Shake no hands: a model that speaks one version of the protocol has nothing to agree on."""
+    async def on_connect_check_health(self, check_health: bool = True) -> None:  # noqa: ARG002, FBT001, FBT002  # the signature of the library
+        """Skip the handshake: the model speaks one version of the protocol."""
         self._parser.on_connect(self)
 
     def __del__(self, _warnings: Any = None) -> None:
-        """Say nothing: a process that was killed leaves connections behind."""
+        """Do nothing: a killed process leaves connections behind."""
 
 
 def client_of(network: Network, *, timeout_s: float = 0.5, **_given: object) -> "redis.asyncio.Redis":
@@ -274,7 +275,7 @@ def client_of(network: Network, *, timeout_s: float = 0.5, **_given: object) -> 
         retry=Retry(NoBackoff(), 0),
         retry_on_error=[],
         max_connections=200,
-        # What a client says of itself costs more than all it says besides.
+        # The library's introduction would cost more than all other commands.
         driver_info=None,
     )
     return LowLatencyRedis(connection_pool=pool)

@@ -1,6 +1,6 @@
-"""The judge: after every commit and every take-over, what is on the server must be the fold of its stream.
+"""The oracle: after every commit and every acquisition, the snapshot on the server must be the fold of its stream.
 
-It knows every entry that a stream ever had, so a trim hides nothing from it, and folds them by itself, entry by entry.
+It has every entry that a stream ever had, also trimmed ones, and folds them separately, entry by entry.
 """
 
 from itertools import takewhile
@@ -19,15 +19,17 @@ class Violation(Exception):
 
 
 class Oracle:
-    """Judges what the scripts do.
+    """Checks the effects of the scripts.
 
     Args:
         model: the server.
         log_cap: lines that the log keeps.
-        fence: whether a commit of a worker that was replaced is wrong in itself, whatever it writes.
+        fence: whether a commit of a replaced worker is a violation even if it writes the right state.
 
     Attributes:
-        checks: how many times a snapshot was compared.
+        checks: number of compared snapshots.
+        commits: number of commits.
+        refused: guard -> number of refused commits.
     """
 
     def __init__(self, model: Model, log_cap: int, *, fence: bool = True) -> None:
@@ -40,17 +42,17 @@ class Oracle:
         self.refused: dict[str, int] = {}
 
     def judge(self, name: str, run_id: str, argv: list[bytes], reply: Any) -> None:
-        """Look at what a script did.
+        """Check the effect of a script.
 
         Raises:
-            Violation: it should not have.
+            Violation: the script broke a promise.
         """
         history = self.histories.get(run_id)
         if history is None:
             history = self.histories[run_id] = History(self._log_cap)
             history.may_be_fresh = True
         if isinstance(reply, Exception):
-            # Whatever a script left half done, the next take-over must see it.
+            # The next acquisition must detect what a failed script has left.
             if self._model.died:
                 history.may_be_fresh = history.scarred = True
         elif name == "acquire" and reply[0] == b"acquired":
@@ -77,18 +79,18 @@ class Oracle:
         begun = history.may_be_fresh and version == (0, 0) and self._is_empty(run_id)
         if new_history or begun:
             if not history.may_be_fresh:
-                raise Violation("a new history began, though nothing had happened to the old one")
+                raise Violation("a new history began, although the old one was undamaged")
             history.begin()
         elif version != history.version:
             stream = self._stream(run_id)
             if version != (0, 0) or stream is None or stream.last >= history.version:
-                raise Violation(f"taken over at version {version}, which was {history.version}")
+                raise Violation(f"acquired at version {version}, expected {history.version}")
             history.replaced()
         history.trimmed(reply[5].decode(), int(reply[6]))
         self.compare(run_id)
 
     def _is_empty(self, run_id: str) -> bool:
-        """Whether a take-over has begun a new history and then died."""
+        """Return whether an acquisition has begun a new history and then failed."""
         checkpoint = self._model.keys.get(RunKeys(run_id).checkpoint.encode())
         return isinstance(checkpoint, dict) and checkpoint.get(b"entries") == b"0"
 
@@ -106,7 +108,8 @@ class Oracle:
         due = [one for one in known if one not in stream.removed]
         if sorted(set(acks)) != acks or not set(acks) <= known.keys():
             raise Violation(f"entries out of order, or from nowhere: {acks} of {sorted(known)}")
-        # The one limit: a cursor that was moved by hand in the middle of a batch. At its beginning it is seen.
+        # The one exception: a cursor that was moved by hand in the middle of a batch. At its beginning it is
+        # detected.
         missed = {
             one for one in set(due) - set(acks) if one not in stream.skipped or not acks or one < acks[0]
         }
@@ -117,7 +120,7 @@ class Oracle:
         self.compare(run_id)
 
     def _note_killers(self, run_id: str, history: History, acks: list[Id]) -> None:
-        """An entry that was parked for killing its readers: allowed for the first one after five take-overs."""
+        """Record entries that were parked as killers. This is allowed for the first entry after five acquisitions."""
         dead = self._model.keys.get(RunKeys(run_id).dead.encode())
         told = {b"source_id": b"", b"reason": b""}
         for flat in dead.flats[-len(acks) :] if isinstance(dead, Stream) and acks else ():
@@ -175,7 +178,7 @@ class Oracle:
             if name.startswith(base) and name not in fixed:
                 changed = index.get(name[len(base) :], b"-")
                 if changed.startswith(b"-"):
-                    raise Violation(f"{name.decode()} is there, though the index does not name it")
+                    raise Violation(f"{name.decode()} exists, although the index does not name it")
 
     def _same(self, run_id: str, what: str, found: Any, wanted: Any) -> None:
         if found == wanted:
@@ -187,17 +190,18 @@ class Oracle:
         raise Violation(f"{run_id}: {what} are {str(found)[:600]}, not {str(wanted)[:600]}")
 
     def unread(self, run_id: str) -> str:
-        """Say what of a run is not folded yet, or ""."""
+        """Return a description of what is not folded, or ""."""
         stream, run = self._stream(run_id), RunKeys(run_id)
         checkpoint = self._model.keys.get(run.checkpoint.encode(), {})
         version = checkpoint.get(b"version", b"0-0") if isinstance(checkpoint, dict) else b"of the wrong type"
         if stream is None:
-            # Nothing can be unread, but a commit may have died and its owner not come back yet.
+            # No entry can be unread, but a commit may have failed, and its owner not have restarted yet.
             return f"{run_id}: torn" if version == b"torn" else ""
         group = stream.groups.get(GROUP.encode())
         if not version[:1].isdigit() or any(one > parse_id(version) for one in stream.ids):
-            return f"{run_id}: version {version!r}, the stream goes to {show_id(stream.last)!r}"
-        # What a hand has read again of what is folded waits for the next owner, and harms nobody.
+            return f"{run_id}: version {version!r}, the stream ends at {show_id(stream.last)!r}"
+        # Folded entries that a client has read again stay pending until the next acquisition; they do no
+        # harm.
         ahead = [one for one in group.pending if one > parse_id(version)] if group is not None else []
         if ahead:
             return f"{run_id}: pending {sorted(ahead)}"
@@ -205,5 +209,5 @@ class Oracle:
 
 
 def _acknowledged(argv: list[bytes]) -> list[Id]:
-    """The IDs at the end of a commit's arguments; the argument before them is a plain number."""
+    """Return the IDs at the end of a commit's arguments; the argument before them is a plain number."""
     return [parse_id(one) for one in takewhile(lambda one: b"-" in one, reversed(argv))][::-1]

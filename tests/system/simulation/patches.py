@@ -1,4 +1,4 @@
-"""Puts the simulation's clock, dice and network in the place of the real ones, for as long as it runs."""
+"""Replaces clock, random numbers and network of the package by those of the simulation."""
 
 import dataclasses
 import logging
@@ -25,17 +25,17 @@ from tests.system.simulation.publishers import SPOILS
 if TYPE_CHECKING:
     from tests.system.simulation.world import World
 
-#: Changes of a script's text: its name and text in, the text out.
+#: A change of a script: takes its name and its text, and returns the text.
 Edit = Callable[[str, str], str]
 
 
 def untouched(_name: str, text: str) -> str:
-    """Leave a script as it is."""
+    """Return a script unchanged."""
     return text
 
 
 def spoiling_fold(state: State, event: Event) -> LogFields | None:
-    """Fold as ever, but fail half-way where the type says so."""
+    """Fold an event, but fail half-way if its type says so."""
     if event.type == SPOILS:
         state.edit("spoiled")["half"] = 1
         raise ValueError("the simulation lets this fold fail")
@@ -43,7 +43,7 @@ def spoiling_fold(state: State, event: Event) -> LogFields | None:
 
 
 class _Log:
-    """Takes the place of a logger, and keeps what is logged among the steps."""
+    """A logger that keeps its lines among the steps."""
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
@@ -61,7 +61,7 @@ class _Log:
 
 
 def edited(world: "World", edit: Edit) -> Callable[[str], Script]:
-    """Return what gives out the scripts, with their texts edited; the world learns their digests."""
+    """Return a replacement of `script` that edits the scripts; the world learns their digests."""
 
     def give(name: str) -> Script:
         real = script(name)
@@ -75,7 +75,7 @@ def edited(world: "World", edit: Edit) -> Callable[[str], Script]:
 
 @contextmanager
 def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
-    """Let the package run in a world."""
+    """Run the package in a world."""
 
     def new_loop(*arguments: Any, **named: Any) -> RunLoop:
         loop = RunLoop(*arguments, **named)

@@ -1,4 +1,4 @@
-"""What a simulation is made of, and how much trouble there is in it."""
+"""Profiles: the parts of a simulation, and the frequency of its faults."""
 
 from dataclasses import dataclass, field, replace
 from random import Random
@@ -7,7 +7,7 @@ from typing import Any
 from sanctum_bus.worker.settings import Settings, load
 from tests.system.simulation.network import Weather
 
-#: Faults by name, with how often each comes; see `chaos.py`.
+#: Fault -> weight; see `chaos.py`.
 FAULTS: dict[str, float] = {
     "kill": 3,
     "stop": 3,
@@ -38,14 +38,14 @@ class Profile:
     """A kind of simulation.
 
     Args:
-        faults: name to weight.
+        faults: fault -> weight.
         every_s: mean time between two faults.
         weather: the network while there are faults.
         events: of each publisher.
-        hands: how many there are that number nothing.
-        fence: whether the oracle minds a commit by a worker that was replaced.
+        hands: number of clients that add entries without sequence numbers.
+        fence: whether a commit of a replaced worker is a violation.
         patience_s: time after the last fault within which everything must be folded.
-        quiet: faults that come once everything else is over, when nothing new arrives any more.
+        quiet: faults after everything else, when no more entries arrive.
     """
 
     faults: dict[str, float] = field(default_factory=lambda: dict(FAULTS))
@@ -65,7 +65,7 @@ class Profile:
     settings: dict[str, Any] = field(default_factory=dict)
 
 
-#: Settings of the workers: quick to notice things, so that there is much to see in little time.
+#: Settings of the workers, with short intervals, so that much happens in little time.
 QUICK: dict[str, Any] = {
     "socket_timeout_s": 0.5,
     "poll_timeout_ms": 150,
@@ -87,7 +87,7 @@ def settings_of(profile: Profile) -> Settings:
 
 
 def drawn(chance: Random) -> Profile:
-    """Return a profile by chance: some seeds have all faults, some only a few, so that those can add up."""
+    """Return a random profile: some seeds have all faults, and some have a few, which can add up."""
     names = sorted(FAULTS)
     some = names if chance.random() < 0.3 else chance.sample(names, chance.randint(2, 6))
     bad = chance.choice((0.0, 0.002, 0.01, 0.03))

@@ -1,4 +1,4 @@
-"""Publishers as coroutines: the real buffer, the real batches and the real sender's memory, without its thread."""
+"""Publishers as coroutines: the real buffer, the real batches and the real sender's state, without its thread."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from sanctum_bus.publisher.wakeup import Wake
 
 NewClient = Callable[[], Redis]
 
-#: A type of which the simulation's fold fails half-way.
+#: An event type whose fold fails half-way in the simulation.
 SPOILS = "SPOILS"
 
 _KINDS: tuple[tuple[str, Callable[[int], Any]], ...] = (
@@ -44,7 +44,7 @@ _KINDS: tuple[tuple[str, Callable[[int], Any]], ...] = (
 
 
 def event_of(chance: Random, number: int, poison: float) -> tuple[str, bytes]:
-    """Return an event's type and its map; now and then one that cannot be folded."""
+    """Return an event's type and its map; sometimes one that cannot be folded."""
     luck = chance.random()
     if luck < poison:
         return "ANYTHING", b"\xc1 no map"
@@ -60,15 +60,16 @@ def _choice(chance: Random, number: int) -> tuple[str, Any]:
 
 
 class SimPublisher:
-    """One producer: emits for a while, and sends by the rules of `publisher/sender.py` and `publisher/link.py`.
+    """One producer, which emits for a while, and sends by the rules of `publisher/sender.py` and `publisher/connection.py`.
 
     Args:
-        new_client: makes a client; called again after each failure.
+        new_client: creates a client; called again after each failure.
 
     Attributes:
-        accepted: numbers of the events that the server has accepted.
-        refused: numbers of the events that it has overtaken: they were sent, and are in no stream.
-        done: everything is sent and the goodbye is said.
+        accepted: sequence numbers of the events that the server has accepted.
+        refused: sequence numbers of the sent events that the server has refused because a later one came
+            first.
+        done: everything is sent, the end-of-stream marker included.
     """
 
     batch_events = 4
@@ -101,7 +102,7 @@ class SimPublisher:
         self._touched = -10.0
 
     async def work(self, count: int, pace_s: float, poison: float) -> None:
-        """Emit so many events, send them, and say goodbye."""
+        """Emit events, send them, and send the end-of-stream marker."""
         sending = asyncio.create_task(self._send())
         for number in range(1, count + 1):
             self.buffer.put(*event_of(self._chance, number, poison))
@@ -123,7 +124,7 @@ class SimPublisher:
         await self._drop_client()
 
     async def deliver(self) -> None:
-        """Send a batch until it is in the stream; what is under way is never changed or dropped."""
+        """Send a batch until it is in the stream; a batch under way is never changed or dropped."""
         entries = self.buffer.take(self.batch_events, 1 << 20)
         while entries:
             counts = self.buffer.counts
@@ -133,18 +134,18 @@ class SimPublisher:
             entries = entries[settled:]
 
     def settle(self, result: BatchResult, entries: list[Entry]) -> None:
-        """Note what the server has accepted."""
+        """Record what the server has accepted."""
         self.buffer.settle(result.sent, result.lost)
         self.accepted += [entry.seq for entry in entries[result.lost :]]
         self.refused += [entry.seq for entry in entries[: result.lost]]
         self.sender._accepted(result, entries)
 
     def batch_of(self, entries: list[Entry], sent: int, counts: Counts) -> list[Any]:
-        """The commands of a batch."""
+        """Return the commands of a batch."""
         return commands(self.sender._route, entries, sent, counts, asyncio.get_running_loop().time())
 
     async def insist(self, batch: list[Any]) -> BatchResult:
-        """Send the same batch until it is taken."""
+        """Send the same batch until it is accepted."""
         failures = 0
         while True:
             with suppress(RedisError, OSError):
@@ -196,7 +197,7 @@ class SimPublisher:
 
 
 class Hand:
-    """Somebody at a prompt: entries without producer and number, each sent once, with a reply or without."""
+    """A user at a prompt, who adds entries without producer and number; each is sent once, with or without a reply."""
 
     done = False
 
@@ -206,7 +207,7 @@ class Hand:
         self._client = new_client()
 
     async def work(self, count: int, pace_s: float) -> None:
-        """Append so many entries."""
+        """Append entries."""
         run = RunKeys(self.run_id)
         for number in range(1, count + 1):
             text = json.dumps({"v": 1, "data": {"n": number}})

@@ -1,4 +1,4 @@
-"""The model server: streams and scripts on top of the keys, transactions, and times in which it refuses to work."""
+"""The model server: streams, scripts and transactions on top of the keys, and states in which it refuses commands."""
 
 from collections.abc import Callable
 from hashlib import sha1
@@ -24,7 +24,7 @@ _WRITES = frozenset(
     b"SET DEL UNLINK FLUSHALL HSET HINCRBY HDEL ZADD ZREM ZREMRANGEBYSCORE XADD XDEL XTRIM XGROUP XACK XREADGROUP".split()
 )
 
-#: What a full server refuses.
+#: Commands that a full server refuses.
 _GROWS = frozenset(b"SET HSET HINCRBY ZADD XADD".split())
 
 _NO_KEY = "ERR no such key"
@@ -41,7 +41,7 @@ class StreamCommands(Database):
     """The commands of streams."""
 
     def copy(self) -> "StreamCommands":
-        """Return one that can be changed without changing this."""
+        """Return an independent copy."""
         return StreamCommands(self.now_us, super().copy().keys)
 
     def _stream(self, name: bytes) -> Stream:
@@ -90,7 +90,7 @@ class StreamCommands(Database):
         return (self.get(name, Stream) or Stream()).delete([parse_id(one) for one in ids])
 
     def _do_xtrim(self, name: bytes, how: bytes, *rest: bytes) -> Any:
-        # `~` lets a server keep more than told; a model that keeps no more is the harder test.
+        # `~` lets a server keep more entries. A model that keeps no more is the harder test.
         limit = rest[-1]
         stream = self.get(name, Stream) or Stream()
         if how.upper() == b"MAXLEN":
@@ -164,7 +164,7 @@ class StreamCommands(Database):
         raise ReplyError("ERR unknown subcommand")
 
     def _do_xreadgroup(self, *rest: bytes) -> Any:
-        """Only `>`, one stream, without blocking: more is not used."""
+        """Read with `>` from one stream without blocking; the package uses nothing else."""
         given = list(rest)
         count = int(given[given.index(b"COUNT") + 1]) if b"COUNT" in given else None
         name = given[given.index(b"STREAMS") + 1]
@@ -173,7 +173,7 @@ class StreamCommands(Database):
         return [[name, rows]] if rows else None
 
     def _do_xread(self, *rest: bytes) -> Any:
-        """One stream; blocking is the server's business."""
+        """Read one stream; the network implements blocking."""
         given = list(rest)
         count = int(given[given.index(b"COUNT") + 1]) if b"COUNT" in given else None
         name, since = given[given.index(b"STREAMS") + 1 :]
@@ -196,12 +196,13 @@ def _group_info(name: bytes, group: Group) -> list[Any]:
 
 
 class Model(StreamCommands):
-    """A whole server: what one connection or one transaction asks is executed here, one at a time.
+    """A whole server. It executes the commands and transactions of all connections one at a time.
 
     Attributes:
-        refusing: why it does not work at present: a key of `_REFUSALS`, or "".
-        die_after: writes of a script after which the next command of it fails; None: none does.
-        scripts: text by digest.
+        refusing: why it refuses commands at present: a key of `_REFUSALS`, or "".
+        die_after: writes of a script after which its next command fails; None: no script fails.
+        died: the last script failed.
+        scripts: digest -> text.
     """
 
     refusing = ""
@@ -213,11 +214,11 @@ class Model(StreamCommands):
         self.scripts: dict[bytes, bytes] = {}
 
     def replace(self, kept: Database) -> None:
-        """Be what was kept: a copy of it, for it may be needed again."""
+        """Restore a copy that was kept; it may be restored again."""
         self.keys = kept.copy().keys
 
     def refuse(self, command: bytes, flags: bytes | None = None) -> None:
-        """Raise what a server in trouble says to a command, or to a script with these flags."""
+        """Raise the error that a server in trouble returns for a command, or for a script with these flags."""
         writes = command in _WRITES if flags is None else b"no-writes" not in flags
         grows = command in _GROWS if flags is None else writes and b"allow-oom" not in flags
         if (
@@ -228,7 +229,7 @@ class Model(StreamCommands):
             raise ReplyError(_REFUSALS[self.refusing])
 
     def perform(self, arguments: list[bytes]) -> Any:
-        """Execute a command of a client, or a script; errors are returned."""
+        """Execute a command or a script of a client, and return its reply or its error."""
         command = arguments[0].upper()
         try:
             if command in {b"EVALSHA", b"EVAL", b"EVALSHA_RO", b"EVAL_RO"}:

@@ -1,4 +1,4 @@
-"""Runs seeds, and says what came of them."""
+"""Simulates seeds, and returns their outcomes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,12 +14,16 @@ from tests.system.simulation.world import World
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of one seed.
+    """The outcome of one seed.
 
     Args:
+        seed: the seed.
         broken: the promise that was broken, or "".
         story: the last steps.
-        fingerprint: the same for the same seed.
+        fingerprint: equal for equal worlds.
+        checks: number of compared snapshots.
+        commits: number of commits.
+        seconds: simulated seconds.
     """
 
     seed: int
@@ -31,7 +35,7 @@ class Outcome:
     seconds: float
 
     def __str__(self) -> str:
-        return f"seed {self.seed}: {self.broken or 'all is well'}\n{self.story}"
+        return f"seed {self.seed}: {self.broken or 'no promise broken'}\n{self.story}"
 
 
 def simulate(
@@ -42,16 +46,16 @@ def simulate(
     publisher: type[SimPublisher] = SimPublisher,
     prepare: Callable[[World], None] = lambda _: None,
 ) -> Outcome:
-    """Run one seed.
+    """Simulate one seed.
 
     Args:
-        seed: which.
-        profile: what there is; by default it is drawn from the seed too.
+        seed: the seed.
+        profile: parts and faults; by default drawn from the seed.
         edit: changes scripts.
-        publisher: what publishers are made of.
-        prepare: looks at the world before it begins.
+        publisher: class of the publishers.
+        prepare: called with the world before it begins.
     """
-    world = World(seed, profile or drawn(Random(~seed)), publisher)  # noqa: S311  # a seed must lead to the same again
+    world = World(seed, profile or drawn(Random(~seed)), publisher)  # noqa: S311  # a seed must lead to the same world again
     broken = ""
     with patched(world, edit):
         prepare(world)

@@ -1,4 +1,4 @@
-"""A stream with its groups, as a server keeps one: a part of the model server."""
+"""A stream and its groups: a part of the model server."""
 
 from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
@@ -7,7 +7,7 @@ from tests.system.simulation.replies import ReplyError
 
 Id = tuple[int, int]
 
-#: An entry: its fields and values in turn.
+#: An entry: field names and values in turn.
 Flat = tuple[bytes, ...]
 
 LEAST: Id = (0, 0)
@@ -15,7 +15,7 @@ GREATEST: Id = ((1 << 64) - 1, (1 << 64) - 1)
 
 
 def parse_id(text: bytes, missing: int = 0) -> Id:
-    """Return an id as two numbers; `missing` stands for a sequence that is not there."""
+    """Return an ID as two numbers; `missing` is the sequence of an ID without one."""
     if text == b"-":
         return LEAST
     if text == b"+":
@@ -27,12 +27,12 @@ def parse_id(text: bytes, missing: int = 0) -> Id:
 
 
 def show_id(one: Id) -> bytes:
-    """Return an id as text."""
+    """Return an ID as text."""
     return b"%d-%d" % one
 
 
 def after(one: Id) -> Id:
-    """Return the next id."""
+    """Return the next ID."""
     return one[0], one[1] + 1
 
 
@@ -52,7 +52,8 @@ class Group:
     """A consumer group.
 
     Args:
-        pending: id to consumer.
+        delivered: ID of the last delivered entry.
+        pending: ID -> consumer.
     """
 
     delivered: Id
@@ -61,7 +62,7 @@ class Group:
     read: int | None = None
 
     def copy(self) -> "Group":
-        """Return one that can be changed without changing this."""
+        """Return an independent copy."""
         return Group(self.delivered, dict(self.pending), dict(self.consumers), self.read)
 
 
@@ -70,9 +71,9 @@ class Stream:
     """A stream.
 
     Args:
-        full: every entry that it ever had; no server knows that, the judge does.
-        removed: ids of those that are gone.
-        skipped: ids over which a hand has moved the group's cursor.
+        full: every entry that it ever had; a server does not have this, the oracle needs it.
+        removed: IDs of removed entries.
+        skipped: IDs over which a client has moved the group's cursor.
     """
 
     ids: list[Id] = field(default_factory=list)
@@ -86,7 +87,7 @@ class Stream:
     skipped: set[Id] = field(default_factory=set)
 
     def copy(self) -> "Stream":
-        """Return one that can be changed without changing this."""
+        """Return an independent copy."""
         return Stream(
             list(self.ids),
             list(self.flats),
@@ -134,7 +135,7 @@ class Stream:
         return count
 
     def delete(self, wanted: list[Id]) -> int:
-        """Remove entries by id."""
+        """Remove entries by ID."""
         gone = [one for one in wanted if one in self.ids]
         for one in gone:
             place = self.ids.index(one)
@@ -145,7 +146,7 @@ class Stream:
         return len(gone)
 
     def deliver(self, group: Group, consumer: bytes, count: int | None) -> list[tuple[Id, Flat]]:
-        """Hand out what the group has not had; it is pending from now on."""
+        """Deliver the next entries of the group, which are pending from then on."""
         group.consumers[consumer] = None
         found = self.between(after(group.delivered), GREATEST, count)
         for one, _ in found:

@@ -1,4 +1,4 @@
-"""Exactly once, whatever crashes: many seeds, each a world of its own; and the same seed is the same world again."""
+"""Exactly once, under any crash: many seeds, each a separate world; equal seeds lead to equal worlds."""
 
 import pytest
 
@@ -10,9 +10,9 @@ _CHUNK = 10
 
 @pytest.mark.parametrize("first", range(0, 200, _CHUNK))
 def test_snapshot_is_the_fold_of_a_prefix_and_catches_up(first: int) -> None:
-    """After every commit a snapshot is the fold of the stream up to its version; in the end everything is folded.
+    """After every commit the snapshot is the fold of the stream up to its version; in the end everything is folded.
 
-    Whatever was accepted from a publisher is there once, in order, unless the server itself lost it.
+    Every event that the server accepted from a publisher is there once, in order, unless the server lost it.
     """
     for seed in range(first, first + _CHUNK):
         outcome = simulate(seed)
@@ -21,6 +21,6 @@ def test_snapshot_is_the_fold_of_a_prefix_and_catches_up(first: int) -> None:
 
 
 def test_a_seed_is_the_same_world_again() -> None:
-    """Every choice comes from the seed, so a failure can be looked at as often as one likes."""
+    """Every choice comes from the seed, so a failure can be repeated."""
     for seed in range(3):
         assert simulate(seed) == simulate(seed)

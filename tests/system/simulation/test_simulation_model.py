@@ -1,4 +1,4 @@
-"""The model server answers as a real one does: the same commands to both, the same replies from both."""
+"""The model server replies as a real one does: the same commands to both have the same replies."""
 
 import asyncio
 from collections.abc import Callable
@@ -33,7 +33,7 @@ _TOLD = frozenset(
 
 
 def _plain(command: str, reply: Any) -> Any:
-    """A reply without what may differ: order of hashes, time, texts of errors, fields of XINFO that nobody uses."""
+    """Return a reply without what may differ: order of hashes, time, texts of errors, unused fields of XINFO."""
     if isinstance(reply, Exception):
         return str(reply).split(" ")[0]
     if command == "XINFO" and isinstance(reply, list):
@@ -61,7 +61,7 @@ def _plain(command: str, reply: Any) -> Any:
 
 
 class Both:
-    """A client that asks the real server and the model, and compares."""
+    """A client that sends commands to the real server and to the model, and compares the replies."""
 
     def __init__(self, server: Server) -> None:
         self._real = Redis.from_url(server.url, protocol=2)
@@ -71,7 +71,7 @@ class Both:
         self.asked = 0
 
     async def execute_command(self, *arguments: Any) -> Any:
-        """Ask both; return or raise what the real one says."""
+        """Send a command to both; return or raise the reply of the real one."""
         self.asked += 1
         encoded = [one if isinstance(one, bytes) else str(one).encode() for one in arguments]
         command = str(arguments[0])
@@ -82,7 +82,7 @@ class Both:
         except ResponseError as error:
             real = error
         found = self.model.perform(encoded)
-        # A client names an error by its first word, except for the errors that are classes of their own.
+        # The client library has classes for some errors; it names the others by their first word.
         if isinstance(real, ResponseError) and isinstance(found, ReplyError):
             assert type(real) is not ResponseError or _plain(command, real) in {
                 _plain(command, found),
@@ -100,7 +100,7 @@ class Both:
         self._real.close()
 
 
-#: First words of errors of which the client takes the code away.
+#: First words of errors whose code the client library removes.
 _UNNAMED = frozenset({"The", "value", "wrong", "unknown", "no", "Invalid", "syntax"})
 
 
@@ -168,10 +168,10 @@ async def _commands(both: Both, chance: Random) -> None:
 
 
 async def _scripts(both: Both, chance: Random) -> None:
-    """Take over, load, read and commit, with hands in between."""
+    """Acquire, load, read and commit, with random commands in between."""
     client = cast("Any", both)
     store = RunStore(client, client, RUN, load())
-    # A generation that the clocks of the two do not reach.
+    # A generation that is above both clocks.
     await both.execute_command("HSET", RUN.checkpoint, "generation", 4_000_000_000_000)
     for number in range(1, 40):
         event = entry(chance.choice(("A", "SEED_CULLED", "B")), {"n": number, "env_id": 1}, slot_id="r0c0")
@@ -196,7 +196,7 @@ async def _compare_everything(both: Both) -> None:
     for name in list(both.model.keys):
         kind = both.model.kind_of(name)
         if name == RUN.dead.encode():
-            # Its ids are the time.
+            # Its IDs depend on the time.
             await both.execute_command("XLEN", name)
             continue
         asked = {
@@ -210,13 +210,13 @@ async def _compare_everything(both: Both) -> None:
 
 @pytest.mark.parametrize("step", [_commands, _scripts], ids=["commands", "scripts"])
 def test_model_answers_as_a_server_does(valkey: Server, step: Step) -> None:
-    """Ten thousand random commands, and the real scripts between them: each reply is the same."""
+    """Ten thousand random commands, with the real scripts between them, have the same replies."""
     for seed in range(25):
         valkey.client().flushall()
         both = Both(valkey)
 
         async def work(both: Both = both, seed: int = seed) -> None:
-            await step(both, Random(seed))  # noqa: S311  # a seed must lead to the same again
+            await step(both, Random(seed))  # noqa: S311  # a seed must lead to the same world again
             await _compare_everything(both)
 
         asyncio.run(work())

@@ -1,4 +1,4 @@
-"""The simulation bites: without any one of the guards and rules, some seed breaks a promise."""
+"""The simulation is effective: without any one of the guards and rules, some seed breaks a promise."""
 
 import dataclasses
 
@@ -20,16 +20,16 @@ def _first_broken(mutation: Mutation) -> Outcome | None:
 
 @pytest.mark.parametrize("mutation", MUTATIONS, ids=lambda one: one.name)
 def test_it_is_missed(mutation: Mutation) -> None:
-    """Without it a promise is broken, and in the same world with it none is."""
+    """Without the guard a promise is broken, and in the same world with the guard none is."""
     broken = _first_broken(mutation)
 
-    assert broken is not None, f"{mutation.seeds} seeds have not missed {mutation.name}"
+    assert broken is not None, f"{mutation.seeds} seeds broke no promise without {mutation.name}"
     whole = simulate(broken.seed, mutation.profile)
     assert not whole.broken, whole
 
 
 def test_the_generation_guard_is_covered_by_nobody() -> None:
-    """Also where only the snapshot counts: a worker that was replaced between two reads holds an entry twice."""
+    """Also if only the snapshot counts: without the guard, a worker that was replaced between two reads folds an entry twice."""
     late = Weather(cut=0.0, deaf=0.0, late=0.2, slow_s=0.02)
     profile = dataclasses.replace(STOPS, fence=False, weather=late)
 
@@ -37,7 +37,7 @@ def test_the_generation_guard_is_covered_by_nobody() -> None:
 
 
 def test_the_generation_guard_covers_for_the_version_guard() -> None:
-    """Unless state rolls back under a living connection: then generation and version go back together."""
+    """Without the version guard, no promise breaks unless the state rolls back under a living connection."""
     calm = Mutation("the version guard", STOPS, without("commit", VERSION), seeds=10)
 
     assert _first_broken(calm) is None

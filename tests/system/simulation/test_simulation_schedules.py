@@ -1,4 +1,4 @@
-"""The schedules that broke an earlier draft of the commit, each played out once, in a world where nothing else goes wrong."""
+"""The schedules that broke an earlier draft of the commit, each replayed without other faults."""
 
 import asyncio
 import dataclasses
@@ -28,7 +28,7 @@ QUIET = Profile(faults={"storm": 1}, weather=Weather(), publishers=0, hands=0, p
 
 
 def play(story: Story, profile: Profile = QUIET, seed: int = 0) -> World:
-    """Play a story with its workers, see that all is folded in the end, and return the world."""
+    """Play a story with its workers, check that everything is folded in the end, and return the world."""
     world = World(seed, profile)
 
     async def work() -> None:
@@ -50,7 +50,7 @@ def play(story: Story, profile: Profile = QUIET, seed: int = 0) -> World:
 
 
 def test_a1_no_commit_is_refused_however_fast_entries_come() -> None:
-    """2,000 events a second, and no read floats while a commit is under way."""
+    """At 2,000 events a second no commit is refused: no read is under way while a commit is."""
 
     async def story(world: World) -> None:
         for _ in range(1000):
@@ -65,7 +65,7 @@ def test_a1_no_commit_is_refused_however_fast_entries_come() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a3_batches_stay_in_order_while_a_server_is_now_full_and_now_not(seed: int) -> None:
-    """No event is taken for a duplicate because a later one came first."""
+    """No event counts as a duplicate because a later one came first."""
 
     async def story(world: World) -> None:
         world._start_publishers(RUN)
@@ -78,7 +78,7 @@ def test_a3_batches_stay_in_order_while_a_server_is_now_full_and_now_not(seed: i
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a5_what_is_stolen_at_the_end_of_a_stream_is_folded(seed: int) -> None:
-    """An empty read is committed too, so an owner learns that it was robbed, whether the thief acknowledged or not."""
+    """An ownership check detects stolen entries, whether the other consumer acknowledged them or not."""
 
     async def story(world: World) -> None:
         world.chaos._do_rob(RUN)
@@ -88,7 +88,7 @@ def test_a5_what_is_stolen_at_the_end_of_a_stream_is_folded(seed: int) -> None:
 
 @pytest.mark.parametrize("hand", ["hand_ack", "hand_delconsumer", "hand_setid_back", "hand_destroy", "thief"])
 def test_a6_a_hand_in_the_group_costs_nothing(hand: str) -> None:
-    """The checkpoint is the truth and the pending list is not: a new beginning of the group gives everything again."""
+    """The checkpoint is the truth, not the pending list: a group that is created again delivers every entry again."""
 
     async def story(world: World) -> None:
         for _ in range(30):
@@ -105,7 +105,7 @@ def test_a6_a_hand_in_the_group_costs_nothing(hand: str) -> None:
 
 
 def test_a12_a_late_commit_of_the_same_owner_is_fenced() -> None:
-    """Bytes of a connection that was given up are executed after the owner has begun anew: the generation refuses."""
+    """The generation refuses a commit whose bytes arrive after the owner has restarted the run."""
     generations = 0
     for seed in range(10):
 
@@ -124,7 +124,7 @@ def test_a12_a_late_commit_of_the_same_owner_is_fenced() -> None:
 
 @pytest.mark.parametrize("seed", range(6))
 def test_a13_what_was_sent_is_not_dropped(seed: int) -> None:
-    """Replies are lost and the buffer is full: what may have arrived stays until it is accepted."""
+    """Replies are lost and the buffer is full: an event that may have arrived stays until it is accepted."""
 
     async def story(world: World) -> None:
         world._start_publishers(RUN)
@@ -143,7 +143,7 @@ def test_a13_what_was_sent_is_not_dropped(seed: int) -> None:
 
 
 def test_a15_three_workers_that_are_all_sure() -> None:
-    """They take the run from one another, with growing pauses, and it goes on all the same."""
+    """Three workers acquire the run from one another, with growing pauses, and it continues."""
 
     async def story(world: World) -> None:
         for _ in range(40):
@@ -163,7 +163,7 @@ def test_a15_three_workers_that_are_all_sure() -> None:
 
 
 def test_a7_an_index_that_goes_under_a_working_owner_is_noticed() -> None:
-    """What was not changed since is missing from the view for ever otherwise, and no take-over sees it."""
+    """Without the index, unchanged sections would be missing from the view, and no acquisition would detect it."""
 
     async def story(world: World) -> None:
         world.scar(RUN, checkpoint=False)
@@ -175,7 +175,7 @@ def test_a7_an_index_that_goes_under_a_working_owner_is_noticed() -> None:
 
 
 def test_trouble_while_a_run_falls_asleep_ends_no_worker() -> None:
-    """Trouble is never fatal: a server that loads when a run gives up for sleep is asked again."""
+    """A failure while a run becomes idle ends no worker: it tries again when the server has loaded its data."""
 
     async def story(world: World) -> None:
         real = world.model.perform
@@ -186,7 +186,7 @@ def test_trouble_while_a_run_falls_asleep_ends_no_worker() -> None:
                 return ReplyError("LOADING Redis is loading the dataset in memory")
             return real(arguments)
 
-        world.model.perform = perform  # type: ignore[method-assign]  # for a while
+        world.model.perform = perform  # type: ignore[method-assign]  # replaced for a while
         world.add_by_hand(RUN)
         await asyncio.sleep(3.0)
         world.add_by_hand(RUN)

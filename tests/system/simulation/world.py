@@ -1,4 +1,4 @@
-"""One simulated world: server, workers, publishers, faults, judge, all from one seed."""
+"""One simulated world: server, workers, publishers, faults and oracle, all from one seed."""
 
 import asyncio
 from collections import deque
@@ -22,27 +22,28 @@ from tests.system.simulation.streams import Flat, Id, Stream, parse_id
 #: The server's clock at the beginning, in microseconds.
 _EPOCH_US = 1_700_000_000_000_000
 
-#: Steps that are kept to be shown.
+#: Steps that are kept for the output.
 _STEPS = 60
 
 
 class World:
-    """Everything that one seed leads to.
+    """Everything that follows from one seed.
 
     Args:
-        seed: where every choice comes from.
-        profile: what there is, and how much trouble.
-        publisher: what publishers are made of.
+        seed: the source of every choice.
+        profile: parts and faults.
+        publisher: class of the publishers.
 
     Attributes:
-        steps: the last things that happened.
-        names: script by digest and by text.
+        steps: the last steps.
+        names: digest or text of a script -> its name.
+        calm: there are no more faults.
     """
 
     def __init__(self, seed: int, profile: Profile, publisher: type[SimPublisher] = SimPublisher) -> None:
         self.chance = Random(seed)  # noqa: S311  # a seed must lead to the same world again
         self.profile = profile
-        self.loop = SimLoop()  # type: ignore[abstract]  # what it lacks is not called
+        self.loop = SimLoop()  # type: ignore[abstract]  # nothing calls what it lacks
         self.skew_us = 0
         self.model = Model(lambda: _EPOCH_US + self.skew_us + int(self.loop.time() * 1e6))
         self.network = Network(self.loop, self.chance, self.model, self._after)
@@ -64,18 +65,18 @@ class World:
         self.chaos = Chaos(self)
 
     def note(self, text: str) -> None:
-        """Keep a step."""
+        """Keep a step for the output."""
         process = PROCESS.get()
         text = text if process is None else f"{process.name}: {text.strip()}"
         self.steps.append((self.loop.time(), text))
         self.fingerprint = hash((self.fingerprint, self.loop.time(), len(text)))
 
     def token_hex(self, size: int) -> str:
-        """Take the place of `secrets.token_hex`."""
+        """Replace `secrets.token_hex`."""
         return self.chance.randbytes(size).hex()
 
     def story(self) -> str:
-        """The last steps, for people."""
+        """Return the last steps as text."""
         return "\n".join(f"  {when:9.4f}  {text}" for when, text in self.steps)
 
     # Workers.
@@ -105,26 +106,26 @@ class World:
             process.life = Life.DEAD
 
     def alive(self) -> list[Process]:
-        """The workers that run."""
+        """Return the running workers."""
         return [process for process in self._workers if process.life is Life.RUNNING]
 
     def resume(self, process: Process) -> None:
-        """Let a stopped worker go on."""
+        """Resume a stopped worker."""
         if process.life is Life.STOPPED:
-            self.note(f"--- {process.name} goes on")
+            self.note(f"--- {process.name} is resumed")
             self.loop.resume(process)
 
     def tell_to_leave(self) -> str:
-        """Ask a worker to stop."""
+        """Stop a worker in an orderly way; return its name."""
         process = self.chance.choice(self.alive())
         self._workers[process].stop()
         self._leaving.add(process)
         return process.name
 
-    # What faults do to the data.
+    # Effects of faults on the data.
 
     def roll_back(self) -> str:
-        """Be what the server was some time ago, as after a failover or with the tail of its file lost."""
+        """Restore an earlier state of the server, as after a failover or a truncated file."""
         if not self._kept:
             return ""
         place = self.chance.randrange(len(self._kept))
@@ -135,7 +136,7 @@ class World:
         self.model.replace(database)
         now = self._streams()
         for name, full in before.items():
-            # Id and content: a clock that goes back gives an id a second time.
+            # ID and content: after the clock was set back, an ID may be given a second time.
             left = set(now[name].full) if name in now else set()
             self.vanish([row for row in full if row not in left])
         self.oracle.histories = {run_id: history.copy() for run_id, history in histories.items()}
@@ -144,7 +145,7 @@ class World:
         return f"back to {versions}"
 
     def keep(self) -> None:
-        """Keep what the server is now, so that it can be rolled back to it."""
+        """Keep the state of the server, so that it can be restored."""
         histories = {run_id: history.copy() for run_id, history in self.oracle.histories.items()}
         self._kept.append((self.model.copy(), histories))
 
@@ -154,11 +155,11 @@ class World:
         return {name: stream for name, stream in found.items() if isinstance(stream, Stream)}
 
     def vanish(self, rows: list[tuple[Id, Flat]]) -> None:
-        """Note that entries are lost for a reason that is nobody's fault but the server's."""
+        """Record entries that the server lost."""
         self._vanished |= {number for _, flat in rows if (number := number_of(flat)) is not None}
 
     def skip(self, events: bytes, ids: list[bytes] | None = None) -> None:
-        """Note that the group's cursor is moved over entries, by default all that it has not delivered."""
+        """Record that the group's cursor is moved over entries, by default all that it has not delivered."""
         stream = self.model.keys.get(events)
         group = stream.groups.get(GROUP.encode()) if isinstance(stream, Stream) else None
         if group is not None and isinstance(stream, Stream):
@@ -169,7 +170,7 @@ class World:
             )
 
     def gone(self) -> None:
-        """Note that the server was emptied."""
+        """Record that the server was emptied."""
         for stream in self._streams().values():
             self.vanish(stream.full)
         for run_id, history in self.oracle.histories.items():
@@ -177,14 +178,14 @@ class World:
             history.unchecked = history.scarred = False
 
     def scar(self, run_id: str, *, checkpoint: bool) -> None:
-        """Note that a hand has been in a snapshot."""
+        """Record that a snapshot was changed by hand."""
         history = self.oracle.histories.get(run_id)
         if history is not None:
             history.may_be_fresh = history.unchecked = history.scarred = True
             if checkpoint:
                 history.generation = 0
 
-    # What happens.
+    # The course of events.
 
     def _after(self, link: Link, arguments: list[bytes], reply: Any) -> None:
         who = "somebody" if link.process is None else link.process.name
@@ -202,7 +203,7 @@ class World:
             self.keep()
 
     async def run(self) -> None:
-        """Let it all happen.
+        """Run the simulation.
 
         Raises:
             Violation: a promise was broken.
@@ -218,7 +219,7 @@ class World:
             else:
                 self.end_faults()
             if self.loop.time() > 100.0:
-                raise Violation("publishers do not come to an end")
+                raise Violation("the publishers do not finish")
         self.end_faults()
         await self._settled()
         for name in self.profile.quiet:
@@ -253,18 +254,18 @@ class World:
         return all(one.done for one in self.publishers) and all(one.done for one in self._hands)
 
     def end_faults(self) -> None:
-        """Let there be no more trouble."""
+        """End all faults."""
         self.calm = True
         self.model.refusing, self.model.die_after = "", None
         self.network.weather, self.network.up = Weather(), True
         for process in list(self._workers):
             self.resume(process)
-        # Who was told to leave may still be at it.
+        # Workers that were asked to stop may still run.
         if self._leaving.issuperset(self.alive()):
             self.start_worker()
 
     async def _disturb(self, name: str) -> None:
-        """One fault while nothing new arrives, and what arrives is the last."""
+        """Inject one fault while no new entries arrive, except for the last ones."""
         run_id = self.chance.choice(self.runs)
         if name == "rob":
             self.chaos._do_rob(run_id)
@@ -286,18 +287,18 @@ class World:
         deadline = self.loop.time() + self.profile.patience_s
         while unread := [text for run_id in self.runs if (text := self.oracle.unread(run_id))]:
             if self.loop.time() > deadline:
-                raise Violation(f"not everything is folded in the end: {unread}")
+                raise Violation(f"entries are not folded in the end: {unread}")
             await asyncio.sleep(0.1)
         if any(history.unchecked for history in self.oracle.histories.values()):
             await self._heal()
 
     async def _heal(self) -> None:
-        # Nobody has read again what a hand has damaged; a new owner does.
+        # No worker has read the damaged keys since; a new owner does.
         self.kill_all()
         self.start_worker()
         for run_id in self.runs:
             self.add_by_hand(run_id)
         await asyncio.sleep(3.0)
         if any(history.unchecked for history in self.oracle.histories.values()):
-            raise Violation("damage was not noticed")
+            raise Violation("a damage was not detected")
         await self._settled()
