@@ -159,14 +159,14 @@ class Fault(NamedTuple):
 
     Args:
         name: as the documentation names it.
-        says: a part of the error that a client gets.
+        error: a part of the error that a client gets.
         lasts: causes it for the duration of the context.
         options: of the server that can have it.
         is_cluster: the server has to be the only node of a cluster.
     """
 
     name: str
-    says: str
+    error: str
     lasts: Callable[[Server], AbstractContextManager[None]]
     options: tuple[str, ...] = ()
     is_cluster: bool = False

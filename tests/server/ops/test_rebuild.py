@@ -224,7 +224,7 @@ def test_an_unknown_run(server: Server) -> None:
 )
 @pytest.mark.parametrize("partial", [False, True])
 def test_nothing_to_fold(server: Server, hand: Any, message: str, *, partial: bool) -> None:
-    """If there is nothing to fold, or no whole snapshot, the run is left unchanged, and the error says why."""
+    """If there is nothing to fold, or no whole snapshot, the run is left unchanged, and the error has the reason."""
     side = folded(server)
     hand(side)
     before = side.dump()

@@ -48,7 +48,7 @@ def test_cut_at_any_moment(server: Server, monkeypatch: pytest.MonkeyPatch, name
 
 
 def test_the_owner_goes_on_meanwhile(server: Server) -> None:
-    """What the owner commits before the lock is in the new snapshot; afterwards the owner acquires the run again."""
+    """The new snapshot has what the owner commits before the lock; afterwards the owner acquires the run again."""
     side = folded(server)
 
     async def use(rig: Rig) -> None:

@@ -36,7 +36,7 @@ def test_a_fault_under_a_publisher(
     with fault.lasts(server):
         for event in numbered(50):
             publisher.emit(event)
-        wait_for_error(publisher, fault.says)
+        wait_for_error(publisher, fault.error)
     assert publisher.flush(DEADLINE_S)
     stats = publisher.close(DEADLINE_S)
 

@@ -15,7 +15,7 @@ from tests.support.servers import Server
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Side, assert_is_fold, plain, settings_of, side_of
 
-#: Many entries are several batches. Few entries need no slot. The first read asks for this number.
+#: Many entries are several batches. Few entries need no slot. The first read requests this number.
 MANY = 3000
 FEW = 20
 FIRST = 128

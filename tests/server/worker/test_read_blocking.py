@@ -42,7 +42,7 @@ def test_what_comes_while_it_waits_is_read(server: Server) -> None:
 
 
 def test_what_is_there_is_read_at_once(server: Server) -> None:
-    """Entries that exist are read without waiting; the read brings as many as it asks for."""
+    """Entries that exist are read without waiting; the read brings as many as it requests."""
     side = side_of(server)
     told = side.add(plain(8))
 

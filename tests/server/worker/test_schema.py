@@ -106,7 +106,7 @@ def test_a_schema_that_never_was_is_a_new_history(valkey: Server, written: str |
 
 
 def test_a_newer_snapshot_is_left_alone(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run that a newer version has written is neither folded nor changed, and the error says to upgrade."""
+    """A run that a newer version has written is neither folded nor changed, and the error recommends an upgrade."""
     monkeypatch.setattr("sanctum_bus.connection.retry.FIRST_BACKOFF_S", 0.001)
     side = _newer(server)
     found = side.dump()

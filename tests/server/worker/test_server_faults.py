@@ -28,7 +28,7 @@ def test_a_fault_under_a_worker_at_work(start_server: StartServer, kind: ServerK
     with at_work(server) as lines:
         wait_for_fold(side)
         with fault.lasts(server):
-            wait_for_words(lines, fault.says, "run reloaded")
+            wait_for_words(lines, fault.error, "run reloaded")
         # The connection may have been lost with the server.
         side.redis.close()
         side.add(story(first=8))
@@ -50,7 +50,7 @@ def test_a_worker_that_starts_under_a_fault(start_server: StartServer, fault: Fa
     with ExitStack() as stack:
         stack.enter_context(fault.lasts(server))
         with at_work(server) as lines:
-            wait_for_words(lines, fault.says, "redis unavailable", "discovery")
+            wait_for_words(lines, fault.error, "redis unavailable", "discovery")
             stack.close()
             side.redis.close()
             wait_for_fold(side)

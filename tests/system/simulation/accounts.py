@@ -23,7 +23,9 @@ def _judge_holes(one: SimPublisher, flats: list[Flat]) -> None:
         seq, told = number[1], int(fields.get(b"dropped", b"0"))
         sent = max((other for other in (*one.accepted, *one.refused) if other < seq), default=0)
         if told != seq - 1 - sent:
-            raise Violation(f"{one.producer}: {seq} says {told} were dropped, the one before was {sent}")
+            raise Violation(
+                f"{one.producer}: {seq} reports {told} dropped events, and the one before was {sent}"
+            )
 
 
 def judge_publisher(one: SimPublisher, stream: Stream, lost: set[tuple[bytes, int]]) -> None:

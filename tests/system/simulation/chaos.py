@@ -188,7 +188,7 @@ class Chaos:
         self._world.scar(run_id, checkpoint=key == run.checkpoint)
         if self._chance.random() < 0.5:
             del keys[key.encode()]
-            return f"{key} goes"
+            return f"{key} is deleted"
         keys[key.encode()] = b"x"
         return f"{key} is a string"
 

@@ -35,7 +35,7 @@ def untouched(_name: str, text: str) -> str:
 
 
 def spoiling_fold(state: State, event: Event) -> LogFields | None:
-    """Fold an event, but fail half-way if its type says so."""
+    """Fold an event, but fail half-way if its type is `SPOILS`."""
     if event.type == SPOILS:
         state.edit("spoiled")["half"] = 1
         raise ValueError("the simulation lets this fold fail")

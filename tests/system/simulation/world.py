@@ -260,7 +260,7 @@ class World:
         self.network.weather, self.network.up = Weather(), True
         for process in list(self._workers):
             self.resume(process)
-        # Workers that were asked to stop may still run.
+        # Stopping workers may still run.
         if self._leaving.issuperset(self.alive()):
             self.start_worker()
 

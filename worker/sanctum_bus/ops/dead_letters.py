@@ -33,7 +33,7 @@ _NOT_REQUEUED = {name.encode() for name in (wire.PRODUCER, wire.SEQ, wire.REQUEU
 
 @dataclass(slots=True)
 class RequeueResult:
-    """What was done with dead letters. Each is named by the ID that its entry had in the stream.
+    """The outcome for each dead letter. Each is named by the ID that its entry had in the stream.
 
     Args:
         done: requeued dead letters with the IDs of their new entries; deleted ones with "".

@@ -89,7 +89,7 @@ def rebuild_run(
 
 
 class _Written:
-    """What the fold has written besides sections and counters, within the limits of the settings."""
+    """The output of the fold besides sections and counters, within the limits of the settings."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings

@@ -1,4 +1,4 @@
-"""What an error says about a run, and what a restart passes on to the next attempt.
+"""The meaning of an error for a run, and the recovery from it.
 
 This is the one table of errors. None of them ends a worker; only a `ConfigurationError` at the start does.
 """
@@ -38,7 +38,7 @@ def classify(error: BaseException) -> FailureKind | None:
 
 
 class Setback(NamedTuple):
-    """What follows from one failed attempt.
+    """The consequences of one failed attempt.
 
     Args:
         is_news: the failure is the first one, or of another kind than the last.
@@ -51,7 +51,7 @@ class Setback(NamedTuple):
 
 @dataclass(slots=True)
 class Recovery:
-    """What the failed attempts at one run pass on to the next attempt.
+    """State that failed attempts at one run pass on to the next attempt.
 
     Args:
         memo: quarantined entries and confirmed gaps.

@@ -73,7 +73,7 @@ class Pipeline:
         if self._catch_up_slots.locked():
             # Other runs wait for a slot. While this one waits for its next slot, it should hold few entries.
             return await self.finish(session)
-        # Under load more entries have arrived by then, and reading them costs no round trip of their own.
+        # Under load more entries have arrived by then, and reading them costs no extra round trip.
         return await self._commit(session, reads_on=bool(session.in_flight.ids) and not session.one_by_one)
 
     async def finish(self, session: RunSession) -> int:

@@ -18,7 +18,7 @@ _ONE_BY_ONE_ATTEMPTS = 3
 #: Acquisitions without a commit after which the first entry is parked unread.
 _PARK_FIRST_ATTEMPTS = 5
 
-#: Entries of the first read, whose size is unknown. Each further read asks for twice as many.
+#: Entries of the first read, whose size is unknown. Each further read requests twice as many.
 _FIRST_READ = 128
 
 #: Bytes of entries that one read should bring at most; `read_limit` follows from it.
@@ -57,8 +57,8 @@ class RunSession:
         aggregate: folds the entries.
         in_flight: entries that are read and not committed.
         ahead: entries that are read and not folded.
-        expects_more: the last read brought as many entries as it asked for.
-        read_limit: number of entries that the next read may ask for.
+        expects_more: the last read brought as many entries as it requested.
+        read_limit: number of entries that the next read may request.
         clean_entries: entries committed since the acquisition.
 
     Attributes:
@@ -80,7 +80,7 @@ class RunSession:
         counters.marks = [point for point in counters.marks if parse(point[1]) <= parse(self.version)]
 
     def next_read(self, limit: int) -> int:
-        """Return the number of entries that the next read asks for.
+        """Return the number of entries that the next read requests.
 
         Args:
             limit: the setting `read_batch_size`.
@@ -92,7 +92,7 @@ class RunSession:
 
         Args:
             entries: what the read brought.
-            count: number of entries that it asked for.
+            count: number of entries that it requested.
         """
         size = sum(map(len, chain.from_iterable([flat for _, flat in entries])))
         self.ahead = entries

@@ -1,7 +1,7 @@
 """The keys of one run on the server: acquire, load, read, commit and release.
 
-Each atomic step is one Lua script; see `protocol/scripts`. What is loaded and committed is plain data: the run loop makes
-an aggregate of it.
+Each atomic step is one Lua script; see `protocol/scripts`. The store loads and commits plain data. The run loop
+makes an aggregate of it.
 """
 
 from collections.abc import Awaitable
@@ -86,7 +86,7 @@ class InFlight:
 
 
 class Commit(NamedTuple):
-    """What one commit writes.
+    """The contents of one commit.
 
     Args:
         changes: from the fold.

@@ -109,7 +109,7 @@ if meets_again then redis.call('HSET', checkpoint, 'meets_again_until', meets_ag
 generation = string.format('%.0f', generation)
 redis.call('HSET', checkpoint, 'version', version, 'generation', generation, 'owner', owner,
   'attempts', attempts, 'entries', entries, 'entries_before', before,
-  -- Sections of an older schema stay as they are until the first commit.
+  -- Sections of an older schema stay unchanged until the first commit.
   'schema', whole and known.schema or schema)
 
 -- From here on `>` delivers, in order, exactly what is not committed, whatever had happened to the group.
