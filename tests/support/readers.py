@@ -22,7 +22,7 @@ class Shell(Protocol):
 
     def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot: ...  # noqa: D102
 
-    def head(self, run: str) -> Snapshot: ...  # noqa: D102
+    def counters(self, run: str) -> Snapshot: ...  # noqa: D102
 
     def follow(self, run: str, **patience: Any) -> Generator[Snapshot, None, None]: ...  # noqa: D102
 
@@ -34,7 +34,7 @@ class Shell(Protocol):
 
     def coverage(self, run: str) -> list[TypeCoverage]: ...  # noqa: D102
 
-    def dead(self, run: str, **page: Any) -> list[DeadLetter]: ...  # noqa: D102
+    def dead_letters(self, run: str, **page: Any) -> list[DeadLetter]: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102
 

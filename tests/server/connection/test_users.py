@@ -51,7 +51,7 @@ def test_each_user_does_its_whole_work(start: Start, kind: ServerKind) -> None:
             assert_folded(admin, feed)
         with Reader(reading) as reader:
             assert [one.run_id for one in reader.runs()] == ["r"]
-            reader.log("r"), reader.batches("r"), reader.coverage("r"), reader.dead("r")
+            reader.log("r"), reader.batches("r"), reader.coverage("r"), reader.dead_letters("r")
         assert sanctum("--redis", reading, "workers").status == 0
     for command in (
         ("rebuild", "r", "--yes"),

@@ -29,7 +29,7 @@ def test_a_restarted_server_is_followed_on(
     server.kill()
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, views)
-        wait_until(lambda: "trying on" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: "retrying" in caplog.text, "the trouble is in the log")
         server.start()
         behind = second.result(PATIENCE_S)
     training.fold()
@@ -59,7 +59,7 @@ def test_a_frozen_server_is_waited_for(
     os.kill(server.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, views)
-        wait_until(lambda: "trying on" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: "retrying" in caplog.text, "the trouble is in the log")
         os.kill(server.pid, signal.SIGCONT)
         view = second.result(PATIENCE_S)
         views.close()
@@ -82,7 +82,7 @@ def test_trouble_that_lasts_is_raised_at_the_end(
     with caplog.at_level(logging.WARNING), pytest.raises((ConnectionLost, OSError)):
         next(views)
 
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["cannot read run r, trying on"]
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["cannot read run r, retrying"]
 
 
 def test_trouble_at_the_beginning_is_raised(start_server: StartServer, shells: Shells) -> None:

@@ -5,10 +5,10 @@ import sys
 
 import pytest
 
-from sanctum_bus.connection import URL_VARIABLE
+from sanctum_bus.connection import URL_VARIABLE, resolve_url
 from sanctum_bus.errors import ConfigurationError, InvalidArgument, UnknownRun
 from sanctum_bus.reader import Reader, RunInfo
-from sanctum_bus.reader.effects import Forget, one_of, url_of
+from sanctum_bus.reader.effects import Reset, check_one_of
 from tests.support.reader_runs import RUN, Training
 from tests.support.readers import Shell, Shells
 from tests.support.servers import Server
@@ -95,14 +95,14 @@ def test_the_dead_keep_their_bytes(server: Server, shells: Shells) -> None:
     training.fold()
     reader = shells.open(server.url)
 
-    first, second = reader.dead(RUN)
+    first, second = reader.dead_letters(RUN)
 
     assert first.source_id == source
     assert first.reason.startswith("not decodable")
     assert first.fields == {"type": b"TICK", "event": b"\xc1\x00", "\\xff raw.": b"\xfe"}
     assert (second.reason, second.fields) == ("missing field 'type'", {"nothing": b""})
-    assert reader.dead(RUN, after=first.id) == [second]
-    assert reader.dead(RUN, count=1) == [first]
+    assert reader.dead_letters(RUN, after=first.id) == [second]
+    assert reader.dead_letters(RUN, count=1) == [first]
 
 
 def test_the_dead_of_very_many_fields_keep_them_all(training: Training, reader: Shell) -> None:
@@ -111,12 +111,12 @@ def test_the_dead_of_very_many_fields_keep_them_all(training: Training, reader: 
     training.add("*", fields)
     training.fold()
 
-    (entry,) = reader.dead(RUN)
+    (entry,) = reader.dead_letters(RUN)
 
     assert entry.fields == {name.decode(): value for name, value in fields.items()}
 
 
-@pytest.mark.parametrize("method", ["log", "batches", "coverage", "dead"])
+@pytest.mark.parametrize("method", ["log", "batches", "coverage", "dead_letters"])
 def test_nothing_of_a_run_is_not_an_unknown_run(training: Training, reader: Shell, method: str) -> None:
     """An empty answer is given for a run that is there, and an error for one that is not."""
     training.tick()
@@ -130,15 +130,15 @@ def test_where_the_server_is() -> None:
     """A URL that is given goes before the environment, and that before the default."""
     environ = {URL_VARIABLE: "redis://there"}
 
-    assert url_of("redis://here", environ) == "redis://here"
-    assert url_of(None, environ) == "redis://there"
-    assert url_of(None, {}) == "redis://localhost:6379/0"
+    assert resolve_url("redis://here", environ) == "redis://here"
+    assert resolve_url(None, environ) == "redis://there"
+    assert resolve_url(None, {}) == "redis://localhost:6379/0"
 
 
 def test_a_url_beside_a_client_is_refused() -> None:
     """Two servers are one too many."""
     with pytest.raises(InvalidArgument, match="not both"):
-        one_of("redis://here", object())
+        check_one_of("redis://here", object())
 
 
 def test_a_url_that_is_none_is_refused(shells: Shells) -> None:
@@ -170,7 +170,7 @@ def test_idle_connections_alone_are_forgotten(valkey: Server) -> None:
     reader = Reader(client=client)
     reader.runs()
 
-    reader._carry_out(Forget(), None)
+    reader._perform(Reset(), None)
     reader.runs()
     pubsub.get_message()
     pubsub.get_message()

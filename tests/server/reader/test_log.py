@@ -82,11 +82,11 @@ def test_the_newest_lines_come_oldest_first(five: Training, reader: Shell) -> No
 
 def test_a_page_that_cannot_be_is_refused(five: Training, reader: Shell) -> None:
     """A count below 1 and an id that is none are mistakes of the caller."""
-    with pytest.raises(InvalidArgument, match="count of 0"):
+    with pytest.raises(InvalidArgument, match="not 0"):
         reader.log(RUN, count=0)
-    with pytest.raises(InvalidArgument, match="count of -1"):
+    with pytest.raises(InvalidArgument, match="not -1"):
         reader.log(RUN, newest=-1)
-    with pytest.raises(InvalidArgument, match="no id"):
+    with pytest.raises(InvalidArgument, match="not a stream ID"):
         reader.log(RUN, after="$")
 
 
@@ -165,7 +165,7 @@ def test_following_an_unknown_run_is_an_error(reader: Shell) -> None:
 
 def test_an_id_is_checked_at_the_call(reader: Shell) -> None:
     """What is no id is refused before anything is followed."""
-    with pytest.raises(InvalidArgument, match="no id"):
+    with pytest.raises(InvalidArgument, match="not a stream ID"):
         reader.follow_log(RUN, after="yesterday")
 
 

@@ -45,7 +45,8 @@ def test_an_older_snapshot_is_read_as_one_of_today(
     assert before.schema == after.schema == SCHEMA_VERSION
     assert before.sections == after.sections
     assert (
-        reader.snapshot(RUN, since=(before.version, after.generation)).over(before).sections == after.sections
+        reader.snapshot(RUN, since=(before.version, after.generation)).merged_onto(before).sections
+        == after.sections
     )
 
 

@@ -24,7 +24,7 @@ def test_since_carries_what_changed(training: Training, reader: Shell) -> None:
 
     assert news.names == {"run", "event:TICK.a", "event:TICK.b"}
     assert news.changed == set(news.sections) == {"run", "event:TICK.b"}
-    assert ticks(news.over(before)) == {"a": 1, "b": 2}
+    assert ticks(news.merged_onto(before)) == {"a": 1, "b": 2}
     assert news.sections == same.sections
 
 
@@ -37,7 +37,7 @@ def test_since_the_newest_version_carries_nothing(training: Training, reader: Sh
     news = reader.snapshot(RUN, since=before)
 
     assert (news.sections, news.changed, news.names) == ({}, frozenset(), before.names)
-    assert news.over(before).sections == before.sections
+    assert news.merged_onto(before).sections == before.sections
 
 
 @pytest.mark.parametrize("since", [("0-1", 1), ("99999999999999-0", 0), ("torn", 0)])
@@ -68,7 +68,7 @@ def test_a_section_that_went_is_gone(training: Training, reader: Shell) -> None:
     assert "seed:0:r0c0" not in after.names
     assert news.names == after.names
     assert news.changed == news.sections.keys() == {"run", "env:0"}
-    assert news.over(before).sections == after.sections
+    assert news.merged_onto(before).sections == after.sections
 
 
 def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, reader: Shell) -> None:
@@ -86,14 +86,14 @@ def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, 
             reader.snapshot(RUN, since=(before.version, before.generation)),
         ]
 
-    assert {name: bool(fields) for name, fields in whole.over(before).sections.items()} == {
+    assert {name: bool(fields) for name, fields in whole.merged_onto(before).sections.items()} == {
         "run": True,
         "event:TICK.a": True,
         "event:TICK.b": False,
         "event:TICK.c": False,
     }
     for one in news:
-        assert one.over(before).sections.keys() == one.names == {"run", "event:TICK.a"}
+        assert one.merged_onto(before).sections.keys() == one.names == {"run", "event:TICK.a"}
 
 
 def _spoil_none(_: Training) -> None:
@@ -140,7 +140,9 @@ def test_what_changed_is_found_whoever_spoils_what_it_is_found_by(
         news = [reader.snapshot(RUN, since=view) for view in views]
 
     assert [one.names for one in news] == [last.names] * 4
-    assert [one.over(view).sections for one, view in zip(news, views, strict=True)] == [last.sections] * 4
+    assert [one.merged_onto(view).sections for one, view in zip(news, views, strict=True)] == [
+        last.sections
+    ] * 4
 
 
 def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> None:
@@ -155,5 +157,5 @@ def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> N
 @pytest.mark.parametrize("version", ["", "x", "1-x", "-1-0", "1--5", " 1-0"])
 def test_since_what_is_no_version_is_refused(reader: Shell, version: str) -> None:
     """A version is checked before it reaches the server."""
-    with pytest.raises(InvalidArgument, match="no id"):
+    with pytest.raises(InvalidArgument, match="not a stream ID"):
         reader.snapshot(RUN, since=(version, 1))

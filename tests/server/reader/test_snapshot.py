@@ -36,7 +36,7 @@ def test_a_head_is_the_view_without_sections(training: Training, reader: Shell) 
     training.fold()
     training.tick()
 
-    head, view = reader.head(RUN), reader.snapshot(RUN)
+    head, view = reader.counters(RUN), reader.snapshot(RUN)
 
     assert (head.sections, head.names, head.changed) == ({}, frozenset(), frozenset())
     kept = (
@@ -54,7 +54,7 @@ def test_a_head_is_the_view_without_sections(training: Training, reader: Shell) 
     assert {name: getattr(head, name) for name in kept} == {name: getattr(view, name) for name in kept}
     assert not head.is_current
     with pytest.raises(UnknownRun):
-        reader.head("nobody")
+        reader.counters("nobody")
 
 
 def test_a_stream_that_nobody_folded_is_an_empty_view(training: Training, reader: Shell) -> None:
@@ -206,7 +206,7 @@ def test_any_client_serves(training: Training, shells: Shells, options: dict[str
     assert ours.log(RUN, newest=1) == theirs.log(RUN, newest=1)
     assert ours.batches(RUN) == theirs.batches(RUN)
     assert ours.coverage(RUN) == theirs.coverage(RUN)
-    assert ours.dead(RUN) == theirs.dead(RUN)
+    assert ours.dead_letters(RUN) == theirs.dead_letters(RUN)
     assert [view.version for view in theirs.follow(RUN, idle_s=0.2)] == [ours.snapshot(RUN).version]
 
 

@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from sanctum_bus.errors import Unavailable
 from sanctum_bus.protocol.key_types import question
-from sanctum_bus.reader.key_errors import ask_of
+from sanctum_bus.reader.key_errors import read_run
 from tests.support.reader_runs import PATIENCE_S, RUN, Training, ticks
 from tests.support.readers import Shell, Shells
 from tests.support.servers import Server
@@ -46,7 +46,7 @@ READS: dict[str, Callable[[Shell], Any]] = {
     "coverage": lambda reader: reader.coverage(RUN),
     "log": lambda reader: reader.log(RUN),
     "batches": lambda reader: reader.batches(RUN),
-    "dead": lambda reader: reader.dead(RUN),
+    "dead": lambda reader: reader.dead_letters(RUN),
 }
 
 
@@ -103,7 +103,7 @@ def test_what_changed_is_found_without_the_key_that_says_it(server: Server, shel
 
 def test_it_may_be_mended_while_it_is_named() -> None:
     """Where no key has the wrong type any more it is said that it is worth another try."""
-    program = ask_of(KEYS, "HGETALL", KEYS.coverage)
+    program = read_run(KEYS, "HGETALL", KEYS.coverage)
     next(program)
     asked = program.throw(ResponseError("WRONGTYPE Operation"))
     assert asked == (question(KEYS),)

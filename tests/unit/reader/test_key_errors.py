@@ -32,14 +32,16 @@ def test_a_view_is_one_command() -> None:
     """Version, sections and counters come from one script: nothing can happen between them."""
     reply = [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
 
-    (call,) = asked(queries.view(KEYS, None), reply)
+    (call,) = asked(queries.find_snapshot(KEYS, None), reply)
 
     assert call[:3] == ("EVALSHA_RO", script("read").digest, 6)
 
 
 def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:
     """A cluster's slot on the move refuses the script before its first read."""
-    (call,) = asked(queries.view(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"])
+    (call,) = asked(
+        queries.find_snapshot(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
+    )
     names = call[3:9]
 
     assert names == (KEYS.events, KEYS.checkpoint, KEYS.sections, KEYS.coverage, KEYS.recent, KEYS.none)
@@ -53,8 +55,8 @@ def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -
         (lambda: queries.log(KEYS, Page()), [(b"1-0", {})]),
         (lambda: queries.log(KEYS, Page(newest=1)), [(b"1-0", {})]),
         (lambda: queries.batches(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: queries.dead(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: queries.seen(KEYS), {b"TICK": b"1"}),
+        (lambda: queries.dead_letters(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: queries.coverage(KEYS), {b"TICK": b"1"}),
     ],
 )
 def test_a_list_is_one_command_on_the_runs_slot(program: Callable[[], Program[Any]], reply: object) -> None:

@@ -54,7 +54,7 @@ def test_a_newer_view_over_an_older_one_decodes_nothing() -> None:
         "r", sections=Sections({"b": [b"n", b"2"], "c": BROKEN}), names=frozenset({"a", "b", "c"})
     )
 
-    whole = newer.over(older).sections
+    whole = newer.merged_onto(older).sections
 
     assert set(whole) == {"a", "b", "c"}
     assert whole["b"] == {"n": 2}
@@ -65,4 +65,4 @@ def test_views_of_plain_maps_go_together_too() -> None:
     older = Snapshot("r", sections={"a": {"n": 1}, "b": {"n": 1}})
     newer = Snapshot("r", sections={"b": {"n": 2}}, names=frozenset({"a", "b"}))
 
-    assert newer.over(older).sections == {"a": {"n": 1}, "b": {"n": 2}}
+    assert newer.merged_onto(older).sections == {"a": {"n": 1}, "b": {"n": 2}}

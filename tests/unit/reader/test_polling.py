@@ -17,7 +17,7 @@ from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.connection.retry import backoff_s, is_transient
 from sanctum_bus.protocol.keys import RunKeys
-from sanctum_bus.reader.effects import Call, Effect, Forget, Program, Scan, Wait
+from sanctum_bus.reader.effects import Call, Effect, Program, Reset, Scan, Wait
 from sanctum_bus.reader.polling import Poller, PollPolicy
 
 KEYS = RunKeys("r")
@@ -68,7 +68,7 @@ class World:
         if isinstance(effect, Call | Scan):
             self.looked.append(round(self.now - 100, 3))
             return self._looks.pop(0)
-        if isinstance(effect, Forget):
+        if isinstance(effect, Reset):
             return None
         hint = self._hints.pop(0) if effect.channel else None
         if isinstance(hint, Exception):
@@ -79,7 +79,7 @@ class World:
     @property
     def subscribed(self) -> list[bool]:
         """For each wait for a hint, whether it was to subscribe anew."""
-        return [effect.anew for effect in self.effects if isinstance(effect, Wait) and effect.channel]
+        return [effect.resubscribe for effect in self.effects if isinstance(effect, Wait) and effect.channel]
 
 
 def test_looks_are_hinted_and_at_the_latest_polled() -> None:
@@ -225,7 +225,7 @@ def test_trouble_is_waited_for_with_growing_pauses() -> None:
     world.run(watch.next())
 
     assert world.run(watch.next()) == ["b"]
-    assert [effect for effect in world.effects if isinstance(effect, Forget)] == [Forget()] * 6
+    assert [effect for effect in world.effects if isinstance(effect, Reset)] == [Reset()] * 6
     pauses = [effect.seconds for effect in world.effects if isinstance(effect, Wait) and not effect.channel][
         1:
     ]
