@@ -81,7 +81,7 @@ def connect(url: str, *, timeout_s: float = 5.0) -> redis.Redis:
 
 
 def connect_to(target: Target, *, timeout_s: float = 5.0) -> redis.Redis:
-    """Return a client for threads, for a URL that is already parsed.
+    """Return a client for threads, from a parsed URL.
 
     Args:
         target: the servers.

@@ -92,7 +92,7 @@ class AsyncRoutedRedis(redis.asyncio.Redis):
             await client.connection_pool.disconnect(inuse_connections=False)
 
     async def note_error(self, error: BaseException) -> bool:
-        """Invalidate the topology if the error says so.
+        """Invalidate the topology if the error makes it doubtful.
 
         Returns:
             True for MOVED: the command was not executed, and may go to another server at once.

@@ -1,4 +1,4 @@
-"""What asyncio and threads do differently. The generated synchronous clients use the second function of each pair."""
+"""Pairs of functions for asyncio and for threads. The generated synchronous clients use the second of each pair."""
 
 import asyncio
 from collections.abc import Awaitable, Iterable

@@ -83,7 +83,7 @@ class RoutedRedis(redis.Redis):
             client.connection_pool.disconnect(inuse_connections=False)
 
     def note_error(self, error: BaseException) -> bool:
-        """Invalidate the topology if the error says so.
+        """Invalidate the topology if the error makes it doubtful.
 
         Returns:
             True for MOVED: the command was not executed, and may go to another server at once.

@@ -1,6 +1,6 @@
 """Which server owns a key, and how to find out. Nothing here does I/O.
 
-Sentinels are asked for the primary, nodes of a cluster for the owners of slots. `discover` is a generator: it yields
+Sentinels name the primary, and nodes of a cluster name the owners of slots. `discover` is a generator: it yields
 queries, is sent the replies, and returns the topology. Both kinds of clients run it.
 """
 

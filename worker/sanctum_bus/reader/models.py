@@ -1,4 +1,4 @@
-"""What the reader returns: immutable records."""
+"""The immutable records that the reader returns."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace

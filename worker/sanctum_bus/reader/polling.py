@@ -61,7 +61,7 @@ class PollPolicy(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class PollState:
-    """What the next wait of a follower depends on. Times are those of the policy's clock, in seconds.
+    """The state that decides the next wait of a follower. Times are those of the policy's clock, in seconds.
 
     Args:
         read_at: time of the last successful read.

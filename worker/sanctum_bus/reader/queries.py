@@ -1,4 +1,4 @@
-"""What the reader asks of Redis, as programs without I/O. replies.py turns the replies into records."""
+"""Programs that read runs from Redis, without I/O. replies.py turns the replies into records."""
 
 from typing import NamedTuple, TypeAlias
 
