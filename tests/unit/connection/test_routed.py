@@ -161,7 +161,7 @@ def test_a_reset_during_a_discovery_causes_another_one() -> None:
 
 
 def test_an_error_of_the_command_itself_resets_nothing() -> None:
-    """A reply that says nothing about the topology causes no discovery."""
+    """An error that has nothing to do with the topology causes no discovery."""
     servers = Servers(7)
     client = routed(servers)
     client.owner("k")

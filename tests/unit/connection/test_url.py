@@ -115,7 +115,7 @@ def test_nodes_of_a_cluster_are_asked_as_they_are_used() -> None:
     ],
 )
 def test_what_is_no_url_is_refused(wrong: str, why: str) -> None:
-    """The error says what is wrong, and lists the supported forms."""
+    """The error gives the reason, and lists the supported forms."""
     with pytest.raises(ConfigurationError, match=why) as caught:
         parse(wrong)
 

@@ -1,4 +1,4 @@
-"""Which keys the reader's commands touch."""
+"""The keys that the commands of the reader access."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ KEYS = RunKeys("r")
 
 
 def asked(program: Program[Any], reply: object) -> list[tuple[str | int, ...]]:
-    """The commands of a program that is answered the same each time."""
+    """Return the commands of a program that receives the same reply each time."""
     calls = []
     try:
         effect = next(program)
@@ -29,7 +29,7 @@ def asked(program: Program[Any], reply: object) -> list[tuple[str | int, ...]]:
 
 
 def test_a_view_is_one_command() -> None:
-    """Version, sections and counters come from one script: nothing can happen between them."""
+    """Version, sections and counters come from one script, so no commit can come between them."""
     reply = [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
 
     (call,) = asked(queries.find_snapshot(KEYS, None), reply)
@@ -38,7 +38,7 @@ def test_a_view_is_one_command() -> None:
 
 
 def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:
-    """A cluster's slot on the move refuses the script before its first read."""
+    """A cluster slot in migration refuses the script before its first read."""
     (call,) = asked(
         queries.find_snapshot(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
     )
@@ -60,7 +60,7 @@ def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -
     ],
 )
 def test_a_list_is_one_command_on_the_runs_slot(program: Callable[[], Program[Any]], reply: object) -> None:
-    """A page costs one command; whether the run exists is asked only where there is nothing."""
+    """A page costs one command. A second one checks that the run exists only if the page is empty."""
     (call,) = asked(program(), reply)
 
     assert key_slot(str(call[1]).encode()) == key_slot(b"r")
