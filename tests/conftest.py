@@ -1,4 +1,4 @@
-"""The real servers as fixtures: started once per kind and process, empty at the start of each test."""
+"""Fixtures of real servers: started once per kind and process, and empty at the start of each test."""
 
 import signal
 import sys
@@ -10,7 +10,7 @@ import pytest
 # Tests import their helpers as `tests.support.waiting`, the only name that mypy has for them.
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-# A shell lets what it starts in the background ignore Ctrl-C, and the commands that tests start would inherit that.
+# A shell makes background processes ignore Ctrl-C, and commands that tests start would inherit this.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -23,7 +23,7 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print the figures that tests have recorded."""
+    """Print the figures that tests recorded."""
     for passed in terminalreporter.getreports("passed"):
         for name, text in passed.user_properties:
             if name == "figures":
@@ -37,7 +37,7 @@ class SharedServers:
         self._running: dict[str, Server] = {}
 
     def empty(self, kind: ServerKind) -> Server:
-        """The server of one kind, without any data."""
+        """Return the server of one kind, without data."""
         if kind.name not in self._running:
             # No test kills or restarts these, so they need no append-only file.
             self._running[kind.name] = Server(kind, "--appendonly", "no")
@@ -47,7 +47,7 @@ class SharedServers:
         return server
 
     def close(self) -> None:
-        """Stop them all."""
+        """Stop all servers."""
         for server in self._running.values():
             server.close()
 
@@ -61,7 +61,7 @@ def _shared_servers() -> Iterator[SharedServers]:
 
 @pytest.fixture(name="server", params=SUPPORTED, ids=lambda kind: kind.name)
 def _server(request: pytest.FixtureRequest, shared_servers: SharedServers) -> Iterator[Server]:
-    """Each supported server in turn; not to be stopped or reconfigured."""
+    """Each supported server in turn. The test must not stop or reconfigure it."""
     server = shared_servers.empty(request.param)
     yield server
     server.close_clients()
@@ -69,7 +69,7 @@ def _server(request: pytest.FixtureRequest, shared_servers: SharedServers) -> It
 
 @pytest.fixture(name="valkey")
 def _valkey(shared_servers: SharedServers) -> Iterator[Server]:
-    """One real server, for tests that need one of any kind; not to be stopped or reconfigured."""
+    """One server, for tests that need one of any kind. The test must not stop or reconfigure it."""
     server = shared_servers.empty(VALKEY_9)
     yield server
     server.close_clients()
@@ -77,13 +77,13 @@ def _valkey(shared_servers: SharedServers) -> Iterator[Server]:
 
 @pytest.fixture(name="redis_url")
 def _redis_url(valkey: Server) -> str:
-    """The URL of one real, empty server."""
+    """The URL of one empty server."""
     return valkey.url
 
 
 @pytest.fixture(name="start_server")
 def _start_server() -> Iterator[StartServer]:
-    """Start servers that the test may configure, kill and restart; they go with the test."""
+    """Start servers that the test may configure, kill and restart; they end with the test."""
     started: list[Server] = []
 
     def start(kind: ServerKind = VALKEY_9, *options: str, port: int = 0) -> Server:

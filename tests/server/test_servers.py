@@ -1,4 +1,4 @@
-"""The helpers of the tests: what other tests rely on without looking."""
+"""The helpers that start servers, on which other tests rely."""
 
 import sys
 from pathlib import Path
@@ -14,14 +14,14 @@ NOWHERE = ServerKind("redis-99", (99,), lambda: None, "wait for it")
 
 @pytest.mark.parametrize("turn", [1, 2])
 def test_a_test_begins_with_an_empty_server(server: Server, turn: int) -> None:
-    """What one test writes, the next does not see."""
+    """A test never sees data of another test."""
     with server.client() as client:
         assert client.dbsize() == 0
         client.set("left", turn)
 
 
 def test_the_shared_url_is_of_an_empty_server(valkey: Server, redis_url: str) -> None:
-    """`redis_url` and `valkey` are one server."""
+    """`redis_url` and `valkey` are the same server."""
     assert redis_url == valkey.url
     assert valkey.client().dbsize() == 0
 
@@ -31,7 +31,7 @@ def test_the_shared_url_is_of_an_empty_server(valkey: Server, redis_url: str) ->
 def test_what_was_acknowledged_survives_a_kill(
     kind: ServerKind, start_server: StartServer, *, on_port: bool
 ) -> None:
-    """A killed server comes back at the same address with every write that it had acknowledged."""
+    """A killed server restarts at the same address with every write that it acknowledged."""
     server = start_server(kind, "--maxmemory", "64mb", port=free_port() if on_port else 0)
     url, client = server.url, server.client()
     for number in range(100):
@@ -48,34 +48,34 @@ def test_what_was_acknowledged_survives_a_kill(
 
 
 def test_a_missing_server_is_skipped_by_name() -> None:
-    """On a laptop a missing server skips its tests, with its name and how to install it."""
+    """A missing server skips its tests. The reason names the server and how to install it."""
     with pytest.raises(pytest.skip.Exception, match="redis-99 is not installed: wait for it"):
         require(NOWHERE, {})
 
 
 @pytest.mark.parametrize("environ", [{"CI": "true"}, {"SANCTUM_TEST_SERVERS": "all"}])
 def test_a_missing_server_fails_where_all_must_be_there(environ: dict[str, str]) -> None:
-    """In CI nothing is skipped in silence."""
+    """In CI a missing server fails its tests."""
     with pytest.raises(pytest.fail.Exception, match="redis-99 is not installed: wait for it"):
         require(NOWHERE, environ)
 
 
 def test_another_version_counts_as_missing() -> None:
-    """A kind is a version, not just any binary under the name."""
+    """A binary with another version does not count as this kind."""
     kind = ServerKind("redis-99", (99,), lambda: require(SUPPORTED[0]), "wait for it")
 
     assert "not 99: wait for it" in str(missing(kind))
 
 
 def test_a_binary_that_is_no_server_counts_as_missing() -> None:
-    """What does not say its version is no server."""
+    """A binary that does not print its version does not count as a server."""
     kind = ServerKind("redis-99", (99,), lambda: Path(sys.executable), "wait for it")
 
-    assert "is no Valkey or Redis server" in str(missing(kind))
+    assert "is not a Valkey or Redis server" in str(missing(kind))
 
 
 def test_waiting_returns_the_answer_or_says_what_was_awaited() -> None:
-    """A test that waited in vain says for what, and what it saw last."""
+    """A wait that failed reports its condition and the last value."""
     answers = iter([0, 0, 3])
 
     assert wait_until(lambda: next(answers), "three") == 3

@@ -1,4 +1,4 @@
-"""Certificates for servers that speak TLS: an authority of the test's own, made with `openssl`."""
+"""Certificates for TLS servers and clients, from a private authority, made with `openssl`."""
 
 import subprocess
 from dataclasses import dataclass
@@ -12,9 +12,9 @@ class Certificates:
     """Files in PEM form.
 
     Args:
-        ca: who vouches for the others.
-        server: for `localhost` and 127.0.0.1.
-        client: for one who asks.
+        ca: certificate of the authority.
+        server: certificate of the servers.
+        client: certificate of the clients.
     """
 
     ca: Path
@@ -25,17 +25,17 @@ class Certificates:
 
     @property
     def query(self) -> str:
-        """What a URL says to trust the servers."""
+        """The URL options of a client that trusts the servers."""
         return f"ssl_ca_certs={self.ca}"
 
     @property
     def client_query(self) -> str:
-        """What a URL says to show a certificate as well."""
+        """The URL options of a client that also presents a certificate."""
         return f"{self.query}&ssl_certfile={self.client}&ssl_keyfile={self.client_key}"
 
     @property
     def options(self) -> list[str]:
-        """What a server is told."""
+        """The command-line options of a server."""
         return [
             *("--tls-cert-file", str(self.server), "--tls-key-file", str(self.server_key)),
             *("--tls-ca-cert-file", str(self.ca), "--tls-auth-clients", "no"),
@@ -44,11 +44,11 @@ class Certificates:
 
 
 def make_certificates(home: Path, name: str = "127.0.0.1") -> Certificates:
-    """Make an authority and what it vouches for.
+    """Make an authority, and certificates that it signs.
 
     Args:
         home: directory for the files.
-        name: whom the server's certificate is for: an address, or a host's name.
+        name: IP address or host name in the server's certificate.
     """
     kind = "IP" if name[0].isdigit() else "DNS"
     ca, ca_key = home / "ca.crt", home / "ca.key"

@@ -1,4 +1,4 @@
-"""Three masters that share the slots of a Redis Cluster."""
+"""A Redis Cluster with three primaries."""
 
 from collections.abc import Callable
 from contextlib import suppress
@@ -9,7 +9,7 @@ from redis.crc import key_slot
 from redis.exceptions import RedisError
 from redis.retry import Retry
 
-from tests.support.nodes import ADMIN, OPEN, PATIENCE_S, Node, Security, Together, text_of
+from tests.support.nodes import ADMIN, OPEN, PATIENCE_S, Deployment, Node, Security, text_of
 from tests.support.servers import VALKEY_9, ServerKind
 from tests.support.waiting import wait_until
 
@@ -17,14 +17,14 @@ from tests.support.waiting import wait_until
 SLOTS = 16_384
 
 
-class Cluster(Together):
-    """Three masters that share the slots.
+class Cluster(Deployment):
+    """Three primaries that share the slots.
 
     Args:
-        kind: which server.
-        options: more options of every node.
-        security: how they are secured.
-        replicas: of each master.
+        kind: the kind of server.
+        options: further options of every node.
+        security: TLS and users.
+        replicas: number of replicas of each primary.
     """
 
     def __init__(
@@ -34,7 +34,7 @@ class Cluster(Together):
         self.kind = kind
         self.security = security
         self._clients: list[RedisCluster] = []
-        told = (
+        cluster_options = (
             "--cluster-enabled",
             "yes",
             "--cluster-node-timeout",
@@ -43,7 +43,9 @@ class Cluster(Together):
             "0",
         )
         try:
-            self.nodes += [Node(kind, security, *told, *options) for _ in range(3 * (1 + replicas))]
+            self.nodes += [
+                Node(kind, security, *cluster_options, *options) for _ in range(3 * (1 + replicas))
+            ]
             for node in self.nodes:
                 node.wait()
             self._join(self.nodes[:3], self.nodes[3:])
@@ -53,17 +55,17 @@ class Cluster(Together):
 
     @property
     def url(self) -> str:
-        """For the test's own user."""
+        """The URL for the administrator."""
         return self.url_of()
 
     def url_of(self, user: str | None = None) -> str:
-        """For a user, as `name:password`."""
+        """Return the URL for a user, given as `name:password`."""
         return self.security.url(
             "redis+cluster", ",".join(f"127.0.0.1:{one.port}" for one in self.nodes), user
         )
 
     def client(self) -> RedisCluster:
-        """A client that never retries by itself; it is closed with the cluster at the latest."""
+        """Return a client that never retries; it is closed with the cluster at the latest."""
         client = RedisCluster(
             startup_nodes=[ClusterNode(*node.address) for node in self.nodes if node.is_alive],
             retry=Retry(NoBackoff(), 0),
@@ -74,47 +76,47 @@ class Cluster(Together):
         return client
 
     def masters(self) -> list[Node]:
-        """The nodes that own slots, each asked about itself."""
+        """Return the nodes that own slots, by their own reply."""
         return [node for node in self.nodes if node.is_alive and _owned_slots(node)]
 
     def owner(self, key: str) -> Node:
-        """The node that owns a key's slot, as it says itself."""
+        """Return the node that owns the slot of a key, by its own reply."""
         slot = slot_of(key)
         return next(node for node in self.masters() if slot in _owned_slots(node))
 
     def other(self, key: str) -> Node:
-        """A master that does not own a key's slot."""
+        """Return a primary that does not own the slot of a key."""
         owner = self.owner(key)
         return next(node for node in self.masters() if node is not owner)
 
     def move_slot(
         self, key: str | int, target: Node | None = None, step: Callable[[str], object] | None = None
     ) -> Node:
-        """Move a slot with its keys as operators do it, and return whom it belongs to then.
+        """Move a slot with its keys as operators do, and return its new owner.
 
         Args:
-            key: whose slot; or the slot.
-            target: where to; else to any other master.
-            step: is told `open` when the slot is on the move, `key` after each key that went, and `closed` at the end.
+            key: a key of the slot, or the slot.
+            target: the new owner; default: any other primary.
+            step: called with `open` when the migration starts, `key` after each key, and `closed` at the end.
         """
         slot = slot_of(key)
         source = next(node for node in self.masters() if slot in _owned_slots(node))
         to = target or next(node for node in self.masters() if node is not source)
-        tell = step or (lambda _: None)
+        notify = step or (lambda _: None)
         to.ask("CLUSTER", "SETSLOT", slot, "IMPORTING", _id(source))
         source.ask("CLUSTER", "SETSLOT", slot, "MIGRATING", _id(to))
-        tell("open")
+        notify("open")
         while keys := source.ask("CLUSTER", "GETKEYSINSLOT", slot, 1):
             auth = () if self.security.users is None else ("AUTH2", *ADMIN)
             source.ask("MIGRATE", *to.address, "", 0, 10_000, *auth, "KEYS", *keys)
-            tell("key")
+            notify("key")
         for node in (to, source, *(one for one in self.masters() if one not in {to, source})):
             node.ask("CLUSTER", "SETSLOT", slot, "NODE", _id(to))
-        tell("closed")
+        notify("closed")
         return to
 
     def kill(self, node: Node) -> None:
-        """Kill a node, and wait until its slots belong to somebody again, where it has a replica."""
+        """Kill a node. If it has a replica, wait until the replica owns its slots."""
         slots = _owned_slots(node)
         watched = any(
             slots and _master_of(one) == _id(node) for one in self.nodes if one is not node and one.is_alive
@@ -129,10 +131,10 @@ class Cluster(Together):
             self.wait()
 
     def wait(self) -> None:
-        """Wait until every living node says that all is well."""
+        """Wait until every running node reports the cluster state `ok`."""
         wait_until(
             lambda: all(_is_well(node) for node in self.nodes if node.is_alive),
-            "the cluster is well",
+            "the cluster state is ok",
             PATIENCE_S,
         )
 
@@ -159,7 +161,7 @@ class Cluster(Together):
 
 
 def slot_of(key: str | int) -> int:
-    """The slot of a key, or a slot itself."""
+    """Return the slot of a key; a slot is returned unchanged."""
     return key if isinstance(key, int) else key_slot(key.encode())
 
 

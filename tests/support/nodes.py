@@ -1,4 +1,4 @@
-"""One process of many: how it is secured, started and ended."""
+"""A server process of a deployment: its security, start and end."""
 
 import shutil
 import signal
@@ -16,21 +16,21 @@ from sanctum_bus.ops.embedded.process import end, launch, wait_for_server
 from tests.support.certificates import Certificates
 from tests.support.servers import START_DEADLINE_S, ServerKind, free_port, require
 
-#: Seconds that a machine with other work to do may take for a failover or a start.
+#: Seconds that a busy machine may take for a failover or a start.
 PATIENCE_S = 30.0
 
-#: The test's own user where servers have users.
+#: User and password of the administrator, if servers have users.
 ADMIN = ("admin", "test-admin")
 
 
 @dataclass(frozen=True)
 class Security:
-    """How servers are secured.
+    """TLS and users of servers.
 
     Args:
-        tls: they speak nothing but TLS.
-        users: an ACL file; they also get a user that may do everything, for the test itself.
-        password: of the user `default`.
+        tls: certificates; with them, servers accept TLS only.
+        users: an ACL file. Servers also get an administrator with all rights, for the test.
+        password: password of the user `default`.
     """
 
     tls: Certificates | None = None
@@ -39,11 +39,11 @@ class Security:
 
     @property
     def scheme(self) -> str:
-        """What URLs begin with."""
+        """The scheme of URLs."""
         return "redis" if self.tls is None else "rediss"
 
     def options(self, home: Path, port: int) -> list[str]:
-        """What a server is told."""
+        """Return the command-line options of a server."""
         found = ["--port", str(port)]
         if self.tls is not None:
             found = ["--port", "0", "--tls-port", str(port), *self.tls.options]
@@ -57,7 +57,13 @@ class Security:
         return found
 
     def url(self, scheme: str, where: str, user: str | None = None) -> str:
-        """A URL for the test's own user, or for `name:password`; `scheme` is redis+cluster, say."""
+        """Return a URL.
+
+        Args:
+            scheme: the scheme without TLS, such as `redis+cluster`.
+            where: hosts, ports and path.
+            user: `name:password`; default: the administrator.
+        """
         own = self.password and f":{self.password}"
         who = user or (own if self.users is None else ":".join(ADMIN))
         scheme = scheme.replace("redis", self.scheme, 1)
@@ -66,7 +72,7 @@ class Security:
 
     @property
     def keywords(self) -> dict[str, Any]:
-        """How redis-py is told."""
+        """Keyword arguments for redis-py."""
         found: dict[str, Any] = {}
         if self.tls is not None:
             found |= {"ssl": True, "ssl_ca_certs": str(self.tls.ca)}
@@ -79,12 +85,12 @@ OPEN = Security()
 
 
 class Node:
-    """One process among others, with a directory of its own; its data survives `kill` and `start`.
+    """One process, with a separate directory. Its data survives `kill` and `launch`.
 
     Args:
-        kind: which server.
-        security: how it is secured.
-        options: more of its own options.
+        kind: the kind of server.
+        security: TLS and users.
+        options: further command-line options.
     """
 
     def __init__(self, kind: ServerKind, security: Security, *options: str) -> None:
@@ -107,7 +113,7 @@ class Node:
 
     @property
     def pid(self) -> int:
-        """The process, alive or not."""
+        """The process ID, also after its end."""
         return self._process.pid
 
     @property
@@ -117,43 +123,43 @@ class Node:
 
     @property
     def url(self) -> str:
-        """For the test's own user."""
+        """The URL for the administrator."""
         return self.security.url("redis", f"127.0.0.1:{self.port}/0")
 
     def url_of(self, user: str) -> str:
-        """For a user, as `name:password`."""
+        """Return the URL for a user, given as `name:password`."""
         return self.security.url("redis", f"127.0.0.1:{self.port}/0", user)
 
     def launch(self) -> None:
-        """Start it, without waiting until it answers."""
+        """Start the process, without waiting for its first reply."""
         self._process = launch(self._command, self.home / "log")
 
     def wait(self) -> None:
-        """Wait until it answers."""
+        """Wait for the first reply."""
         wait_for_server(self._process, self.url, self.home / "log", START_DEADLINE_S)
 
     def client(self, *, socket_timeout: float = 10.0) -> Redis:
-        """A client that never retries; it is closed with the node at the latest."""
+        """Return a client that never retries; it is closed with the node at the latest."""
         client = Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=socket_timeout)
         self._clients.append(client)
         return client
 
     def ask(self, *command: str | int) -> Any:
-        """The reply to one command."""
+        """Return the reply to one command."""
         with self.client() as client:
             return client.execute_command(*command)
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill the process, as a crash would."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop the process in good order."""
         end(self._process)
 
     def close(self) -> None:
-        """Kill it and remove its data."""
+        """Kill the process and remove its data."""
         while self._clients:
             self._clients.pop().close()
         self.kill()
@@ -161,12 +167,12 @@ class Node:
 
 
 class TlsServer(Node):
-    """One server that speaks TLS only.
+    """One server that accepts TLS only.
 
     Args:
-        kind: which server.
-        security: with certificates.
-        options: more of its own options; `--tls-auth-clients yes` asks clients for theirs.
+        kind: the kind of server.
+        security: certificates, and users.
+        options: further options; `--tls-auth-clients yes` requires certificates of clients.
     """
 
     def __init__(self, kind: ServerKind, security: Security, *options: str) -> None:
@@ -174,20 +180,20 @@ class TlsServer(Node):
         self.wait()
 
 
-class Together:
-    """Nodes that were started together and end together."""
+class Deployment:
+    """Nodes that are started and stopped together."""
 
     def __init__(self) -> None:
         self.nodes: list[Node] = []
 
     def close(self) -> None:
-        """Kill all and remove their data."""
+        """Kill all nodes and remove their data."""
         for node in self.nodes:
             node.close()
 
 
 def follows(node: Node, master: Node) -> bool:
-    """Whether a node is a replica of another one, and linked to it."""
+    """Return whether a node is a connected replica of another one."""
     try:
         role = node.ask("ROLE")
     except (RedisError, OSError):
@@ -196,5 +202,5 @@ def follows(node: Node, master: Node) -> bool:
 
 
 def text_of(raw: Any) -> str:
-    """The text of a reply."""
+    """Return a reply as text."""
     return raw.decode() if isinstance(raw, bytes) else str(raw)

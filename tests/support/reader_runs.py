@@ -1,4 +1,4 @@
-"""Runs for the reader to read: entries put into streams by hand, and workers that fold them."""
+"""Runs for the tests of readers: entries that the test adds to streams, and workers that fold them."""
 
 import asyncio
 import json
@@ -19,7 +19,7 @@ from tests.support.readers import Shell
 from tests.support.servers import Server
 from tests.support.waiting import wait_until
 
-#: Seconds after which a follower that should have seen something fails its test.
+#: Seconds after which a follower without the expected change fails its test.
 PATIENCE_S = 20.0
 
 #: The run of most tests.
@@ -27,7 +27,7 @@ RUN = "r"
 
 
 class Training:
-    """One run, as training and workers see it."""
+    """One run: its producer and its workers."""
 
     def __init__(self, server: Server, run: str = RUN) -> None:
         self.server = server
@@ -35,18 +35,18 @@ class Training:
         self.client: Redis = server.client()
 
     def emit(self, event_type: str, data: dict[str, Any] | None = None, at: str = "*", **more: Any) -> str:
-        """Put one event into the stream, and return its id."""
+        """Add one event to the stream, and return its ID."""
         event = {"data": data or {}, **more}
         return self.add(at, {"type": event_type, "json": json.dumps(event)})
 
     def add(self, at: str, fields: Mapping[Any, str | bytes]) -> str:
-        """Put an entry of any kind into the stream, and return its id."""
+        """Add an entry with any fields to the stream, and return its ID."""
         flat = [item for pair in fields.items() for item in pair]
         entry_id: bytes = self.client.execute_command("XADD", self.keys.events, at, *flat)
         return entry_id.decode()
 
     def seeds(self, count: int) -> None:
-        """Emit so many events that each make one line, with the ids `1-0`, `2-0`, …, in one go."""
+        """Add events that each make one line of the log, with the IDs `1-0`, `2-0`, ..., in one request."""
         with self.client.pipeline(transaction=False) as pipe:
             for number in range(1, count + 1):
                 event = json.dumps({"slot_id": "s", "data": {"env_id": 0}})
@@ -55,20 +55,20 @@ class Training:
             pipe.execute()
 
     def tick(self, kind: str = "a", at: str = "*") -> str:
-        """Emit an event that makes the count of one section one more."""
+        """Add an event that increments the count of one section."""
         return self.emit("TICK", {"kind": kind}, at)
 
     def seed(self, slot: str, at: str = "*", env_id: int = 0) -> str:
-        """Emit an event that makes one line of the log."""
+        """Add an event that makes one line of the log."""
         return self.emit("SEED_GERMINATED", {"env_id": env_id, "blueprint_id": "conv"}, at, slot_id=slot)
 
     def fold(self) -> None:
-        """Let a worker take the run over, fold what there is, and go."""
+        """Run a worker that acquires the run, folds its entries, and ends."""
         asyncio.run(Worker(_settings(self.server)).drain())
 
     @contextmanager
     def folding(self) -> Iterator[None]:
-        """Let a worker fold for as long as this lasts: one take-over, many commits."""
+        """Run a worker during the block: one acquisition, many commits."""
         ready: Queue[tuple[Worker, asyncio.AbstractEventLoop]] = Queue()
 
         async def work() -> None:
@@ -88,13 +88,13 @@ class Training:
 
 
 def folded(reader: Shell, version: str) -> Snapshot:
-    """The view of a version, once it is folded; there must be no later entry."""
+    """Wait until the last entry is folded, and return the snapshot."""
     wait_until(lambda: reader.snapshot(RUN).version == version, f"{version} is folded")
     return reader.snapshot(RUN)
 
 
 def ticks(view: Snapshot) -> dict[str, int]:
-    """What a view says of the ticks, by kind."""
+    """Return the counts of ticks in a snapshot, by kind."""
     prefix = "event:TICK."
     counts = {
         name.removeprefix(prefix): fields["count"]
@@ -105,13 +105,15 @@ def ticks(view: Snapshot) -> dict[str, int]:
 
 
 def until(views: Iterator[Snapshot], version: str) -> list[Snapshot]:
-    """The views up to the one of a version."""
+    """Return the snapshots up to the one with a version."""
     seen = []
     for view in views:
         seen.append(view)
         if view.version == version:
             return seen
-    pytest.fail(f"{version} was never seen; the last of {len(seen)} was {seen[-1].version if seen else None}")
+    pytest.fail(
+        f"version {version} never came; the last of {len(seen)} was {seen[-1].version if seen else None}"
+    )
 
 
 def _settings(server: Server) -> Settings:

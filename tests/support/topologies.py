@@ -1,11 +1,11 @@
-"""Servers that stand together: Sentinel and Redis Cluster, in the plain, with TLS, with users.
+"""Deployments with several servers: Sentinel and Redis Cluster, with and without TLS and users.
 
-    Sentinels   a master with replicas, watched by three sentinels
-    Cluster     three masters that share the slots, with or without a replica each
-    TlsServer   one server that speaks TLS only
+    Sentinels   a primary with replicas, and three sentinels
+    Cluster     three primaries that share the slots, with or without replicas
+    TlsServer   one server that accepts TLS only
 
-Only Debian's Redis 7 has TLS. All of them are started for one test and end with it: `close`, or the fixtures of
-`tests/server/connection/conftest.py`.
+Only the Redis 7 of Debian has TLS. Each deployment is started for one test and ends with it: by `close`, or by the
+fixtures of `tests/server/connection/conftest.py`.
 """
 
 from tests.support.clusters import SLOTS, Cluster, slot_of

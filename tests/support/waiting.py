@@ -1,4 +1,4 @@
-"""Waiting for something to become true: the only place in the tests that sleeps."""
+"""Wait for a condition: the only place in the tests that sleeps."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ import pytest
 
 T = TypeVar("T")
 
-#: Seconds between two looks.
+#: Seconds between two checks.
 _POLL_S = 0.005
 
 
@@ -23,7 +23,7 @@ def wait_until(predicate: Callable[[], T], what: str, deadline_s: float = 30.0) 
     deadline = time.monotonic() + deadline_s
     while not (answer := predicate()):
         if time.monotonic() > deadline:
-            # One more look: a machine that was busy for the whole time has asked only once.
+            # One more check: on a busy machine there was only one.
             if answer := predicate():
                 break
             pytest.fail(f"not within {deadline_s:g} s: {what}; the last answer was {answer!r}")

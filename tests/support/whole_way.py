@@ -1,4 +1,4 @@
-"""The whole way, from publishers over a worker to readers, through whatever happens to the servers."""
+"""End to end: publishers, a worker and readers, while servers fail."""
 
 import asyncio
 import threading
@@ -15,27 +15,27 @@ from tests.support.paths import ROOT
 from tests.support.waiting import wait_until
 from tests.support.worker_rig import Side, assert_is_fold
 
-#: The project's own file of users.
+#: The ACL file of the project.
 USERS = ROOT / "config" / "users.acl"
 
-#: Each user of that file, as a URL has it.
+#: The users of that file, in the form of a URL.
 PUBLISHER, WORKER, READER = (f"{name}:change-me-{name}" for name in ("publisher", "worker", "reader"))
 
-#: Seconds that a busy machine may take until things are well again.
+#: Seconds that a busy machine may take to recover.
 PATIENCE_S = 40.0
 
 
 class Start(Protocol):
-    """What the fixture `start` is."""
+    """The type of the fixture `start`."""
 
     def __call__(self, make: Any, *arguments: Any, **options: Any) -> Any:
-        """Make servers that end with the test."""
+        """Start servers that end with the test."""
         ...
 
 
 @contextmanager
 def working(url: str, **settings: object) -> Iterator[Worker]:
-    """A worker in a thread of its own; what ends it ends the test."""
+    """Run a worker in a separate thread; an error that ends the worker fails the test."""
     quick: dict[str, object] = {
         "poll_timeout_ms": 100,
         "heartbeat_interval_s": 0.1,
@@ -55,7 +55,7 @@ def working(url: str, **settings: object) -> Iterator[Worker]:
     def run() -> None:
         try:
             asyncio.run(work())
-        except BaseException as error:  # noqa: BLE001  # it is raised where the test sees it
+        except BaseException as error:  # noqa: BLE001  # asserted at the end of the block
             failures.append(error)
             started.set()
 
@@ -71,11 +71,11 @@ def working(url: str, **settings: object) -> Iterator[Worker]:
 
 
 class Feed:
-    """A publisher that numbers what it sends, from 0.
+    """A publisher that numbers its events from 0.
 
     Args:
-        url: of the servers.
-        run_id: the run.
+        url: URL of the servers.
+        run_id: ID of the run.
     """
 
     def __init__(self, url: str, run_id: str) -> None:
@@ -84,24 +84,24 @@ class Feed:
         self.emitted = 0
 
     def send(self, count: int = 50) -> None:
-        """Emit so many more events."""
+        """Emit more events."""
         for number in range(self.emitted, self.emitted + count):
             self.publisher.emit({"event_type": "X", "data": {"n": number}})
         self.emitted += count
 
     def arrive(self) -> None:
-        """Wait until the servers have taken all."""
-        wait_until(lambda: self.publisher.flush(1.0), f"run {self.run.run_id} is taken", PATIENCE_S)
+        """Wait until the servers have accepted all events."""
+        wait_until(lambda: self.publisher.flush(1.0), f"run {self.run.run_id} is sent", PATIENCE_S)
 
     def finish(self) -> None:
-        """Say goodbye."""
+        """Close the publisher, which publishes an end-of-stream marker."""
         self.arrive()
         self.publisher.close(PATIENCE_S)
 
 
 @contextmanager
 def feeding(url: str, *run_ids: str) -> Iterator[list[Feed]]:
-    """Publishers for some runs."""
+    """Yield a publisher for each run."""
     feeds = [Feed(url, run_id) for run_id in run_ids]
     try:
         yield feeds
@@ -111,17 +111,17 @@ def feeding(url: str, *run_ids: str) -> Iterator[list[Feed]]:
 
 
 def last_number(url: str, run_id: str) -> int:
-    """The number of the event that was folded last, as a reader sees it; -1 where there is none."""
+    """Return the number of the last folded event, from a snapshot; -1 if there is none."""
     with Reader(url) as reader:
         return int(reader.snapshot(run_id).sections.get("event:X", {}).get("n", -1))
 
 
 class Following:
-    """A reader that follows a run in a thread, whatever happens meanwhile.
+    """A reader that follows a run in a thread.
 
     Args:
-        url: of the servers.
-        run_id: the run.
+        url: URL of the servers.
+        run_id: ID of the run.
         kind: `sync` or `async`.
     """
 
@@ -133,18 +133,20 @@ class Following:
         self.until: int | None = None
         self._thread = threading.Thread(target=self._follow if kind == "sync" else self._follow_async)
         self._thread.start()
-        # Only the first look fails as any call does.
-        wait_until(lambda: self.seen or self.error, "the follower sees the run", PATIENCE_S)
+        # Only the first read is not retried.
+        wait_until(lambda: self.seen or self.error, "the follower has a snapshot", PATIENCE_S)
 
     def finish(self, feed: Feed) -> None:
-        """Publish until the follower has seen something that was emitted after this call."""
+        """Publish until the follower has an event that was emitted after this call."""
         self.until = feed.emitted
 
         def is_done() -> bool:
             feed.send(1)
             return not self._thread.is_alive()
 
-        wait_until(is_done, f"the follower sees event {self.until}; it saw {self.seen[-1:]} last", PATIENCE_S)
+        wait_until(
+            is_done, f"the follower has event {self.until}; its last one is {self.seen[-1:]}", PATIENCE_S
+        )
         if self.error is not None:
             raise self.error
 
@@ -156,7 +158,7 @@ class Following:
         try:
             with Reader(self._url) as reader, closing(reader.follow(self._run_id, poll_s=0.2)) as views:
                 any(self._take(view) for view in views)
-        except BaseException as error:  # noqa: BLE001  # it is looked at where the test sees it
+        except BaseException as error:  # noqa: BLE001  # raised by `finish`
             self.error = error
 
     def _follow_async(self) -> None:
@@ -168,18 +170,18 @@ class Following:
 
         try:
             asyncio.run(follow())
-        except BaseException as error:  # noqa: BLE001  # likewise
+        except BaseException as error:  # noqa: BLE001  # raised by `finish`
             self.error = error
 
 
 def numbers(client: Any, run: RunKeys) -> list[int]:
-    """The numbers of the producer's entries that a stream holds, in order."""
+    """Return the sequence numbers of the entries in a stream, in order."""
     rows = cast("list[Any]", client.xrange(run.events))
     return [int(fields[b"seq"]) for _, fields in rows if fields[b"type"] == b"X" and b"seq" in fields]
 
 
 def assert_folded(client: Any, feed: Feed) -> None:
-    """The snapshot is the fold of what the stream holds, and no event is folded twice."""
+    """Assert that the snapshot is the fold of the stream, and no event is folded twice."""
     side = Side(client, feed.run)
     stream = side.stream
     wait_until(

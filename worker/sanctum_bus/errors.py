@@ -41,7 +41,7 @@ class SanctumError(Exception):
 
 
 class ConfigurationError(SanctumError):
-    """A setting or the server is wrong; the message says which and what to do. The process cannot continue."""
+    """A setting or the server is wrong; the message names it and the correction. The process cannot continue."""
 
 
 class ServerTooOld(ConfigurationError):
@@ -61,11 +61,11 @@ class UnknownRun(InvalidArgument):
 
 
 class UnknownSchema(SanctumError):
-    """This version of Sanctum cannot read the snapshot's schema. The message says what to do; nothing was changed."""
+    """This version of Sanctum cannot read the snapshot's schema. The message names the correction; nothing was changed."""
 
 
 class Unavailable(SanctumError):
-    """The current state does not allow the operation. Nothing was changed; the message says what to do."""
+    """The current state does not allow the operation. Nothing was changed; the message names the correction."""
 
 
 class CommandFailed(SanctumError):

@@ -1,4 +1,4 @@
-"""Servers that stand together, started for one test each, and certificates for them."""
+"""Sentinel and Cluster deployments, started for one test each, and certificates for them."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -17,23 +17,23 @@ T = TypeVar("T")
 
 @pytest.fixture(name="start")
 def _start() -> Iterator[Start]:
-    """Start servers that end with the test: `start(Cluster, replicas=1)`."""
-    with ExitStack() as ending:
+    """Return a function that starts servers for the test: `start(Cluster, replicas=1)`."""
+    with ExitStack() as stack:
 
         def begin(make: Callable[..., Any], *arguments: Any, **options: Any) -> Any:
-            return ending.enter_context(closing(make(*arguments, **options)))
+            return stack.enter_context(closing(make(*arguments, **options)))
 
         yield begin
 
 
 @pytest.fixture(name="certificates", scope="session")
 def _certificates() -> Iterator[Certificates]:
-    """For 127.0.0.1."""
+    """Certificates for 127.0.0.1."""
     with tempfile.TemporaryDirectory(prefix="st-") as home:
         yield make_certificates(Path(home))
 
 
 @pytest.fixture(name="secured")
 def _secured(certificates: Certificates) -> Security:
-    """TLS, and the users of the project's own file."""
+    """TLS, and the users of config/users.acl."""
     return Security(certificates, USERS)

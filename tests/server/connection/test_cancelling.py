@@ -1,4 +1,4 @@
-"""A task that is cancelled ends, whatever moment of a command it is in."""
+"""A canceled task ends at any point of a command."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ from tests.support.servers import Server
 #: Turns of the event loop: more than a command or a wait for a message takes.
 TURNS = 40
 
-#: Seconds after which a task counts as one that goes on.
+#: Seconds after which a canceled task counts as running on.
 PATIENCE_S = 5.0
 
 Work = Callable[[Redis], Awaitable[object]]
@@ -53,12 +53,12 @@ async def _cancel_after(turns: int, work: Work, client: Redis) -> None:
         await asyncio.sleep(0)
     task.cancel()
     await asyncio.wait({task}, timeout=PATIENCE_S)
-    assert task.cancelled(), f"it goes on after it was cancelled {turns} turns after its start"
+    assert task.cancelled(), f"the task runs on after a cancellation {turns} turns after its start"
 
 
 @pytest.mark.parametrize("work", [_commands, _pipelines, _requests, _messages])
 def test_a_cancelled_task_ends(valkey: Server, work: Work) -> None:
-    """No cancellation is swallowed: not while a connection is made, a command sent, or its reply waited for."""
+    """No cancellation is lost while a connection is made, a command is sent, or a reply is awaited."""
 
     async def at_every_turn() -> None:
         client = connect_async(valkey.url)

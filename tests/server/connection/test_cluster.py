@@ -32,7 +32,7 @@ def _is_folded(url: str, run_id: str, number: int) -> None:
 
 
 def test_a_slot_that_moves_and_a_master_that_dies(start: Start) -> None:
-    """Runs on all slots are folded; one that moves loses nothing, one whose master dies what its replica did not have."""
+    """A run whose slot moves loses nothing; a run whose primary dies loses what the replica did not have."""
     cluster = start(Cluster, replicas=1)
     with ExitStack() as open_until_the_end:
         feeds = open_until_the_end.enter_context(feeding(cluster.url, *RUNS))
@@ -72,7 +72,7 @@ def test_a_slot_that_moves_and_a_master_that_dies(start: Start) -> None:
 
 @pytest.mark.parametrize("kind", [REDIS_8, REDIS_7], ids=lambda kind: kind.name)
 def test_a_slot_moves_in_the_middle(start: Start, kind: ServerKind) -> None:
-    """Events that come while the slot is on the move are neither lost nor folded twice."""
+    """Events that arrive while a slot moves are neither lost nor folded twice."""
     cluster = start(Cluster, kind)
     with feeding(cluster.url, "r") as (feed,), working(cluster.url):
         feed.send()
@@ -89,7 +89,7 @@ def test_a_slot_moves_in_the_middle(start: Start, kind: ServerKind) -> None:
 
 
 def test_tls_and_users(start: Start, secured: Security) -> None:
-    """Each user of the project's file does its work, over TLS, on every server of the cluster."""
+    """Each user of config/users.acl has the rights that it needs, over TLS, on every server of the cluster."""
     cluster = start(Cluster, REDIS_7, security=secured)
     reading = cluster.url_of(READER)
     with feeding(cluster.url_of(PUBLISHER), *RUNS) as feeds, working(cluster.url_of(WORKER)):
@@ -110,7 +110,7 @@ def test_tls_and_users(start: Start, secured: Security) -> None:
 
 
 def test_the_commands_work_on_a_cluster(start: Start) -> None:
-    """What a person does to runs reaches the right servers: the runs' own, and that of the index."""
+    """Commands reach the servers that own the runs, and the server that owns the index."""
     cluster = start(Cluster, VALKEY_9)
     with feeding(cluster.url, *RUNS) as feeds:
         for feed in feeds:

@@ -1,4 +1,4 @@
-"""Requests of several commands over the client for asyncio."""
+"""Requests with several commands over the client for asyncio."""
 
 import asyncio
 import errno
@@ -15,7 +15,7 @@ from redis.exceptions import TimeoutError as TooLate
 from sanctum_bus.connection import connect_async
 from tests.support.servers import Server
 
-#: More than sockets hold of what nobody takes.
+#: More bytes than the socket buffers hold.
 LARGE = b"x" * (32 << 20)
 
 
@@ -43,7 +43,7 @@ def _address_of(client: Redis) -> str:
 
 
 def test_errors_stand_in_their_places(server: Server) -> None:
-    """A command that the server refuses takes nothing from the replies to the others."""
+    """A command that fails does not change the replies to the others."""
 
     async def work(client: Redis) -> None:
         found = await _ask(client, ("SET", "a", 1), ("INCRBY", "a", "none"), ("GET", "a"))
@@ -53,14 +53,14 @@ def test_errors_stand_in_their_places(server: Server) -> None:
         pipeline.execute_command("INCRBY", "a", "none")
         with pytest.raises(ResponseError):
             await pipeline.execute()
-        # Used again, it is empty.
+        # The second use starts empty.
         assert await pipeline.execute() == []
 
     _with_client(server, work)
 
 
 def test_a_late_reply_is_nobody_elses(server: Server) -> None:
-    """After a time-out, which says of which server, the connection is closed: what it brings answers no later request."""
+    """After a time-out the connection is closed, so a late reply answers no other request. The error names the server."""
 
     async def work(client: Redis) -> None:
         with pytest.raises(TooLate, match=_address_of(client)):
@@ -71,7 +71,7 @@ def test_a_late_reply_is_nobody_elses(server: Server) -> None:
 
 
 def test_what_is_larger_than_the_sockets_buffers_arrives(server: Server) -> None:
-    """A request waits until all of it has gone."""
+    """A request waits until all of it is sent."""
 
     async def work(client: Redis) -> None:
         assert (await _ask(client, ("SET", "a", LARGE), ("STRLEN", "a")))[1] == len(LARGE)
@@ -80,7 +80,7 @@ def test_what_is_larger_than_the_sockets_buffers_arrives(server: Server) -> None
 
 
 def test_a_lost_connection_is_said_and_replaced(server: Server) -> None:
-    """A connection that dies under a request raises redis-py's error, and the next request has another one."""
+    """If a connection dies during a request, redis-py's error is raised, and the next request uses another one."""
 
     async def work(client: Redis) -> None:
         async with connect_async(server.url) as other:
@@ -99,16 +99,16 @@ def test_a_lost_connection_is_said_and_replaced(server: Server) -> None:
 def test_a_connection_that_breaks_is_said_to_be_lost(
     server: Server, monkeypatch: pytest.MonkeyPatch, count: int
 ) -> None:
-    """Whatever the system calls it, the error says that the connection was lost, and to which server."""
+    """For every error of the operating system, the message reports a lost connection, and names the server."""
 
     async def work(client: Redis) -> None:
         connection: Any = await client.connection_pool.get_connection()
         await client.connection_pool.release(connection)
-        said = f"^Connection lost while reading from .*{_address_of(client)}.*Broken pipe"
+        expected = f"^Connection lost while reading from .*{_address_of(client)}.*Broken pipe"
         request = client.execute_command("PING") if count == 1 else _ask(client, *[("PING",)] * count)
         with monkeypatch.context() as patch:
             patch.setattr(connection._parser, "read_response", _break)
-            with pytest.raises(ConnectionLost, match=said):
+            with pytest.raises(ConnectionLost, match=expected):
                 await request
         assert await _ask(client, ("ECHO", "again")) == [b"again"]
 

@@ -1,4 +1,4 @@
-"""Sentinel: what publisher, worker and readers do when the master changes."""
+"""Sentinel: publisher, worker and readers when the primary changes."""
 
 from contextlib import ExitStack
 
@@ -23,10 +23,10 @@ from tests.support.whole_way import (
 
 
 def test_a_killed_master_and_a_failover_by_hand(start: Start) -> None:
-    """All go on with the new master by themselves, and fold exactly what it has.
+    """All clients continue with the new primary, and the snapshot is the fold of its stream.
 
-    The sentinels are told not to demote the old master after the second failover: nobody is thrown out there, so that
-    everyone has to notice.
+    The sentinels do not demote the old primary after the second failover. It disconnects no client, so each client has to
+    detect the change.
     """
     servers = start(Sentinels)
     with ExitStack() as open_until_the_end:
@@ -64,7 +64,7 @@ def test_a_killed_master_and_a_failover_by_hand(start: Start) -> None:
 
 
 def test_a_coordinated_failover_loses_nothing(start: Start) -> None:
-    """Valkey 9 hands everything on before it promotes; what was taken is folded, each event once."""
+    """Valkey 9 replicates everything before the promotion: each acknowledged event is folded once."""
     servers = start(Sentinels, VALKEY_9, replicas=1)
     with feeding(servers.url, "r") as (feed,), working(servers.url):
         feed.send()
@@ -79,12 +79,12 @@ def test_a_coordinated_failover_loses_nothing(start: Start) -> None:
         assert sorted(set(numbers(client, feed.run))) == list(range(1, feed.emitted + 1))
 
 
-# Where a server dies under a handshake, redis-py leaves the socket to the collector.
+# If a server dies during a handshake, redis-py leaves the socket to the garbage collector.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <ssl.SSLSocket:pytest.PytestUnraisableExceptionWarning"
 )
 def test_tls_users_and_a_password_of_the_sentinels(start: Start, secured: Security) -> None:
-    """Servers have users, sentinels have a password of their own, and all of them speak nothing but TLS."""
+    """Servers with users and sentinels with a separate password work, all over TLS only."""
     servers = start(Sentinels, REDIS_7, security=secured, replicas=1, password="of-the-sentinels")  # noqa: S106  # a test's
     with feeding(servers.url_of(PUBLISHER), "r") as (feed,), working(servers.url_of(WORKER)):
         feed.send()

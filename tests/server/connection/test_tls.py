@@ -1,4 +1,4 @@
-"""TLS: what is checked, and what is said where it cannot be."""
+"""TLS: the checks of certificates, and the errors if TLS or credentials are wrong."""
 
 import asyncio
 
@@ -31,9 +31,9 @@ from tests.support.whole_way import (
 def test_the_whole_way_with_certificates_on_both_sides(
     start: Start, secured: Security, certificates: Certificates
 ) -> None:
-    """A server may ask everybody for a certificate, and for a user besides."""
+    """Certificates on both sides and users work together."""
     server = start(TlsServer, REDIS_7, secured)
-    # Connected before it asks: this client has none to show.
+    # Connected before the server requires a certificate: this client has none.
     admin = server.client()
     admin.config_set("tls-auth-clients", "yes")
 
@@ -52,7 +52,7 @@ def test_the_whole_way_with_certificates_on_both_sides(
 
 
 def certificates_of(security: Security) -> Certificates:
-    """Its certificates, which are there."""
+    """Return the certificates of a deployment that has some."""
     assert security.tls is not None
     return security.tls
 
@@ -65,7 +65,7 @@ def _refused(url: str) -> str:
 
 @pytest.fixture(name="stranger", scope="module")
 def _stranger(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
-    """Certificates of an authority that nobody trusts."""
+    """Certificates of an authority that the servers do not trust."""
     return make_certificates(tmp_path_factory.mktemp("stranger"))
 
 
@@ -73,19 +73,19 @@ def _stranger(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def test_what_will_not_pass_is_said_at_the_start(
     start: Start, secured: Security, stranger: Certificates, kind: type
 ) -> None:
-    """A worker does not wait for a wrong authority, a wrong scheme or a wrong password to become right."""
+    """A worker exits at the start if the authority, the scheme or the password is wrong."""
     servers = start(kind, REDIS_7, **({} if kind is TlsServer else {"replicas": 0}), security=secured)
     url, authority = servers.url_of(WORKER), str(certificates_of(secured).ca)
 
     assert "ssl_ca_certs" in _refused(url.replace(authority, str(stranger.ca)))
-    assert "should begin with rediss" in _refused(url.replace("rediss", "redis").partition("?")[0])
+    assert "use rediss://" in _refused(url.replace("rediss", "redis").partition("?")[0])
     wrong = _refused(url.replace(":change-me-worker", ":wrong-password"))
     assert "rejected the credentials" in wrong
     assert "wrong-password" not in wrong
 
 
 def test_the_name_of_the_host_is_checked(start: Start, certificates: Certificates) -> None:
-    """A certificate for another name is refused, unless the URL says that names do not matter."""
+    """A certificate for another name is refused, unless the URL disables the check of names."""
     server = start(TlsServer, REDIS_7, Security(certificates))
     url = server.url.replace("127.0.0.1", "localhost")
 
@@ -96,14 +96,14 @@ def test_the_name_of_the_host_is_checked(start: Start, certificates: Certificate
 
 def _try_three_times(publisher: Publisher) -> None:
     publisher.emit({"event_type": "X"})
-    wait_until(lambda: publisher.stats.errors > 2, "it was tried three times", PATIENCE_S)
+    wait_until(lambda: publisher.stats.errors > 2, "three attempts failed", PATIENCE_S)
     publisher.close(0)
 
 
 def test_a_publisher_says_it_once(
     start: Start, secured: Security, stranger: Certificates, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Training goes on, whatever is wrong with TLS or the user; one line says what it is."""
+    """Wrong TLS settings or credentials do not stop the training, and cause one log line."""
     server = start(TlsServer, REDIS_7, secured)
     url, authority = server.url_of(PUBLISHER), str(certificates_of(secured).ca)
     cases = {
@@ -114,24 +114,24 @@ def test_a_publisher_says_it_once(
         caplog.clear()
         _try_three_times(Publisher("r", url=wrong))
 
-        said = [line.message for line in caplog.records if "cannot send events" in line.message]
-        assert len(said) == 1
-        assert expected in said[0]
+        lines = [line.message for line in caplog.records if "cannot send events" in line.message]
+        assert len(lines) == 1
+        assert expected in lines[0]
 
 
 def test_a_file_that_is_missing_is_said_before_anything_is_asked() -> None:
-    """The options name files; one that is not there is a mistake in the URL."""
+    """A missing file that the URL names is an invalid URL."""
     url = "rediss://localhost/0?ssl_ca_certs=/no/such/file"
 
-    assert "/no/such/file, which is no file" in _refused(url)
-    with pytest.raises(InvalidArgument, match="which is no file"):
+    assert "file not found: /no/such/file" in _refused(url)
+    with pytest.raises(InvalidArgument, match="file not found"):
         Publisher("r", url=url)
 
 
 def test_a_command_says_what_is_wrong(start: Start, certificates: Certificates) -> None:
-    """A person learns that the server speaks TLS, and not only that it hung up."""
+    """The error of a command states that the server requires TLS."""
     server = start(TlsServer, REDIS_7, Security(certificates))
     ran = sanctum("--redis", f"redis://127.0.0.1:{server.port}/0", "runs")
 
     assert ran.status == 1
-    assert "should begin with rediss" in ran.err
+    assert "use rediss://" in ran.err

@@ -1,4 +1,4 @@
-"""The two readers, and runs for them to read."""
+"""The two readers, and runs that they read."""
 
 from collections.abc import Iterator
 
@@ -25,5 +25,5 @@ def _training(valkey: Server) -> Training:
 
 @pytest.fixture(name="reader")
 def _reader(shells: Shells, valkey: Server) -> Shell:
-    """Each kind of reader in turn, of that server."""
+    """Each kind of reader in turn, for that server."""
     return shells.open(valkey.url)

@@ -1,4 +1,4 @@
-"""Following through trouble: a server that goes away, and hints that do not come."""
+"""Following through failures: an unreachable server, and change notifications that do not arrive."""
 
 import logging
 import os
@@ -18,7 +18,7 @@ from tests.support.waiting import wait_until
 def test_a_restarted_server_is_followed_on(
     start_server: StartServer, shells: Shells, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """While the server is away the follower tries on, says so once, and then goes on where it was."""
+    """While the server is down the follower retries, logs it once, and continues from its last snapshot."""
     server = start_server()
     training = Training(server)
     training.tick()
@@ -29,7 +29,7 @@ def test_a_restarted_server_is_followed_on(
     server.kill()
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, views)
-        wait_until(lambda: "trying on" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: "retrying" in caplog.text, "the failure is logged")
         server.start()
         behind = second.result(PATIENCE_S)
     training.fold()
@@ -47,7 +47,7 @@ def test_a_restarted_server_is_followed_on(
 def test_a_frozen_server_is_waited_for(
     start_server: StartServer, shells: Shells, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server that stops answering without closing a connection is noticed by the time-out, and outlasted."""
+    """A frozen server, which closes no connection, is detected by the time-out and waited for."""
     server = start_server()
     training = Training(server)
     training.tick()
@@ -59,7 +59,7 @@ def test_a_frozen_server_is_waited_for(
     os.kill(server.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, views)
-        wait_until(lambda: "trying on" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: "retrying" in caplog.text, "the failure is logged")
         os.kill(server.pid, signal.SIGCONT)
         view = second.result(PATIENCE_S)
         views.close()
@@ -70,7 +70,7 @@ def test_a_frozen_server_is_waited_for(
 def test_trouble_that_lasts_is_raised_at_the_end(
     start_server: StartServer, shells: Shells, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A server that stays away for `idle_s` is an error, not an end; the log said so at the beginning."""
+    """A server that is down for `idle_s` raises an error and does not end the iteration. It is logged once."""
     server = start_server()
     training = Training(server)
     training.tick()
@@ -82,11 +82,11 @@ def test_trouble_that_lasts_is_raised_at_the_end(
     with caplog.at_level(logging.WARNING), pytest.raises((ConnectionLost, OSError)):
         next(views)
 
-    assert [record.message.partition(":")[0] for record in caplog.records] == ["cannot read run r, trying on"]
+    assert [record.message.partition(":")[0] for record in caplog.records] == ["cannot read run r, retrying"]
 
 
 def test_trouble_at_the_beginning_is_raised(start_server: StartServer, shells: Shells) -> None:
-    """A wrong URL is noticed at once."""
+    """A failure of the first read is raised."""
     server = start_server()
     reader = shells.open(server.url)
     server.kill()
@@ -96,7 +96,7 @@ def test_trouble_at_the_beginning_is_raised(start_server: StartServer, shells: S
 
 
 def test_trouble_that_does_not_pass_is_raised(training: Training, shells: Shells) -> None:
-    """What waiting does not heal is told to the caller."""
+    """An error that cannot pass is raised."""
     training.client.execute_command("ACL", "SETUSER", "reader", "on", ">word", "~*", "&*", "+@all")
     training.tick()
     reader = shells.over(training.server.url, username="reader", password="word")  # noqa: S106  # of this test
@@ -110,7 +110,7 @@ def test_trouble_that_does_not_pass_is_raised(training: Training, shells: Shells
 
 
 def test_missed_hints_cost_time_alone(training: Training, reader: Shell) -> None:
-    """A follower whose subscription is cut off again and again still sees every state that stays."""
+    """A follower whose subscription is killed repeatedly still yields every lasting state."""
     training.tick()
     killed = 0
     with training.folding():
@@ -127,7 +127,7 @@ def test_missed_hints_cost_time_alone(training: Training, reader: Shell) -> None
 
 
 def test_a_user_that_may_not_subscribe_polls(training: Training, shells: Shells) -> None:
-    """Hints are refused to a user without channels: the poll serves."""
+    """A user without rights to channels gets no notifications, and polls."""
     user = ("reader", "on", ">word", "~*", "resetchannels", "+@all")
     training.client.execute_command("ACL", "SETUSER", *user)
     training.client.execute_command("ACL", "LOG", "RESET")
@@ -149,7 +149,7 @@ def test_a_user_that_may_not_subscribe_polls(training: Training, shells: Shells)
 
 
 def test_a_burst_of_hints_is_one_look(training: Training, reader: Shell) -> None:
-    """Hints that wait together are taken together: what one look served for is not looked at again."""
+    """Notifications that wait together are taken together, and cause one read."""
     training.tick()
     training.fold()
     training.client.config_resetstat()
@@ -157,12 +157,12 @@ def test_a_burst_of_hints_is_one_look(training: Training, reader: Shell) -> None
     with ThreadPoolExecutor(1) as thread:
         next(views)
         rest = thread.submit(list, views)
-        wait_until(lambda: training.client.execute_command("PUBSUB", "SHARDCHANNELS"), "it listens")
+        wait_until(lambda: training.client.execute_command("PUBSUB", "SHARDCHANNELS"), "it is subscribed")
         with training.client.pipeline(transaction=False) as pipe:
             for _ in range(500):
-                pipe.execute_command("SPUBLISH", training.keys.changed, "hint")
+                pipe.execute_command("SPUBLISH", training.keys.changed, "text")
             pipe.execute()
         assert rest.result(PATIENCE_S) == []
 
-    looks = training.client.info("commandstats")["cmdstat_evalsha_ro"]["calls"]
-    assert looks < 10
+    reads = training.client.info("commandstats")["cmdstat_evalsha_ro"]["calls"]
+    assert reads < 10

@@ -1,4 +1,4 @@
-"""The view, followed: another one whenever it changed, through anything that may happen to a server."""
+"""Following a run: a snapshot after every change, through everything that can happen to a server."""
 
 import pytest
 
@@ -10,7 +10,7 @@ from tests.support.waiting import wait_until
 
 
 def test_the_first_view_comes_at_once_and_the_next_when_it_changed(server: Server, shells: Shells) -> None:
-    """A follower yields what there is, then every change, each as a whole with the names that changed."""
+    """A follower yields the current snapshot, then one for each change, complete and with the changed names."""
     training = Training(server)
     training.seed("r0c0")
     first_id = training.tick("a")
@@ -30,7 +30,7 @@ def test_the_first_view_comes_at_once_and_the_next_when_it_changed(server: Serve
 
 
 def test_a_follower_sees_single_moments_and_the_end(server: Server, shells: Shells) -> None:
-    """Views that are put together from changes hold together too, and the last one is what a whole read gives."""
+    """Merged snapshots are consistent, and the last one equals a complete read."""
     training, reader = Training(server), shells.open(server.url)
     last = training.tick()
     with training.folding():
@@ -49,7 +49,7 @@ def test_a_follower_sees_single_moments_and_the_end(server: Server, shells: Shel
 
 
 def test_a_hint_ends_the_wait(training: Training, reader: Shell) -> None:
-    """A change shows long before the poll would have found it."""
+    """A notification shows a change long before the next poll."""
     training.tick()
     with training.folding():
         views = reader.follow(RUN, poll_s=600, idle_s=None)
@@ -61,7 +61,7 @@ def test_a_hint_ends_the_wait(training: Training, reader: Shell) -> None:
 
 
 def test_following_ends_when_nothing_changes(training: Training, reader: Shell) -> None:
-    """`idle_s` seconds without another view end it; with 0 it is what there is now."""
+    """The iteration ends after `idle_s` without a change; with 0 it yields the current snapshot."""
     training.tick()
     training.fold()
 
@@ -70,23 +70,23 @@ def test_following_ends_when_nothing_changes(training: Training, reader: Shell) 
 
 
 def test_following_an_unknown_run_is_an_error(reader: Shell) -> None:
-    """A misspelt name is no run that may still come."""
+    """A run that does not exist is an error: a follower does not wait for it."""
     with pytest.raises(UnknownRun):
         next(reader.follow("nobody"))
 
 
 def test_patience_is_checked_at_the_call(reader: Shell) -> None:
-    """Times that make no sense are refused before anything is followed, and so is a name."""
+    """Invalid times and an invalid run ID are refused at the call."""
     with pytest.raises(InvalidArgument, match="poll_s"):
         reader.follow(RUN, poll_s=0)
     with pytest.raises(InvalidArgument, match="idle_s"):
         reader.follow(RUN, idle_s=-1)
-    with pytest.raises(InvalidArgument, match="run id"):
+    with pytest.raises(InvalidArgument, match="invalid run ID"):
         reader.follow("{")
 
 
 def test_falling_behind_and_catching_up_are_views(training: Training, reader: Shell) -> None:
-    """A view in which nothing is unread does not stay up while entries wait."""
+    """A snapshot is yielded when entries arrive that are not folded, and again when they are."""
     training.tick()
     training.fold()
     views = reader.follow(RUN, poll_s=0.02, idle_s=PATIENCE_S)
@@ -103,7 +103,7 @@ def test_falling_behind_and_catching_up_are_views(training: Training, reader: Sh
 
 
 def test_another_generation_is_another_view(training: Training, reader: Shell) -> None:
-    """A take-over shows, and after it the view is fetched as a whole."""
+    """A new generation is a new snapshot, which is read completely."""
     training.tick()
     training.fold()
     views = reader.follow(RUN, poll_s=0.02, idle_s=PATIENCE_S)
@@ -120,7 +120,7 @@ def test_another_generation_is_another_view(training: Training, reader: Shell) -
 
 
 def test_a_smaller_version_is_another_view(training: Training, reader: Shell) -> None:
-    """A history that begins anew replaces everything: nothing of the old one stays."""
+    """A history that restarts replaces everything: nothing of the old one stays."""
     training.tick("old", at="500-0")
     training.fold()
     views = reader.follow(RUN, poll_s=0.02, idle_s=PATIENCE_S)
@@ -135,7 +135,7 @@ def test_a_smaller_version_is_another_view(training: Training, reader: Shell) ->
 
 
 def test_an_emptied_server_is_an_empty_view(training: Training, reader: Shell) -> None:
-    """FLUSHALL takes the run away, which shows; what comes back is followed on."""
+    """After FLUSHALL the snapshot is empty, and a run that returns is followed again."""
     training.tick("old")
     training.fold()
     views = reader.follow(RUN, poll_s=0.02, idle_s=PATIENCE_S)
@@ -163,5 +163,5 @@ def test_a_follower_that_is_left_leaves_no_subscription(training: Training, read
 
     assert [bytes(one) for one in channels] == [training.keys.changed.encode()]
     wait_until(
-        lambda: not training.client.execute_command("PUBSUB", "SHARDCHANNELS"), "nobody listens any more"
+        lambda: not training.client.execute_command("PUBSUB", "SHARDCHANNELS"), "the subscription ended"
     )

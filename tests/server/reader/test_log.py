@@ -1,4 +1,4 @@
-"""The seed event log: pages of it, and following it by id."""
+"""The seed event log: its pages, and following it by ID."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,12 +15,12 @@ from tests.support.waiting import wait_until
 
 
 def slots(lines: list[LogLine]) -> list[object]:
-    """The slots that lines are about."""
+    """Return the slots of lines."""
     return [line.slot_id for line in lines]
 
 
 def take(lines: Iterator[LogLine], count: int) -> list[LogLine]:
-    """The next lines, which must come."""
+    """Return the next lines; all of them must arrive."""
     taken = list(islice(lines, count))
     assert len(taken) == count
     return taken
@@ -28,7 +28,7 @@ def take(lines: Iterator[LogLine], count: int) -> list[LogLine]:
 
 @pytest.fixture(name="five")
 def _five(training: Training) -> Training:
-    """A run whose log has the lines s1 to s5, with the ids 1-0 to 5-0."""
+    """A run whose log has the lines s1 to s5, with the IDs 1-0 to 5-0."""
     for number in range(1, 6):
         training.seed(f"s{number}", at=f"{number}-0", env_id=3)
     training.fold()
@@ -36,7 +36,7 @@ def _five(training: Training) -> Training:
 
 
 def test_a_line_has_all_that_the_event_had(server: Server, shells: Shells) -> None:
-    """A line says what happened where, in words and in data."""
+    """A line has the message and the data of its event."""
     training = Training(server)
     training.emit("TRAINING_STARTED", {"start_episode": 10}, at="5-0")
     data = {"env_id": 3, "blueprint_id": "conv", "params": 7, "ratio": float("nan")}
@@ -54,7 +54,7 @@ def test_a_line_has_all_that_the_event_had(server: Server, shells: Shells) -> No
 
 
 def test_a_line_says_what_was_lost_before_it(training: Training, reader: Shell) -> None:
-    """A hole in a producer's numbers shows at the line behind it."""
+    """A sequence gap shows at the line behind it."""
     for seq in ("1", "4"):
         fields = {"type": "SEED_GERMINATED", "producer": "p", "seq": seq}
         training.add("*", {**fields, "json": '{"slot_id":"a","data":{"env_id":0}}'})
@@ -64,7 +64,7 @@ def test_a_line_says_what_was_lost_before_it(training: Training, reader: Shell) 
 
 
 def test_pages_follow_each_other_by_id(five: Training, reader: Shell) -> None:
-    """`after` is not in the page, `count` bounds it, and the page behind the last is empty."""
+    """A page excludes `after` and has at most `count` lines; the page behind the last is empty."""
     first = reader.log(RUN, count=2)
     second = reader.log(RUN, after=first[-1].id, count=2)
     third = reader.log(RUN, after=second[-1].id, count=2)
@@ -74,24 +74,24 @@ def test_pages_follow_each_other_by_id(five: Training, reader: Shell) -> None:
 
 
 def test_the_newest_lines_come_oldest_first(five: Training, reader: Shell) -> None:
-    """`newest` takes from the end, but not what is not after `after`."""
+    """`newest` returns lines from the end, and only those after `after`."""
     assert slots(reader.log(RUN, newest=2)) == ["s4", "s5"]
     assert slots(reader.log(RUN, newest=99)) == ["s1", "s2", "s3", "s4", "s5"]
     assert slots(reader.log(RUN, newest=3, after="4-0")) == ["s5"]
 
 
 def test_a_page_that_cannot_be_is_refused(five: Training, reader: Shell) -> None:
-    """A count below 1 and an id that is none are mistakes of the caller."""
-    with pytest.raises(InvalidArgument, match="count of 0"):
+    """A count below 1 and an invalid ID are refused."""
+    with pytest.raises(InvalidArgument, match="not 0"):
         reader.log(RUN, count=0)
-    with pytest.raises(InvalidArgument, match="count of -1"):
+    with pytest.raises(InvalidArgument, match="not -1"):
         reader.log(RUN, newest=-1)
-    with pytest.raises(InvalidArgument, match="no id"):
+    with pytest.raises(InvalidArgument, match="not a stream ID"):
         reader.log(RUN, after="$")
 
 
 def test_a_run_without_lines_is_no_unknown_run(training: Training, reader: Shell) -> None:
-    """An empty answer is an error only where there is no run."""
+    """An empty log is an error only if the run does not exist."""
     training.tick()
 
     assert reader.log(RUN) == []
@@ -100,7 +100,7 @@ def test_a_run_without_lines_is_no_unknown_run(training: Training, reader: Shell
 
 
 def test_following_yields_what_is_there_and_then_each_line(server: Server, shells: Shells) -> None:
-    """A follower reads from an id on and never a line twice."""
+    """A follower yields the lines after an ID, each once."""
     training = Training(server)
     for number in range(1, 4):
         training.seed(f"s{number}", at=f"{number}-0")
@@ -116,7 +116,7 @@ def test_following_yields_what_is_there_and_then_each_line(server: Server, shell
 
 
 def test_more_lines_than_one_look_takes(training: Training, reader: Shell) -> None:
-    """A long log comes whole and in order."""
+    """A long log is yielded completely and in order."""
     training.seeds(2502)
     training.fold()
 
@@ -126,7 +126,7 @@ def test_more_lines_than_one_look_takes(training: Training, reader: Shell) -> No
 
 
 def test_a_version_whose_stream_is_gone_is_a_place_in_the_log(five: Training, reader: Shell) -> None:
-    """What was folded was there, whether the stream still knows it or not."""
+    """An ID that was folded is valid even if the stream no longer exists."""
     five.tick(at="6-0")
     five.fold()
     five.client.delete(five.keys.events)
@@ -135,13 +135,13 @@ def test_a_version_whose_stream_is_gone_is_a_place_in_the_log(five: Training, re
 
 
 def test_from_the_newest_on(five: Training, reader: Shell) -> None:
-    """`$` leaves out what is there, and is taken once: what comes after the first look is not lost."""
+    """`$` skips the existing lines. It is resolved once, so no line after the first read is lost."""
     assert list(reader.follow_log(RUN, after="$", idle_s=0.1)) == []
 
     lines = reader.follow_log(RUN, after="$", poll_s=600)
     with ThreadPoolExecutor(1) as thread, five.folding():
         taken = thread.submit(take, lines, 2)
-        wait_until(lambda: five.client.execute_command("PUBSUB", "SHARDCHANNELS"), "the first look is over")
+        wait_until(lambda: five.client.execute_command("PUBSUB", "SHARDCHANNELS"), "the first read is done")
         five.seed("s6", at="6-0")
         five.seed("s7", at="7-0")
         assert slots(taken.result(PATIENCE_S)) == ["s6", "s7"]
@@ -149,7 +149,7 @@ def test_from_the_newest_on(five: Training, reader: Shell) -> None:
 
 
 def test_from_the_newest_on_of_nothing(training: Training, reader: Shell) -> None:
-    """Where there are no lines yet, the first one is after `$`; an unknown run is an error."""
+    """In an empty log the first line comes after `$`; an unknown run is an error."""
     training.tick()
 
     assert list(reader.follow_log(RUN, after="$", idle_s=0)) == []
@@ -158,19 +158,19 @@ def test_from_the_newest_on_of_nothing(training: Training, reader: Shell) -> Non
 
 
 def test_following_an_unknown_run_is_an_error(reader: Shell) -> None:
-    """A misspelt name is no run whose log may still come."""
+    """A run that does not exist is an error: a follower does not wait for it."""
     with pytest.raises(UnknownRun):
         next(reader.follow_log("nobody"))
 
 
 def test_an_id_is_checked_at_the_call(reader: Shell) -> None:
-    """What is no id is refused before anything is followed."""
-    with pytest.raises(InvalidArgument, match="no id"):
+    """An invalid ID is refused at the call."""
+    with pytest.raises(InvalidArgument, match="not a stream ID"):
         reader.follow_log(RUN, after="yesterday")
 
 
 def test_a_log_with_smaller_ids_is_read_from_its_beginning(five: Training, reader: Shell) -> None:
-    """A log that was begun anew below the id that was read last does not make the follower wait for ever."""
+    """If a log restarts below the last ID, the follower does not wait forever."""
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=PATIENCE_S)
     take(lines, 5)
     five.client.flushall()
@@ -183,7 +183,7 @@ def test_a_log_with_smaller_ids_is_read_from_its_beginning(five: Training, reade
 
 
 def test_a_log_that_has_overtaken_the_id_is_read_from_its_beginning(five: Training, reader: Shell) -> None:
-    """Between two looks a new log may have grown past the id: the missing line gives it away."""
+    """If a new log has passed the last ID between two reads, the missing line reveals it."""
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=PATIENCE_S)
     take(lines, 5)
     five.client.flushall()
@@ -196,7 +196,7 @@ def test_a_log_that_has_overtaken_the_id_is_read_from_its_beginning(five: Traini
 
 
 def test_a_log_that_was_folded_again_goes_on(five: Training, reader: Shell) -> None:
-    """A new history of the same stream has the same lines: those that were read are not read again."""
+    """A new history of the same stream has the same lines, and none is yielded twice."""
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=PATIENCE_S)
     take(lines, 5)
     five.client.delete(five.keys.checkpoint)
@@ -208,7 +208,7 @@ def test_a_log_that_was_folded_again_goes_on(five: Training, reader: Shell) -> N
 
 
 def test_a_log_that_is_being_folded_again_is_waited_for(five: Training, reader: Shell) -> None:
-    """While a new history has not reached the line that was read last, nothing is read twice."""
+    """Until a new history reaches the last line, no line is yielded twice."""
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=0.3)
     take(lines, 5)
     five.client.hset(five.keys.checkpoint, "version", "3-0")
@@ -218,7 +218,7 @@ def test_a_log_that_is_being_folded_again_is_waited_for(five: Training, reader: 
 
 
 def test_a_log_that_lost_its_lines_is_another_one(five: Training, reader: Shell) -> None:
-    """Where the line is gone though its entry is folded, the log is read from its beginning."""
+    """If the last line is missing although its entry is folded, the log is read from its beginning."""
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=PATIENCE_S)
     take(lines, 5)
     five.client.delete(five.keys.log)
@@ -229,7 +229,7 @@ def test_a_log_that_lost_its_lines_is_another_one(five: Training, reader: Shell)
 
 
 def test_a_version_is_a_place_in_the_log(five: Training, reader: Shell) -> None:
-    """Who has a view follows the log from its version on, whether that caused a line or not."""
+    """A log can be followed from the version of a snapshot, whether its entry caused a line or not."""
     five.tick(at="6-0")
     five.fold()
     lines = reader.follow_log(RUN, after=reader.snapshot(RUN).version, poll_s=0.02, idle_s=0.3)
@@ -243,7 +243,7 @@ def test_a_version_is_a_place_in_the_log(five: Training, reader: Shell) -> None:
 
 
 def test_lines_that_the_cap_took_are_passed_over(five: Training, reader: Shell) -> None:
-    """A follower that fell behind the cap goes on with the oldest line there is."""
+    """A follower that fell behind the cap continues with the oldest line."""
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=PATIENCE_S)
     take(lines, 2)
     take(lines, 3)
@@ -257,17 +257,17 @@ def test_lines_that_the_cap_took_are_passed_over(five: Training, reader: Shell) 
 
 
 def test_an_id_above_the_log_is_of_another_log(five: Training, reader: Shell) -> None:
-    """Who comes back with an id that the log has not reached gets the log that there is."""
+    """An ID that the log has not reached yields the existing log."""
     assert slots(list(reader.follow_log(RUN, after="77-0", idle_s=0))) == ["s1", "s2", "s3", "s4", "s5"]
 
 
 def test_an_id_between_lines_is_a_place_in_the_log(five: Training, reader: Shell) -> None:
-    """An id need not be a line's to begin after it."""
+    """The ID to start after need not be the ID of a line."""
     assert slots(list(reader.follow_log(RUN, after="3-7", idle_s=0))) == ["s4", "s5"]
 
 
 def test_a_log_is_followed_through_a_restart(start_server: StartServer, shells: Shells) -> None:
-    """A restart neither repeats a line nor leaves one out."""
+    """A restart neither repeats nor skips a line."""
     server = start_server()
     training = Training(server)
     training.seed("s1", at="1-0")

@@ -5,7 +5,7 @@ import asyncio
 from sanctum_bus.reader import AsyncReader
 from tests.support.reader_runs import PATIENCE_S, RUN, Training
 
-#: More than the client library's connections by default.
+#: More than the default number of connections of redis-py.
 FOLLOWERS = 150
 
 
@@ -33,7 +33,7 @@ async def _follow_and_leave(training: Training) -> None:
 
 
 def test_one_reader_serves_many_followers(training: Training) -> None:
-    """Each of many followers of one run sees what is there, and ends when it is cancelled."""
+    """Each of many followers of one run yields the snapshot, and ends when it is canceled."""
     training.tick()
     training.fold()
 

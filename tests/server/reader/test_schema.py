@@ -1,4 +1,4 @@
-"""Snapshots of other schemas, as readers see them: brought up to date, or refused."""
+"""Snapshots in other schemas: readers upgrade older ones, and refuse newer ones."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -20,7 +20,7 @@ def _step(_name: str, fields: Fields) -> Fields:
 
 
 def _write_older(training: Training) -> None:
-    """Make the snapshot of ticks what a worker of a schema 0 would have written."""
+    """Turn the snapshot of ticks into one that a worker of schema 0 would have written."""
     section = training.keys.section("event:TICK.a")
     count = cast("bytes", training.client.hget(section, "count"))
     training.client.hset(section, "times", count.decode())
@@ -31,7 +31,7 @@ def _write_older(training: Training) -> None:
 def test_an_older_snapshot_is_read_as_one_of_today(
     training: Training, reader: Shell, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A reader makes the same of an older snapshot as the worker that brings it up to date: views may be merged."""
+    """Reader and worker upgrade an older snapshot in the same way, so their snapshots can be merged."""
     monkeypatch.setattr(schema, "STEPS", {0: _step} | schema.STEPS)
     training.tick()
     training.fold()
@@ -45,12 +45,13 @@ def test_an_older_snapshot_is_read_as_one_of_today(
     assert before.schema == after.schema == SCHEMA_VERSION
     assert before.sections == after.sections
     assert (
-        reader.snapshot(RUN, since=(before.version, after.generation)).over(before).sections == after.sections
+        reader.snapshot(RUN, since=(before.version, after.generation)).merged_onto(before).sections
+        == after.sections
     )
 
 
 def test_a_newer_snapshot_is_refused(training: Training, reader: Shell) -> None:
-    """What a newer version wrote is never misread: the error names both schemas, and says to upgrade."""
+    """A snapshot of a newer version is refused. The error names both schemas, and the upgrade."""
     training.tick()
     training.fold()
     view = reader.snapshot(RUN)
@@ -62,24 +63,24 @@ def test_a_newer_snapshot_is_refused(training: Training, reader: Shell) -> None:
         lambda: next(reader.follow(RUN)),
     )
     for ask in asks:
-        with pytest.raises(UnknownSchema, match=r"schema 2.*none after 1: upgrade"):
+        with pytest.raises(UnknownSchema, match=r"schema 2.*schema 1 or older\. Upgrade"):
             ask()
 
 
 def test_a_snapshot_that_becomes_newer_ends_its_followers(training: Training, reader: Shell) -> None:
-    """Also in the middle: a newer version took the run over while somebody followed it."""
+    """A follower ends with the error if a newer version acquires the run."""
     training.tick()
     training.fold()
     views = reader.follow(RUN, poll_s=0.02)
     next(views)
     training.client.hset(training.keys.checkpoint, "schema", SCHEMA_VERSION + 1)
 
-    with pytest.raises(UnknownSchema, match="upgrade"):
+    with pytest.raises(UnknownSchema, match="Upgrade"):
         next(views)
 
 
 def test_commands_say_so(training: Training, valkey: Server) -> None:
-    """`show` and `doctor` say what to do; the list of runs has the others all the same, and says it in a word."""
+    """`show` and `doctor` name the upgrade. The list of runs marks the run, and shows the others."""
     training.tick()
     other = Training(valkey, "other")
     other.tick()

@@ -1,4 +1,4 @@
-"""What changed since a version: the delta of a view."""
+"""Reads with `since`: the sections that changed after a version."""
 
 from collections.abc import Callable
 from typing import Any
@@ -11,7 +11,7 @@ from tests.support.readers import Shell
 
 
 def test_since_carries_what_changed(training: Training, reader: Shell) -> None:
-    """The answer to `since` names all sections and carries those that changed after that version."""
+    """A reply to `since` names all sections, and carries those that changed after that version."""
     with training.folding():
         training.tick("a")
         second = training.tick("b")
@@ -24,12 +24,12 @@ def test_since_carries_what_changed(training: Training, reader: Shell) -> None:
 
     assert news.names == {"run", "event:TICK.a", "event:TICK.b"}
     assert news.changed == set(news.sections) == {"run", "event:TICK.b"}
-    assert ticks(news.over(before)) == {"a": 1, "b": 2}
+    assert ticks(news.merged_onto(before)) == {"a": 1, "b": 2}
     assert news.sections == same.sections
 
 
 def test_since_the_newest_version_carries_nothing(training: Training, reader: Shell) -> None:
-    """A view that is asked for again without a change costs the names alone."""
+    """Without a change, a reply to `since` carries only names."""
     training.tick()
     training.fold()
     before = reader.snapshot(RUN)
@@ -37,14 +37,14 @@ def test_since_the_newest_version_carries_nothing(training: Training, reader: Sh
     news = reader.snapshot(RUN, since=before)
 
     assert (news.sections, news.changed, news.names) == ({}, frozenset(), before.names)
-    assert news.over(before).sections == before.sections
+    assert news.merged_onto(before).sections == before.sections
 
 
 @pytest.mark.parametrize("since", [("0-1", 1), ("99999999999999-0", 0), ("torn", 0)])
 def test_since_another_history_carries_everything(
     training: Training, reader: Shell, since: tuple[str, int]
 ) -> None:
-    """Another generation, a version that is not reached, or a torn one: nothing may be left out."""
+    """After another generation, an unknown version or a torn one, the reply carries everything."""
     training.tick()
     training.fold()
     whole = reader.snapshot(RUN)
@@ -56,7 +56,7 @@ def test_since_another_history_carries_everything(
 
 
 def test_a_section_that_went_is_gone(training: Training, reader: Shell) -> None:
-    """A section that ended is in no view, and a view that is put together loses it."""
+    """A deleted section is missing in every snapshot, and a merge drops it."""
     with training.folding():
         seeded = training.seed("r0c0")
         before = folded(reader, seeded)
@@ -68,11 +68,11 @@ def test_a_section_that_went_is_gone(training: Training, reader: Shell) -> None:
     assert "seed:0:r0c0" not in after.names
     assert news.names == after.names
     assert news.changed == news.sections.keys() == {"run", "env:0"}
-    assert news.over(before).sections == after.sections
+    assert news.merged_onto(before).sections == after.sections
 
 
 def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, reader: Shell) -> None:
-    """It is empty in a whole view and has gone in what changed; both are put together with any older view."""
+    """A section that was removed by hand is empty in a complete snapshot, and absent from a merged one."""
     with training.folding():
         training.tick("a")
         before = folded(reader, training.tick("b"))
@@ -86,14 +86,14 @@ def test_a_section_that_somebody_removes_hides_nothing_else(training: Training, 
             reader.snapshot(RUN, since=(before.version, before.generation)),
         ]
 
-    assert {name: bool(fields) for name, fields in whole.over(before).sections.items()} == {
+    assert {name: bool(fields) for name, fields in whole.merged_onto(before).sections.items()} == {
         "run": True,
         "event:TICK.a": True,
         "event:TICK.b": False,
         "event:TICK.c": False,
     }
     for one in news:
-        assert one.over(before).sections.keys() == one.names == {"run", "event:TICK.a"}
+        assert one.merged_onto(before).sections.keys() == one.names == {"run", "event:TICK.a"}
 
 
 def _spoil_none(_: Training) -> None:
@@ -113,22 +113,22 @@ def _replace_recent(training: Training) -> None:
     training.client.set(training.keys.recent, "something else")
 
 
-def _forget_what_went(training: Training) -> None:
-    """As a run does that falls asleep."""
+def _remove_deleted(training: Training) -> None:
+    """Remove deleted sections from the index, as the release of an idle run does."""
     index: Any = training.client.hgetall(training.keys.sections)
     training.client.hdel(
         training.keys.sections, *[name for name, changed in index.items() if changed[:1] == b"-"]
     )
 
 
-SPOILS = [_spoil_none, _remove_recent, _remove_one, _replace_recent, _forget_what_went]
+SPOILS = [_spoil_none, _remove_recent, _remove_one, _replace_recent, _remove_deleted]
 
 
 @pytest.mark.parametrize("spoil", SPOILS)
 def test_what_changed_is_found_whoever_spoils_what_it_is_found_by(
     training: Training, reader: Shell, spoil: Callable[[Training], None]
 ) -> None:
-    """From every earlier view, with sections that came and went in between, the same whole view is put together."""
+    """Every earlier snapshot merges to the same result, with sections that were created and deleted in between."""
     views = []
     with training.folding():
         for number in range(4):
@@ -140,11 +140,13 @@ def test_what_changed_is_found_whoever_spoils_what_it_is_found_by(
         news = [reader.snapshot(RUN, since=view) for view in views]
 
     assert [one.names for one in news] == [last.names] * 4
-    assert [one.over(view).sections for one, view in zip(news, views, strict=True)] == [last.sections] * 4
+    assert [one.merged_onto(view).sections for one, view in zip(news, views, strict=True)] == [
+        last.sections
+    ] * 4
 
 
 def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> None:
-    """Views of two runs are never put together."""
+    """Snapshots of two runs are never merged."""
     training.tick()
     Training(training.server, "other").tick()
 
@@ -154,6 +156,6 @@ def test_since_of_another_run_is_refused(training: Training, reader: Shell) -> N
 
 @pytest.mark.parametrize("version", ["", "x", "1-x", "-1-0", "1--5", " 1-0"])
 def test_since_what_is_no_version_is_refused(reader: Shell, version: str) -> None:
-    """A version is checked before it reaches the server."""
-    with pytest.raises(InvalidArgument, match="no id"):
+    """A version is checked before it is sent."""
+    with pytest.raises(InvalidArgument, match="not a stream ID"):
         reader.snapshot(RUN, since=(version, 1))

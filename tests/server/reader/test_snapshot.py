@@ -1,4 +1,4 @@
-"""One consistent view of a run."""
+"""Consistent snapshots of a run."""
 
 import pytest
 from redis.exceptions import NoPermissionError
@@ -11,7 +11,7 @@ from tests.support.waiting import wait_until
 
 
 def test_a_view_is_the_fold_of_the_stream(server: Server, shells: Shells) -> None:
-    """A view has all sections, the version that they are of, and the checkpoint's counters."""
+    """A snapshot has all sections, their version, and the counters of the checkpoint."""
     training = Training(server)
     training.emit("TRAINING_STARTED", {"n_envs": 2, "task": "cifar10"})
     last = training.tick()
@@ -30,13 +30,13 @@ def test_a_view_is_the_fold_of_the_stream(server: Server, shells: Shells) -> Non
 
 
 def test_a_head_is_the_view_without_sections(training: Training, reader: Shell) -> None:
-    """Who asks many runs how they are pays for no section, and is told everything else."""
+    """`counters` returns everything but sections and their names."""
     for event in ("a", "b"):
         training.tick(event)
     training.fold()
     training.tick()
 
-    head, view = reader.head(RUN), reader.snapshot(RUN)
+    head, view = reader.counters(RUN), reader.snapshot(RUN)
 
     assert (head.sections, head.names, head.changed) == ({}, frozenset(), frozenset())
     kept = (
@@ -54,11 +54,11 @@ def test_a_head_is_the_view_without_sections(training: Training, reader: Shell) 
     assert {name: getattr(head, name) for name in kept} == {name: getattr(view, name) for name in kept}
     assert not head.is_current
     with pytest.raises(UnknownRun):
-        reader.head("nobody")
+        reader.counters("nobody")
 
 
 def test_a_stream_that_nobody_folded_is_an_empty_view(training: Training, reader: Shell) -> None:
-    """A run without a checkpoint exists: its view is that of nothing."""
+    """A run without a checkpoint exists, and its snapshot is empty."""
     entry_id = training.tick()
 
     view = reader.snapshot(RUN)
@@ -70,7 +70,7 @@ def test_a_stream_that_nobody_folded_is_an_empty_view(training: Training, reader
 
 
 def test_a_run_without_a_stream_is_a_view(training: Training, reader: Shell) -> None:
-    """What was folded stays visible when the stream is gone, and nothing of it is unread."""
+    """The snapshot stays readable and current if the stream no longer exists."""
     training.tick()
     training.fold()
     training.client.delete(training.keys.events)
@@ -83,19 +83,19 @@ def test_a_run_without_a_stream_is_a_view(training: Training, reader: Shell) -> 
 
 
 def test_a_run_that_is_not_there_is_an_error(reader: Shell) -> None:
-    """Who asks for an unknown run is told how to list what there is."""
+    """The error for an unknown run names the command that lists the runs."""
     with pytest.raises(UnknownRun, match="sanctum runs"):
         reader.snapshot("nobody")
 
 
 def test_a_name_that_cannot_be_a_run_is_refused(reader: Shell) -> None:
-    """A name that could break out of its key is refused before anything is asked."""
-    with pytest.raises(InvalidArgument, match="run id"):
+    """A run ID that could leave its key is refused before anything is sent."""
+    with pytest.raises(InvalidArgument, match="invalid run ID"):
         reader.snapshot("a}b")
 
 
 def test_a_view_that_is_behind_says_so(training: Training, reader: Shell) -> None:
-    """A view is current when the stream holds nothing after its version."""
+    """A snapshot is current if the stream has no entry after its version."""
     training.tick()
     training.fold()
     current = reader.snapshot(RUN)
@@ -106,7 +106,7 @@ def test_a_view_that_is_behind_says_so(training: Training, reader: Shell) -> Non
 
 
 def test_age_counts_from_the_arrival_of_the_last_entry(training: Training, reader: Shell) -> None:
-    """The age is measured by the server's clock alone."""
+    """The age depends only on the clock of the server."""
     seconds, microseconds = training.client.time()
     training.tick(at=f"{seconds * 1000 - 5000}-0")
     training.fold()
@@ -119,7 +119,7 @@ def test_age_counts_from_the_arrival_of_the_last_entry(training: Training, reade
 
 
 def test_an_entry_from_the_future_has_no_negative_age(training: Training, reader: Shell) -> None:
-    """Where the server's clock was set back, an entry is as old as nothing."""
+    """If the clock of the server was set back, the age is 0."""
     training.tick(at="99999999999999-0")
     training.fold()
 
@@ -127,7 +127,7 @@ def test_an_entry_from_the_future_has_no_negative_age(training: Training, reader
 
 
 def test_a_torn_view_says_so(training: Training, reader: Shell) -> None:
-    """A commit that died half-way leaves a view that is not to be believed, and is not current."""
+    """A commit that stopped half-way leaves a torn snapshot, which is not current."""
     training.tick()
     training.fold()
     training.client.hset(training.keys.checkpoint, "version", "torn")
@@ -141,12 +141,12 @@ def test_a_torn_view_says_so(training: Training, reader: Shell) -> None:
 
 
 def test_losses_and_producers_are_in_the_view(training: Training, reader: Shell) -> None:
-    """What a producer lost, sent twice, and that it said goodbye can be seen."""
+    """A snapshot shows lost events, duplicates, and end-of-stream markers."""
     for seq in (3, 3, 4):
         fields = {"type": "TICK", "producer": "p", "seq": str(seq), "json": "{}"}
         training.add("*", fields)
     training.add("*", {"type": "_closed", "producer": "p", "seq": "5", "json": "{}"})
-    training.add("*", {"type": "TICK", "json": "no map"})
+    training.add("*", {"type": "TICK", "json": "not a map"})
     training.fold()
 
     view = reader.snapshot(RUN)
@@ -159,7 +159,7 @@ def test_losses_and_producers_are_in_the_view(training: Training, reader: Shell)
 
 
 def test_groups_have_sections_of_their_own(training: Training, reader: Shell) -> None:
-    """An A/B group is found by the names of its sections, and so are its environments."""
+    """A/B groups and their environments are derived from the names of sections."""
     training.emit("EPOCH_COMPLETED", {"env_id": 10}, group_id="arm B")
     training.emit("EPOCH_COMPLETED", {"env_id": 9}, group_id="arm B")
     training.emit("EPOCH_COMPLETED", {"env_id": 0})
@@ -173,7 +173,7 @@ def test_groups_have_sections_of_their_own(training: Training, reader: Shell) ->
 
 
 def test_a_server_that_forgot_the_script_is_given_its_text(training: Training, reader: Shell) -> None:
-    """Scripts are lost with a restart or a flush: a read does not mind."""
+    """If the server has lost the script, the reader sends its text."""
     training.tick()
     reader.snapshot(RUN)
     training.client.script_flush()
@@ -193,7 +193,7 @@ def test_a_server_that_forgot_the_script_is_given_its_text(training: Training, r
     ids=str,
 )
 def test_any_client_serves(training: Training, shells: Shells, options: dict[str, object]) -> None:
-    """A caller's own client may speak another protocol or decode text: the answers are the same."""
+    """Clients with another protocol or decoded text give the same results."""
     training.emit("BATCH_EPOCH_COMPLETED", {"batch_idx": 1, "notes": "größer"})
     training.add("*", {"type": "TICK", "json": b"\xff"})
     training.fold()
@@ -206,12 +206,12 @@ def test_any_client_serves(training: Training, shells: Shells, options: dict[str
     assert ours.log(RUN, newest=1) == theirs.log(RUN, newest=1)
     assert ours.batches(RUN) == theirs.batches(RUN)
     assert ours.coverage(RUN) == theirs.coverage(RUN)
-    assert ours.dead(RUN) == theirs.dead(RUN)
+    assert ours.dead_letters(RUN) == theirs.dead_letters(RUN)
     assert [view.version for view in theirs.follow(RUN, idle_s=0.2)] == [ours.snapshot(RUN).version]
 
 
 def test_a_connection_that_died_unseen_is_replaced(training: Training, reader: Shell) -> None:
-    """A read over a pooled connection that the server has closed is sent once more."""
+    """If the server closed a pooled connection, the command is sent once more."""
     training.tick()
     reader.snapshot(RUN)
     training.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
@@ -220,7 +220,7 @@ def test_a_connection_that_died_unseen_is_replaced(training: Training, reader: S
 
 
 def test_a_restarted_server_is_read_on(start_server: StartServer, shells: Shells) -> None:
-    """A reader outlives the server that it was connected to."""
+    """A reader works on after a restart of its server."""
     server = start_server()
     Training(server).tick()
     reader = shells.open(server.url)
@@ -232,7 +232,7 @@ def test_a_restarted_server_is_read_on(start_server: StartServer, shells: Shells
 
 
 def test_an_old_server_is_refused(start_server: StartServer, shells: Shells) -> None:
-    """A server without read-only scripts is named with its version."""
+    """A server without read-only scripts is refused; the error has its version."""
     server = start_server(REDIS_6)
     Training(server).tick()
 
@@ -241,7 +241,7 @@ def test_an_old_server_is_refused(start_server: StartServer, shells: Shells) -> 
 
 
 def test_what_the_server_answers_comes_as_it_is(training: Training, shells: Shells) -> None:
-    """An error that is not about the reader's own needs is not dressed up."""
+    """Other errors of the server are passed on unchanged."""
     training.tick()
     user = ("reader", "on", ">word", "~*", "&*", "+@all", "-eval_ro", "-evalsha_ro")
     training.client.execute_command("ACL", "SETUSER", *user)
@@ -253,7 +253,7 @@ def test_what_the_server_answers_comes_as_it_is(training: Training, shells: Shel
 
 
 def test_every_view_is_one_moment(server: Server, shells: Shells) -> None:
-    """While a worker commits, the sections of any view add up to the counter of the same view."""
+    """While a worker commits, the sections of each snapshot add up to its counter."""
     training, reader = Training(server), shells.open(server.url)
     last = training.tick()
     with training.folding():
@@ -267,7 +267,7 @@ def test_every_view_is_one_moment(server: Server, shells: Shells) -> None:
 
 @pytest.mark.parametrize("kind", SUPPORTED, ids=lambda kind: kind.name)
 def test_a_cluster_serves(start_server: StartServer, shells: Shells, kind: ServerKind) -> None:
-    """Every command of a run keeps to the run's slot, which a cluster's node insists on."""
+    """Each command uses keys of one slot, as a cluster node requires."""
     server = start_server(kind, "--cluster-enabled", "yes", port=free_port())
     training = Training(server)
     training.client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)

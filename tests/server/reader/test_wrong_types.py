@@ -1,4 +1,4 @@
-"""Keys of a run that have another type than they should: what a reader says, and when it goes on."""
+"""Keys of a run with the wrong type: the error of the reader, and when it continues."""
 
 import logging
 from collections.abc import Callable
@@ -10,7 +10,7 @@ from redis.exceptions import ResponseError
 
 from sanctum_bus.errors import Unavailable
 from sanctum_bus.protocol.scripts import calls
-from sanctum_bus.reader.key_errors import ask_of
+from sanctum_bus.reader.key_errors import read_run
 from tests.support.reader_runs import PATIENCE_S, RUN, Training, ticks
 from tests.support.readers import Shell, Shells
 from tests.support.servers import Server
@@ -19,7 +19,7 @@ from tests.unit.reader.test_key_errors import KEYS
 
 
 def spoil(training: Training, name: str) -> str:
-    """Put a string where a key of the run belongs, and return the key."""
+    """Replace a key of the run with a string, and return the key."""
     key = training.keys.base + name
     training.client.delete(key)
     training.client.set(key, "x")
@@ -27,7 +27,7 @@ def spoil(training: Training, name: str) -> str:
 
 
 def folded(server: Server) -> Training:
-    """A run with a line of the log and some sections."""
+    """Return a run with a line of the log and some sections."""
     training = Training(server)
     training.emit("TRAINING_STARTED")
     training.seed("r0c0")
@@ -36,7 +36,7 @@ def folded(server: Server) -> Training:
     return training
 
 
-#: What cannot be read where a key has the wrong type.
+#: The read that fails for each key.
 READS: dict[str, Callable[[Shell], Any]] = {
     "env:0": lambda reader: reader.snapshot(RUN),
     "run": lambda reader: reader.snapshot(RUN),
@@ -46,27 +46,27 @@ READS: dict[str, Callable[[Shell], Any]] = {
     "coverage": lambda reader: reader.coverage(RUN),
     "log": lambda reader: reader.log(RUN),
     "batches": lambda reader: reader.batches(RUN),
-    "dead": lambda reader: reader.dead(RUN),
+    "dead": lambda reader: reader.dead_letters(RUN),
 }
 
 
 @pytest.mark.parametrize("name", READS)
 def test_the_key_is_named(server: Server, shells: Shells, name: str) -> None:
-    """What cannot be read for a key's type is one error, which names the run, the key, its type, and what to do."""
+    """The error names the run, the key, its type, and the correction."""
     training, reader = folded(server), shells.open(server.url)
     key = spoil(training, name)
 
     with pytest.raises(Unavailable) as raised:
         READS[name](reader)
 
-    said = str(raised.value)
-    assert said.startswith(f"run {RUN} cannot be read: {key} has type string, expected ")
-    assert ("sanctum rebuild r" in said) == (name not in {"checkpoint", "events"})
-    assert ("rename or delete it" in said) == (name in {"checkpoint", "events"})
+    message = str(raised.value)
+    assert message.startswith(f"run {RUN} cannot be read: {key} has type string, expected ")
+    assert ("sanctum rebuild r" in message) == (name not in {"checkpoint", "events"})
+    assert ("rename or delete it" in message) == (name in {"checkpoint", "events"})
 
 
 def test_each_type_is_named(training: Training, reader: Shell) -> None:
-    """Any type but the right one is a wrong one, and is called what the server calls it."""
+    """The error names the actual type, whatever it is."""
     training.client.rpush(training.keys.checkpoint, "x")
 
     with pytest.raises(Unavailable, match="checkpoint has type list, expected hash"):
@@ -74,7 +74,7 @@ def test_each_type_is_named(training: Training, reader: Shell) -> None:
 
 
 def test_more_than_one(training: Training, reader: Shell) -> None:
-    """Of many keys one is named, with how many more there are, and who names them."""
+    """Of several wrong keys the error names one, the number of others, and the command that lists them."""
     for name in ("checkpoint", "log", "dead"):
         spoil(training, name)
 
@@ -83,7 +83,7 @@ def test_more_than_one(training: Training, reader: Shell) -> None:
 
 
 def test_the_index_of_runs_is_named(valkey: Server, reader: Shell) -> None:
-    """Where the index of runs has the wrong type no run is listed, and it is said which key it is."""
+    """If the index of runs has the wrong type, the error names its key."""
     valkey.client().set("nissa:runs", "x")
 
     with pytest.raises(
@@ -93,7 +93,7 @@ def test_the_index_of_runs_is_named(valkey: Server, reader: Shell) -> None:
 
 
 def test_what_changed_is_found_without_the_key_that_says_it(server: Server, shells: Shells) -> None:
-    """`recent` only makes it quicker: a view of what changed needs no more than the rest."""
+    """`recent` is only an index: without it, the changed sections are found from the other keys."""
     training, reader = folded(server), shells.open(server.url)
     view = reader.snapshot(RUN)
     spoil(training, "recent")
@@ -102,8 +102,8 @@ def test_what_changed_is_found_without_the_key_that_says_it(server: Server, shel
 
 
 def test_it_may_be_mended_while_it_is_named() -> None:
-    """Where no key has the wrong type any more it is said that it is worth another try."""
-    program = ask_of(KEYS, "HGETALL", KEYS.coverage)
+    """If no key has the wrong type by now, the error suggests to try again."""
+    program = read_run(KEYS, "HGETALL", KEYS.coverage)
     next(program)
     asked = program.throw(ResponseError("WRONGTYPE Operation"))
     assert asked == (calls.key_types(KEYS).by_digest,)
@@ -115,7 +115,7 @@ def test_it_may_be_mended_while_it_is_named() -> None:
 def test_a_follower_goes_on_when_it_is_mended(
     training: Training, reader: Shell, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A key of the wrong type is waited for as a server is that is away: it is said once, and then it goes on."""
+    """A follower retries if a key has the wrong type. It logs the failure once, and continues after the repair."""
     training.tick()
     training.fold()
     views = reader.follow(RUN, poll_s=0.02, idle_s=PATIENCE_S)
@@ -127,7 +127,7 @@ def test_a_follower_goes_on_when_it_is_mended(
     spoil(training, "event:TICK.a")
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, views)
-        wait_until(lambda: f"{key} has type string" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: f"{key} has type string" in caplog.text, "the failure is logged")
         training.client.rename("aside", key)
         view = second.result(PATIENCE_S)
     views.close()
@@ -142,7 +142,7 @@ def test_a_follower_goes_on_when_it_is_mended(
 def test_a_follower_of_the_log_goes_on_when_it_is_mended(
     training: Training, reader: Shell, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The same for the lines of the log, without a line twice or left out."""
+    """A follower of the log continues after the repair, and neither repeats nor skips a line."""
     training.seed("r0c0")
     training.fold()
     lines = reader.follow_log(RUN, poll_s=0.02, idle_s=PATIENCE_S)
@@ -151,7 +151,7 @@ def test_a_follower_of_the_log_goes_on_when_it_is_mended(
     spoil(training, "log")
     with ThreadPoolExecutor(1) as thread:
         second = thread.submit(next, lines)
-        wait_until(lambda: f"{training.keys.log} has type string" in caplog.text, "the trouble is in the log")
+        wait_until(lambda: f"{training.keys.log} has type string" in caplog.text, "the failure is logged")
         training.client.rename("aside", training.keys.log)
         training.seed("r0c1")
         training.fold()
@@ -164,7 +164,7 @@ def test_a_follower_of_the_log_goes_on_when_it_is_mended(
 def test_a_follower_that_waits_in_vain(
     training: Training, reader: Shell, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A key that keeps the wrong type for `idle_s` is an error at the end, and at once where nothing was seen yet."""
+    """A wrong type that lasts for `idle_s` raises an error; before the first snapshot it raises at once."""
     training.tick()
     views = reader.follow(RUN, poll_s=0.02, idle_s=0.5)
     next(views)

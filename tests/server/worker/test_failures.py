@@ -85,7 +85,7 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
     """P32: credentials that the server refuses end the worker with a message that does not contain the password."""
     settings = settings_of(valkey, redis_url=valkey.url.replace("unix://", "unix://nobody:hidden@"))
 
-    with pytest.raises(ConfigurationError, match="refuses the credentials") as caught:
+    with pytest.raises(ConfigurationError, match="rejected the credentials") as caught:
         asyncio.run(asyncio.wait_for(Worker(settings).follow(), 5))
 
     assert "hidden" not in str(caught.value)

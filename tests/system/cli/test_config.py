@@ -69,7 +69,7 @@ def test_an_empty_variable_says_nothing() -> None:
 @pytest.mark.parametrize(
     ("env", "words"),
     [
-        ({"SANCTUM_REDIS_URL": "localhost"}, "is no URL of a Redis server"),
+        ({"SANCTUM_REDIS_URL": "localhost"}, "invalid Redis URL"),
         ({"SANCTUM_KEY_PREFIX": "a b"}, "invalid key prefix"),
     ],
 )

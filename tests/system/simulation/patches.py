@@ -103,7 +103,7 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
             mock.patch.object(run_loop, "_log", log),
             mock.patch.object(supervisor, "_log", log),
             mock.patch.object(supervisor, "connect_async", connect),
-            mock.patch.object(supervisor, "refusal_of", passes),
+            mock.patch.object(supervisor, "permanent_error_async", passes),
             mock.patch.object(supervisor, "RunLoop", new_loop),
             mock.patch.object(supervisor, "catalog", SimpleNamespace(declared=dict)),
             mock.patch.object(supervisor, "secrets", SimpleNamespace(token_hex=world.token_hex)),

@@ -1,4 +1,4 @@
-"""Routes: who is asked, which answer counts, and where a command goes. No server is needed to know it."""
+"""Discovery of the topology: queries, replies, and the server of each command. These tests need no server."""
 
 from typing import Any
 
@@ -16,20 +16,20 @@ CLUSTER = parse("redis+cluster://a:1,b:1")
 
 
 def answered(program: Any, *replies: list[Any]) -> tuple[list[Query], Topology]:
-    """What a program asked, and what it found."""
-    asked = [next(program), *map(program.send, replies[:-1])]
+    """Run a discovery with these replies; return its queries, and the topology."""
+    queries = [next(program), *map(program.send, replies[:-1])]
     with pytest.raises(StopIteration) as end:
         program.send(replies[-1])
-    return asked, end.value.value
+    return queries, end.value.value
 
 
 def says(host: bytes, epoch: int) -> list[Any]:
-    """What a sentinel says."""
+    """Return the replies of a sentinel that names a primary in an epoch."""
     return [[host, b"5"], [b"name", b"m", b"config-epoch", str(epoch).encode()]]
 
 
 def test_the_sentinel_with_the_newest_view_counts() -> None:
-    """One that was away still names the old master, and may be the first in the URL."""
+    """A sentinel that was unreachable still names the old primary, and may be the first in the URL."""
     replies = [says(b"old", 3), ConnectionLost("away"), says(b"new", 4)]
     (asked,), routes = answered(discover(SENTINELS, ()), replies)
 
@@ -47,13 +47,13 @@ def test_the_sentinel_with_the_newest_view_counts() -> None:
     ],
 )
 def test_sentinels_that_do_not_say_are_quoted(reply: Any, kind: type[Exception], said: str) -> None:
-    """The error has what each of them said, and is of the kind that says whether it may pass."""
+    """The error quotes every reply, and its class shows whether the failure can pass."""
     with pytest.raises(kind, match=said):
         answered(discover(SENTINELS, ()), [reply] * 3)
 
 
 def test_nodes_are_asked_one_after_the_other() -> None:
-    """Those that were known last come before those in the URL; a node that leaves its own address out is meant itself."""
+    """Known nodes are queried before those in the URL. A node that leaves out an address means its own."""
     slots = [[0, 9000, [b"", 7, b"id"]], [9001, 16382, [b"d", 8, b"id"], [b"replica", 9, b"id"]]]
     asked, routes = answered(discover(CLUSTER, [C, A]), [ConnectionLost("away")], [[slots]])
 
@@ -65,7 +65,6 @@ def test_nodes_are_asked_one_after_the_other() -> None:
 
 
 def _key_on(slot: int) -> str:
-
     return next(str(number) for number in range(1_000_000) if key_slot(str(number).encode()) == slot)
 
 
@@ -84,11 +83,11 @@ def _key_on(slot: int) -> str:
     ],
 )
 def test_the_first_key_decides(command: tuple[Any, ...], key: str | None) -> None:
-    """All keys of a run are on one slot, so that one of them is enough."""
+    """All keys of a run are on one slot, so one of them is enough."""
     assert key_of(command) == key
 
 
 def test_what_is_for_every_server_goes_to_none() -> None:
-    """A SCAN of one server would silently find a part of the keys."""
+    """A SCAN of one server would silently find only some of the keys."""
     with pytest.raises(ValueError, match="primaries"):
         key_of(("SCAN", 0))

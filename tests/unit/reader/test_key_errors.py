@@ -1,4 +1,4 @@
-"""Which keys the reader's commands touch."""
+"""The keys that the commands of the reader access."""
 
 from collections.abc import Callable
 from typing import Any
@@ -16,7 +16,7 @@ KEYS = RunKeys("r")
 
 
 def asked(program: Program[Any], reply: object) -> list[tuple[str | int, ...]]:
-    """The commands of a program that is answered the same each time."""
+    """Return the commands of a program that receives the same reply each time."""
     calls = []
     try:
         effect = next(program)
@@ -29,17 +29,19 @@ def asked(program: Program[Any], reply: object) -> list[tuple[str | int, ...]]:
 
 
 def test_a_view_is_one_command() -> None:
-    """Version, sections and counters come from one script: nothing can happen between them."""
+    """Version, sections and counters come from one script, so no commit can come between them."""
     reply = [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
 
-    (call,) = asked(queries.view(KEYS, None), reply)
+    (call,) = asked(queries.find_snapshot(KEYS, None), reply)
 
     assert call[:3] == ("EVALSHA_RO", script("read_snapshot").digest, 6)
 
 
 def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -> None:
-    """A cluster's slot on the move refuses the script before its first read."""
-    (call,) = asked(queries.view(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"])
+    """A cluster slot in migration refuses the script before its first read."""
+    (call,) = asked(
+        queries.find_snapshot(KEYS, None), [[b"version", b"1-0"], [], [], b"1-0", b"1", b"1", b"1"]
+    )
     names = call[3:9]
 
     assert names == (KEYS.events, KEYS.checkpoint, KEYS.sections, KEYS.coverage, KEYS.recent, KEYS.none)
@@ -53,12 +55,12 @@ def test_a_view_declares_all_keys_of_the_run_and_the_one_that_is_never_there() -
         (lambda: queries.log(KEYS, Page()), [(b"1-0", {})]),
         (lambda: queries.log(KEYS, Page(newest=1)), [(b"1-0", {})]),
         (lambda: queries.batches(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: queries.dead(KEYS, Page()), [(b"1-0", {})]),
-        (lambda: queries.seen(KEYS), {b"TICK": b"1"}),
+        (lambda: queries.dead_letters(KEYS, Page()), [(b"1-0", {})]),
+        (lambda: queries.coverage(KEYS), {b"TICK": b"1"}),
     ],
 )
 def test_a_list_is_one_command_on_the_runs_slot(program: Callable[[], Program[Any]], reply: object) -> None:
-    """A page costs one command; whether the run exists is asked only where there is nothing."""
+    """A page costs one command. A second one checks that the run exists only if the page is empty."""
     (call,) = asked(program(), reply)
 
     assert key_slot(str(call[1]).encode()) == key_slot(b"r")

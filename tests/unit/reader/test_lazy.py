@@ -1,4 +1,4 @@
-"""Sections of a view are decoded when somebody looks at them, and are a mapping like any other."""
+"""Sections of a snapshot are decoded on first use, and behave like any mapping."""
 
 import copy
 import json
@@ -9,7 +9,7 @@ import pytest
 from sanctum_bus.reader.lazy import Sections
 from sanctum_bus.reader.models import Snapshot
 
-#: What cannot be decoded: a name without a text.
+#: Fields that cannot be decoded: a name without a text.
 BROKEN = [b"name"]
 
 
@@ -18,7 +18,7 @@ def _sections(**more: list[bytes]) -> Sections:
 
 
 def test_a_section_is_decoded_when_it_is_asked_for() -> None:
-    """Whoever looks at one section pays for one, and only the first time."""
+    """A section is decoded when it is read, and only the first time."""
     sections = _sections(broken=BROKEN)
 
     assert sections["run"] == {"task": "cifar10", "starts": 1}
@@ -37,7 +37,7 @@ def test_a_section_is_decoded_when_it_is_asked_for() -> None:
 
 
 def test_it_is_a_mapping_like_any_other() -> None:
-    """It equals what it stands for, prints as that, and can be copied, stored and turned into JSON."""
+    """Sections equal, print, copy, pickle and convert to JSON like the decoded mapping."""
     whole = {"run": {"task": "cifar10", "starts": 1}}
 
     assert _sections() == whole == _sections()
@@ -48,21 +48,21 @@ def test_it_is_a_mapping_like_any_other() -> None:
 
 
 def test_a_newer_view_over_an_older_one_decodes_nothing() -> None:
-    """Changed sections replace, gone ones go, the others are those of the older view, decoded or not."""
+    """Changed sections replace older ones, deleted ones are dropped, and the others are taken over undecoded."""
     older = Snapshot("r", sections=Sections({"a": BROKEN, "b": {"n": 1}, "gone": BROKEN}))
     newer = Snapshot(
         "r", sections=Sections({"b": [b"n", b"2"], "c": BROKEN}), names=frozenset({"a", "b", "c"})
     )
 
-    whole = newer.over(older).sections
+    whole = newer.merged_onto(older).sections
 
     assert set(whole) == {"a", "b", "c"}
     assert whole["b"] == {"n": 2}
 
 
 def test_views_of_plain_maps_go_together_too() -> None:
-    """A view that somebody made of plain maps is as good as one that was read."""
+    """Snapshots that were built from plain maps merge like those that were read."""
     older = Snapshot("r", sections={"a": {"n": 1}, "b": {"n": 1}})
     newer = Snapshot("r", sections={"b": {"n": 2}}, names=frozenset({"a", "b"}))
 
-    assert newer.over(older).sections == {"a": {"n": 1}, "b": {"n": 2}}
+    assert newer.merged_onto(older).sections == {"a": {"n": 1}, "b": {"n": 2}}

@@ -17,13 +17,21 @@ GOOD = Snapshot("r", version="5-0", generation=1, last_id="5-0")
     [
         (Snapshot("r", version="torn", generation=1), "torn", "a commit stopped half-way"),
         (Snapshot("r", last_id="5-0"), "not_folded", "start a worker"),
-        (Snapshot("r", "1000-0", 1, last_id="5000-0", server_time_s=5.0), "behind", "4.0 s behind"),
         (
-            Snapshot("r", "5-0", 1, last_id="5-0", lost={"gap": 3, "dropped": 1000}),
+            Snapshot("r", version="1000-0", generation=1, last_id="5000-0", server_time_s=5.0),
+            "behind",
+            "4.0 s behind",
+        ),
+        (
+            Snapshot("r", version="5-0", generation=1, last_id="5-0", lost={"gap": 3, "dropped": 1000}),
             "lost",
             "1,003 events lost",
         ),
-        (Snapshot("r", "5-0", 1, last_id="5-0", parked=2), "dead_letters", "2 dead letters"),
+        (
+            Snapshot("r", version="5-0", generation=1, last_id="5-0", parked=2),
+            "dead_letters",
+            "2 dead letters",
+        ),
     ],
 )
 def test_each_kind(snapshot: Snapshot, kind: str, words: str) -> None:
@@ -42,7 +50,7 @@ def test_nothing_to_report() -> None:
 
 def test_the_most_severe_first() -> None:
     """Findings come in the order of their severity."""
-    snapshot = Snapshot("r", "torn", 1, last_id="5-0", lost={"gap": 1}, parked=1)
+    snapshot = Snapshot("r", version="torn", generation=1, last_id="5-0", lost={"gap": 1}, parked=1)
 
     assert [one.kind for one in build(snapshot).findings] == ["torn", "lost", "dead_letters"]
 
@@ -58,4 +66,7 @@ def test_the_most_severe_first() -> None:
 )
 def test_behind(version: str, last_id: str, now: float, late: Any) -> None:
     """The lag is the time that the newest entry has waited, or the time between it and the version."""
-    assert derived.behind_s(Snapshot("r", version, 1, last_id=last_id, server_time_s=now)) == late
+    assert (
+        derived.behind_s(Snapshot("r", version=version, generation=1, last_id=last_id, server_time_s=now))
+        == late
+    )

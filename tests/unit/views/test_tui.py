@@ -68,7 +68,7 @@ def of(
 
 def line(event_type: str, at: Any, env_id: Any, episode: Any, message: str) -> LogLine:
     """Return a line of the seed event log."""
-    return LogLine("1-0", event_type, at, env_id, None, None, episode, message, {})
+    return LogLine(id="1-0", type=event_type, at=at, env_id=env_id, episode=episode, message=message)
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)

@@ -100,7 +100,7 @@ def list_letters(server: ServerTarget, run_id: str, *, as_json: bool) -> None:
 
 def _entries(reader: Reader, run_id: str) -> Iterator[DeadLetter]:
     after = "0-0"
-    while page := reader.dead(run_id, after=after, count=_PAGE):
+    while page := reader.dead_letters(run_id, after=after, count=_PAGE):
         yield from page
         after = page[-1].id
 

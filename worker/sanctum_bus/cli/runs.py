@@ -102,7 +102,7 @@ _UNKNOWN_SCHEMA = -1
 def read_counters(reader: Reader, run_id: str) -> Snapshot:
     """Return a run's counters, without its sections."""
     try:
-        return reader.head(run_id)
+        return reader.counters(run_id)
     except UnknownRun:
         # Only its name in the index is left.
         return Snapshot(run_id)

@@ -20,10 +20,10 @@ from redis.exceptions import ConnectionError as NoConnection
 from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.cli.options import GlobalOptions
-from sanctum_bus.connection import DEFAULT_URL, connect, permanent_error, redacted, target_of
+from sanctum_bus.connection import connect, permanent_error, redacted, resolve_url, target_of
 from sanctum_bus.errors import CommandFailed
 from sanctum_bus.ops.embedded import running_server
-from sanctum_bus.protocol.keys import DEFAULT_PREFIX, RunKeys
+from sanctum_bus.protocol.keys import DEFAULT_PREFIX, RunKeys, resolve_prefix
 
 if TYPE_CHECKING:
     from sanctum_bus.reader import Reader
@@ -121,11 +121,11 @@ def resolve(where: GlobalOptions) -> ServerTarget:
         prefix = settings.key_prefix
         if "redis_url" in settings.model_fields_set:
             url = settings.redis_url.get_secret_value()
-    prefix = prefix or DEFAULT_PREFIX
+    prefix = resolve_prefix(prefix or None)
     if url:
         return ServerTarget(url, prefix)
     running = running_server()
-    return ServerTarget(running or DEFAULT_URL, prefix, chosen=running is not None)
+    return ServerTarget(resolve_url(running), prefix, chosen=running is not None)
 
 
 def of(ctx: typer.Context) -> ServerTarget:

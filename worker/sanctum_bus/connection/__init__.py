@@ -1,12 +1,14 @@
-"""How Sanctum talks to servers: one, those that Sentinel watches, or those of a Redis Cluster.
+"""Clients for one server, for the primary of a Sentinel service, and for a Redis Cluster.
 
-urls       what a URL says
-routes     which server owns a key, and how that is found out
-plain      clients of one server, which never retry
-straight   how a client for asyncio sends and takes in
-threads    a client of many servers, which picks a plain one for each command
-tasks      the same for asyncio
-refusals   which trouble will not pass
+url          parse and resolve URLs
+topology     find out which server owns a key
+single       clients of one server, which never retry
+low_latency  the faster client for asyncio
+aio          a client of several servers for asyncio
+sync         the same for threads, generated from aio
+concurrency  what asyncio and threads do differently
+diagnosis    errors that retrying cannot cure
+retry        back-off, and errors that can pass
 """
 
 import asyncio
@@ -16,9 +18,18 @@ import redis.asyncio
 
 from sanctum_bus.connection.aio import AsyncRoutedRedis
 from sanctum_bus.connection.diagnosis import PROBE, permanent_error, refuse_old
-from sanctum_bus.connection.single import plain, plain_async
+from sanctum_bus.connection.single import single_client, single_client_async
 from sanctum_bus.connection.sync import RoutedRedis
-from sanctum_bus.connection.url import Kind, Target, parse, redacted
+from sanctum_bus.connection.url import (
+    DEFAULT_URL,
+    URL_VARIABLE,
+    Endpoint,
+    Kind,
+    Target,
+    parse,
+    redacted,
+    resolve_url,
+)
 from sanctum_bus.errors import ConfigurationError
 
 __all__ = [
@@ -28,79 +39,88 @@ __all__ = [
     "connect",
     "connect_async",
     "connect_to",
-    "forget",
-    "forget_async",
     "owner",
     "owner_async",
     "permanent_error",
+    "permanent_error_async",
     "primaries",
     "primaries_async",
     "redacted",
-    "refusal_of",
     "refuse_old",
+    "reset",
+    "reset_async",
+    "resolve_url",
     "target_of",
 ]
 
-#: Where a server is looked for when nobody says.
-DEFAULT_URL = "redis://localhost:6379/0"
-
-#: Names the server where nobody gives a URL.
-URL_VARIABLE = "SANCTUM_REDIS_URL"
-
 
 def target_of(url: str) -> Target:
-    """Return what a URL says, once the files that it names are there.
+    """Return the servers that a URL names.
 
     Raises:
-        ConfigurationError: the URL is wrong, or a file is missing.
+        ConfigurationError: the URL is invalid, or a file that it names does not exist.
     """
     target = parse(url)
     for path in target.files():
         if not path.is_file():
-            raise ConfigurationError(f"{redacted(url)!r} names {path}, which is no file")
+            raise ConfigurationError(f"invalid Redis URL {redacted(url)!r}: file not found: {path}")
     return target
 
 
 def connect(url: str, *, timeout_s: float = 5.0) -> redis.Redis:
     """Return a client for threads.
 
+    Args:
+        url: the URL of the servers.
+        timeout_s: seconds for a connection and for each reply.
+
     Raises:
-        ConfigurationError: the URL is wrong.
+        ConfigurationError: the URL is invalid.
     """
     return connect_to(target_of(url), timeout_s=timeout_s)
 
 
 def connect_to(target: Target, *, timeout_s: float = 5.0) -> redis.Redis:
-    """Return a client for threads, of what a URL says."""
+    """Return a client for threads, from a parsed URL.
+
+    Args:
+        target: the servers.
+        timeout_s: seconds for a connection and for each reply.
+    """
     return (
-        plain(target.plain, timeout_s)
+        single_client(target.endpoint, timeout_s)
         if target.kind is Kind.SINGLE
-        else RoutedRedis(target, plain, timeout_s)
+        else RoutedRedis(target, single_client, timeout_s)
     )
 
 
 def connect_async(
     url: str, *, timeout_s: float = 5.0, max_connections: int | None = None
 ) -> redis.asyncio.Redis:
-    """Return a client for asyncio, with so many connections to each server at most.
+    """Return a client for asyncio.
+
+    Args:
+        url: the URL of the servers.
+        timeout_s: seconds for a connection and for each reply.
+        max_connections: maximum number of connections to each server.
 
     Raises:
-        ConfigurationError: the URL is wrong.
+        ConfigurationError: the URL is invalid.
     """
     target = target_of(url)
 
-    def make(one: str, seconds: float) -> redis.asyncio.Redis:
-        return plain_async(one, seconds, max_connections)
+    def make(endpoint: Endpoint, seconds: float) -> redis.asyncio.Redis:
+        return single_client_async(endpoint, seconds, max_connections)
 
     return (
-        make(target.plain, timeout_s)
+        make(target.endpoint, timeout_s)
         if target.kind is Kind.SINGLE
         else AsyncRoutedRedis(target, make, timeout_s)
     )
 
 
-async def refusal_of(error: BaseException, url: str) -> ConfigurationError | None:
-    """Return what `permanent_error` returns, without keeping the loop waiting."""
+async def permanent_error_async(error: BaseException, url: str) -> ConfigurationError | None:
+    """Return the result of `permanent_error` without blocking the event loop."""
     return await asyncio.to_thread(permanent_error, error, target_of(url), url)
 
 
@@ -108,13 +128,17 @@ def owner(client: redis.Redis, key: str) -> redis.Redis:
     """Return the client of the one server that owns a key or a sharded channel.
 
     Raises:
-        RedisError: nobody says which it is.
+        RedisError: the topology could not be discovered.
     """
     return client.owner(key) if isinstance(client, RoutedRedis) else client
 
 
 async def owner_async(client: redis.asyncio.Redis, key: str) -> redis.asyncio.Redis:
-    """Return what `owner` returns."""
+    """Return the client of the one server that owns a key or a sharded channel.
+
+    Raises:
+        RedisError: the topology could not be discovered.
+    """
     return await client.owner(key) if isinstance(client, AsyncRoutedRedis) else client
 
 
@@ -122,27 +146,31 @@ def primaries(client: redis.Redis) -> list[redis.Redis]:
     """Return a client of each server that holds keys.
 
     Raises:
-        RedisError: nobody says which they are.
+        RedisError: the topology could not be discovered.
     """
     return client.primaries() if isinstance(client, RoutedRedis) else [client]
 
 
 async def primaries_async(client: redis.asyncio.Redis) -> list[redis.asyncio.Redis]:
-    """Return what `primaries` returns."""
+    """Return a client of each server that holds keys.
+
+    Raises:
+        RedisError: the topology could not be discovered.
+    """
     return await client.primaries() if isinstance(client, AsyncRoutedRedis) else [client]
 
 
-def forget(client: redis.Redis) -> None:
-    """Drop the connections that are idle, and what is known of where the servers are."""
+def reset(client: redis.Redis) -> None:
+    """Close the idle connections, and invalidate the topology."""
     if isinstance(client, RoutedRedis):
-        client.forget()
+        client.reset_connections()
     else:
         client.connection_pool.disconnect(inuse_connections=False)
 
 
-async def forget_async(client: redis.asyncio.Redis) -> None:
-    """Do what `forget` does."""
+async def reset_async(client: redis.asyncio.Redis) -> None:
+    """Close the idle connections, and invalidate the topology."""
     if isinstance(client, AsyncRoutedRedis):
-        await client.forget()
+        await client.reset_connections()
     else:
         await client.connection_pool.disconnect(inuse_connections=False)

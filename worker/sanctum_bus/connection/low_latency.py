@@ -1,8 +1,16 @@
-"""A client for asyncio that goes straight to the server: what is asked for is sent in the same step, and taken in quickly.
+"""A client for asyncio with little overhead for each request: it sends at once, and reads all replies in one pass.
 
-redis-py's own way is longer than all that a worker does with a single event: a time-out for each send and each reply,
-timers and counters for a telemetry of its own. A worker's requests have one time-out each here, and nothing else. Who
-is asked, over which connection, and how one is made and lost stays redis-py's.
+It answers these limits of redis-py 8:
+
+- Each send and each reply has its own time-out, timers and telemetry counters. Together they take longer than a worker
+  takes to fold one event. Here a request has one time-out.
+- On Python 3.11, `asyncio.wait_for` in the send starts a task. It loses the cancellation of the caller if that task has
+  just ended.
+- Some errors of the operating system, such as EPIPE, are passed on as `OSError` and do not name the server.
+
+Routing, connection pools, handshakes and reconnects are those of redis-py. This module uses `_writer` and `_parser` of its
+connections, which are private: the project requires redis-py below 9 for this reason. Remove this module when redis-py
+sends without `asyncio.wait_for` and the benchmarks show the same latency without it.
 """
 
 import asyncio
@@ -19,8 +27,8 @@ from redis.exceptions import TimeoutError as TooLate
 
 try:
     import hiredis
-except ImportError:  # an environment that publishes may have redis and msgpack alone
-    hiredis = None  # type: ignore[assignment]  # asked about below
+except ImportError:  # a publisher's environment may have redis and msgpack alone
+    hiredis = None  # type: ignore[assignment]  # tested below
 
 _HAS_HIREDIS = hiredis is not None
 
@@ -31,7 +39,7 @@ class LowLatencyRedis(redis.asyncio.Redis):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         pool: Any = self.connection_pool
-        pool.connection_class = _straight(pool.connection_class)
+        pool.connection_class = _low_latency(pool.connection_class)
         self.set_response_callback("XREADGROUP", entries_of)
 
     def pipeline(
@@ -45,15 +53,15 @@ class LowLatencyRedis(redis.asyncio.Redis):
 
 
 def entries_of(response: Any, **_: Any) -> list[tuple[bytes, list[bytes]]]:
-    """Return what was read of the one stream: entries as the server gives them, each with its id."""
+    """Return the entries of the one stream in a reply to XREADGROUP: IDs, and fields as names and values alternating."""
     return response[0][1] if response else []
 
 
 class _Request(Pipeline):
-    """Commands that go to the server together."""
+    """Commands that are sent to the server together."""
 
     async def execute(self, raise_on_error: bool = True) -> list[Any]:  # noqa: FBT001, FBT002  # redis-py's
-        """Send the commands, and return their replies in order; an error of the server's is one too."""
+        """Send the commands, and return their replies in order. An error reply is a reply too."""
         stack, self.command_stack = self.command_stack, []
         if not stack:
             return []
@@ -72,19 +80,19 @@ class _Request(Pipeline):
         return replies
 
 
-class _Straight(AbstractConnection):
-    """Sends a command in the very step that asks for it, so that the server works while the caller does."""
+class _LowLatencyConnection(AbstractConnection):
+    """A connection that sends a command before the first wait, so that server and caller work at the same time."""
 
     def pack_command(self, *args: Any) -> list[bytes]:
-        """Return a command as it goes over the wire: by hiredis, for a commit has thousands of arguments."""
+        """Return the bytes of a command. They are made by hiredis, because a commit has thousands of arguments."""
         if not _HAS_HIREDIS:
             return super().pack_command(*args)
-        # A command of two words comes as one.
+        # redis-py passes a command of two words as one string.
         words = args[0].split() if isinstance(args[0], str) else args[:1]
         return [hiredis.pack_command((*words, *args[1:]))]
 
     def pack_commands(self, commands: Iterable[Iterable[Any]]) -> list[bytes]:
-        """Return commands as they go over the wire."""
+        """Return the bytes of commands."""
         return [chunk for command in commands for chunk in self.pack_command(*command)]
 
     async def send_packed_command(
@@ -93,9 +101,6 @@ class _Straight(AbstractConnection):
         check_health: bool = True,  # noqa: FBT001, FBT002  # redis-py's
     ) -> None:
         """Send a command.
-
-        redis-py sends within `asyncio.wait_for`, which on Python 3.11 starts a task, and forgets that the caller was
-        cancelled where that task has just ended.
 
         Raises:
             TimeoutError, ConnectionError: of redis-py; the connection is closed.
@@ -106,15 +111,15 @@ class _Straight(AbstractConnection):
             await self.check_health()  # type: ignore[no-untyped-call]  # redis-py's
         whole = command.encode() if isinstance(command, str) else command
         writer = cast("asyncio.StreamWriter", self._writer)
-        async with self._ended_by_trouble("writing to"):
+        async with self._closed_on_error("writing to"):
             writer.writelines([whole] if isinstance(whole, bytes) else whole)
-            # Nearly always all of it has gone.
+            # Nearly always the write has sent everything.
             if writer.transport.get_write_buffer_size():
                 async with asyncio.timeout(self.socket_timeout):
                     await writer.drain()
 
     async def read_response(self, *given: Any, **options: Any) -> Any:
-        """Return the next reply, as redis-py does for a command by itself.
+        """Return the next reply. redis-py calls this for a single command.
 
         Raises:
             TimeoutError, ConnectionError: of redis-py; the connection is closed.
@@ -127,24 +132,24 @@ class _Straight(AbstractConnection):
             raise
 
     async def replies(self, count: int) -> list[Any]:
-        """Return the next replies; an error of the server's is one too.
+        """Return the next replies. An error reply is a reply too.
 
         Raises:
             TimeoutError, ConnectionError: of redis-py; the connection is closed.
         """
         parser: Any = self._parser
-        async with self._ended_by_trouble("reading from"), asyncio.timeout(self.socket_timeout):
+        async with self._closed_on_error("reading from"), asyncio.timeout(self.socket_timeout):
             return [await parser.read_response() for _ in range(count)]
 
     def _lost(self, doing: str, error: OSError) -> ConnectionLost:
         return ConnectionLost(f"Connection lost while {doing} {self._host_error()}: {error}")
 
     @asynccontextmanager
-    async def _ended_by_trouble(self, doing: str) -> AsyncIterator[None]:
+    async def _closed_on_error(self, doing: str) -> AsyncIterator[None]:
         try:
             yield
         except BaseException as error:
-            # What was sent in part cannot be taken back, nor a reply that nobody has waited for.
+            # A partial send cannot be undone, and the next request would read a reply that was not awaited.
             await self.disconnect(nowait=True)
             if isinstance(error, TimeoutError):
                 raise TooLate(f"Timeout {doing} {self._host_error()}") from None
@@ -154,5 +159,5 @@ class _Straight(AbstractConnection):
 
 
 @lru_cache(maxsize=8)
-def _straight(kind: Any) -> Any:
-    return type(f"Straight{kind.__name__}", (_Straight, kind), {})
+def _low_latency(kind: Any) -> Any:
+    return type(f"LowLatency{kind.__name__}", (_LowLatencyConnection, kind), {})

@@ -1,4 +1,4 @@
-"""Retry rules: how long to wait after a failure, which failures are worth a log line, and which pass by themselves."""
+"""Retry rules: how long to wait after a failure, which failures are worth a log line, and which can pass."""
 
 from redis.exceptions import (
     AskError,
@@ -17,7 +17,7 @@ from sanctum_bus.errors import RestartRun, Unavailable
 FIRST_BACKOFF_S = 0.05
 MAX_BACKOFF_S = 2.0
 
-#: First words of replies by which a server says that it will answer later; redis-py has classes for the others.
+#: First words of replies that mean "try again later"; redis-py has classes for the others.
 _TRANSIENT_REPLIES = ("BUSY ", "LOADING ", "MASTERDOWN ")
 
 #: The exponent beyond which doubling makes no difference, so that no float overflows.
@@ -46,7 +46,7 @@ def error_kind(error: BaseException) -> str:
 
 
 def is_transient(error: Exception) -> bool:
-    """Return whether a failure can pass by itself: the server is unavailable, starting, or failing over."""
+    """Return whether a failure can pass without a correction: the server is unavailable, starting, or failing over."""
     if isinstance(error, AuthenticationError | AuthorizationError):
         return False
     if isinstance(

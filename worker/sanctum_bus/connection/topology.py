@@ -1,7 +1,7 @@
-"""Which server owns a key, and how that is found out. Nothing here does I/O.
+"""Which server owns a key, and how to find out. Nothing here does I/O.
 
-Sentinels are asked who the master is, nodes of a cluster who owns which slots: a program says whom to ask what, is
-sent the replies, and returns the routes. The two kinds of clients carry it out.
+Sentinels name the primary, and nodes of a cluster name the owners of slots. `discover` is a generator: it yields
+queries, is sent the replies, and returns the topology. Both kinds of clients run it.
 """
 
 from collections.abc import Generator, Sequence
@@ -22,22 +22,31 @@ from redis.exceptions import TimeoutError as TooLate
 
 from sanctum_bus.connection.url import Address, Kind, Target
 
-#: Seconds after which sentinels are asked again. After a manual failover the old master takes writes for about ten
-#: seconds more, and loses them.
-SENTINEL_EVERY_S = 1.0
+#: Seconds between two queries to sentinels. After a manual failover the old primary accepts writes for about ten more
+#: seconds, and loses them.
+SENTINEL_REFRESH_S = 1.0
 
-#: Seconds after which a cluster is asked again; a slot that has moved is noticed at once, by the reply.
-CLUSTER_EVERY_S = 10.0
+#: Seconds between two queries to a cluster. A reply reveals a slot that has moved at once.
+CLUSTER_REFRESH_S = 10.0
 
-#: Commands that name how many keys follow, after a script.
+#: Seconds that a server has to accept a connection, and to answer a query.
+QUERY_TIMEOUT_S = 1.0
+
+#: A discovery may take up to this fraction of the time: if it is slow, it runs less often.
+_MAX_LOAD = 1 / 5
+
+#: Commands with a script, then the number of keys, then the keys.
 _SCRIPTS = {"EVAL", "EVALSHA", "EVAL_RO", "EVALSHA_RO"}
 
-#: Commands that have no key: whoever is asked can answer.
+#: Commands without a key: any server can answer.
 _KEYLESS = {"PING", "INFO", "TIME", "DBSIZE", "CONFIG", "ACL", "CLIENT"}
 
 
 class Query(NamedTuple):
-    """Ask servers the same thing; the reply is a list: for each server what it said to each command, or its error."""
+    """Commands for several servers.
+
+    The reply is a list with one item for each server: its replies to the commands, or the error of the connection.
+    """
 
     addresses: tuple[Address, ...]
     commands: tuple[tuple[str, ...], ...]
@@ -45,10 +54,10 @@ class Query(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Topology:
-    """Who owns which slots.
+    """The owners of all slots.
 
     Args:
-        spans: first and last slot, and the owner.
+        spans: first slot, last slot and owner of each range.
     """
 
     spans: tuple[tuple[int, int, Address], ...]
@@ -59,10 +68,10 @@ class Topology:
         return tuple(dict.fromkeys(owner for _, _, owner in self.spans))
 
     def owner(self, key: str | bytes | None) -> Address:
-        """Return the server that owns a key; None: any server.
+        """Return the server that owns a key; for None, any server.
 
         Raises:
-            ClusterDownError: nobody owns it.
+            ClusterDownError: no server owns its slot.
         """
         if key is None and self.spans:
             return self.spans[0][2]
@@ -73,32 +82,38 @@ class Topology:
         raise ClusterDownError(f"no server of the cluster owns slot {slot}")
 
 
-Search: TypeAlias = Generator[Query, list[Any], Topology]
+Discovery: TypeAlias = Generator[Query, list[Any], Topology]
 
 
-def discover(target: Target, known: Sequence[Address]) -> Search:
-    """Return the program that finds the routes.
+def discover(target: Target, known: Sequence[Address]) -> Discovery:
+    """Return the program that finds the topology.
 
     Args:
-        target: what the URL says.
-        known: whom to ask before those that the URL names.
+        target: the servers that the URL names.
+        known: nodes to query before those that the URL names.
 
     Raises:
-        ConnectionLost, AuthenticationError: nobody could or would tell.
+        ConnectionLost, AuthenticationError: no server answered, or no server accepted the credentials.
     """
     if target.kind is Kind.SENTINEL:
-        return _master(target)
-    return _slots(tuple(dict.fromkeys((*known, *target.seeds))))
+        return _ask_sentinels(target)
+    return _ask_nodes(tuple(dict.fromkeys((*known, *target.seeds))))
 
 
 def refresh_interval_s(target: Target, took_s: float) -> float:
-    """Return after how many seconds to look again, the last look having taken so long: most time is not for looking."""
-    return max(SENTINEL_EVERY_S if target.kind is Kind.SENTINEL else CLUSTER_EVERY_S, 5 * took_s)
+    """Return the seconds until the next discovery.
+
+    Args:
+        target: the servers that the URL names.
+        took_s: seconds that the last discovery took.
+    """
+    least_s = SENTINEL_REFRESH_S if target.kind is Kind.SENTINEL else CLUSTER_REFRESH_S
+    return max(least_s, took_s / _MAX_LOAD)
 
 
-def _master(target: Target) -> Search:
+def _ask_sentinels(target: Target) -> Discovery:
     service = target.service
-    # The first is the master that counts, during a failover too; the second says which of two views is newer.
+    # The first reply names the primary, during a failover too. The second has the epoch, by which views are compared.
     commands = (("SENTINEL", "GET-MASTER-ADDR-BY-NAME", service), ("SENTINEL", "MASTER", service))
     replies = yield Query(target.seeds, commands)
     views, errors = [], []
@@ -110,11 +125,11 @@ def _master(target: Target) -> Search:
             views.append((_config_epoch(reply[1]), Address(host, int(port))))
         else:
             refusal = next((one for one in reply if isinstance(one, Exception)), None)
-            errors.append((sentinel, refusal or ResponseError(f"it knows no master called {service!r}")))
+            errors.append((sentinel, refusal or ResponseError(f"unknown Sentinel service {service!r}")))
     if not views:
-        raise _nobody("sentinel", errors)
-    _, master = max(views, key=lambda view: view[0])
-    return Topology(((0, REDIS_CLUSTER_HASH_SLOTS - 1, master),))
+        raise _discovery_failed("sentinel", errors)
+    _, primary = max(views, key=lambda view: view[0])
+    return Topology(((0, REDIS_CLUSTER_HASH_SLOTS - 1, primary),))
 
 
 def _config_epoch(reply: Any) -> int:
@@ -122,7 +137,7 @@ def _config_epoch(reply: Any) -> int:
     return int(next((value for name, value in pairs if _text(name) == "config-epoch"), 0))
 
 
-def _slots(nodes: tuple[Address, ...]) -> Search:
+def _ask_nodes(nodes: tuple[Address, ...]) -> Discovery:
     errors: list[tuple[Address, Exception]] = []
     for node in nodes:
         (reply,) = yield Query((node,), (("CLUSTER", "SLOTS"),))
@@ -130,36 +145,36 @@ def _slots(nodes: tuple[Address, ...]) -> Search:
         if isinstance(error, Exception):
             errors.append((node, error))
             continue
-        # A node that does not know its own address leaves it empty.
+        # A node that does not have its own address yet leaves it empty.
         return Topology(
             tuple(
                 (int(first), int(last), Address(_text(owner[0] or node.host), int(owner[1])))
                 for first, last, owner, *_ in reply[0]
             )
         )
-    raise _nobody("node", errors)
+    raise _discovery_failed("node", errors)
 
 
-def _nobody(kind: str, errors: list[tuple[Address, Exception]]) -> RedisError:
-    """Return the error for a question that nobody answered; that of the first who was asked is its cause."""
-    said = "; ".join(f"{address}: {error}" for address, error in errors)
+def _discovery_failed(kind: str, errors: list[tuple[Address, Exception]]) -> RedisError:
+    """Return the error for a query that no server answered; its cause is the error of the first server."""
+    replies = "; ".join(f"{address}: {error}" for address, error in errors)
     refused = next((error for _, error in errors if isinstance(error, AuthenticationError)), None)
-    found: RedisError = ConnectionLost(f"no {kind} says where the keys are ({said})")
+    found: RedisError = ConnectionLost(f"no {kind} returned the topology ({replies})")
     if refused is not None:
-        found = AuthenticationError(f"no {kind} takes the credentials ({said})")
+        found = AuthenticationError(f"no {kind} accepted the credentials ({replies})")
     found.__cause__ = refused or errors[0][1]
     return found
 
 
 def key_of(command: Sequence[Any]) -> str | bytes | None:
-    """Return the key that decides which server gets a command, or None where any will do.
+    """Return the key that decides which server gets a command, or None if any server can answer.
 
     Raises:
-        ValueError: none will do, for each has keys of its own.
+        ValueError: the command covers all keys, so it must go to each server.
     """
     name = _text(command[0]).upper()
     if name in {"SCAN", "KEYS", "FLUSHALL", "FLUSHDB"}:
-        raise ValueError(f"{name} must go to each of the `primaries`, not to a client of them all")
+        raise ValueError(f"send {name} to each of the `primaries`: a routed client reaches one server only")
     if name.partition(" ")[0] in _KEYLESS:
         return None
     if name in _SCRIPTS:
@@ -173,7 +188,7 @@ def key_of(command: Sequence[Any]) -> str | bytes | None:
 
 
 def invalidates_topology(error: BaseException) -> bool:
-    """Whether an error says that the routes, or the connections, may lead to the wrong place."""
+    """Return whether, after this error, topology or connections may lead to the wrong server."""
     if isinstance(error, ConnectionLost | TooLate | OSError | AskError | ClusterDownError | ReadOnlyError):
         return True
     return isinstance(error, ResponseError) and str(error).startswith("MASTERDOWN")

@@ -199,7 +199,7 @@ def check_prefix(prefix: str) -> str:
     return prefix
 
 
-def prefix_of(prefix: str | None, environ: Mapping[str, str] = os.environ) -> str:
+def resolve_prefix(prefix: str | None, environ: Mapping[str, str] = os.environ) -> str:
     """Return the key prefix: the argument, else the environment variable, else the default.
 
     Raises:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from redis import Redis
 
-from sanctum_bus.connection import DEFAULT_URL, URL_VARIABLE, connect_to, target_of
+from sanctum_bus.connection import URL_VARIABLE, connect_to, resolve_url, target_of
 from sanctum_bus.errors import ConfigurationError, InvalidArgument
 from sanctum_bus.events.bounded_repr import clean
 from sanctum_bus.protocol import keys
@@ -98,9 +98,8 @@ def factory_of(url: str | None, environ: Mapping[str, str] = os.environ) -> Call
         BadInput: it is no URL of a Redis server, or names a file that is not there.
     """
     source = "url" if url is not None else URL_VARIABLE
-    chosen = url if url is not None else environ.get(URL_VARIABLE) or DEFAULT_URL
     try:
-        target = target_of(chosen)
+        target = target_of(resolve_url(url, environ))
     except ConfigurationError as error:
         raise InvalidArgument(f"{source}: {error}") from None
     return lambda: connect_to(target, timeout_s=ANSWER_TIMEOUT_S)

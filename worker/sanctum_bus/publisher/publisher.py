@@ -80,7 +80,7 @@ class Publisher:
     ) -> None:
         self._plan = PublisherConfig(
             run_id=run_id,
-            key_prefix=keys.prefix_of(key_prefix),
+            key_prefix=keys.resolve_prefix(key_prefix),
             labels=labels_of(labels),
             buffer_events=buffer_events,
             buffer_bytes=buffer_bytes,

@@ -1,6 +1,6 @@
-"""The client side that reads: one consistent view of a run, its log, its curves, and what could not be folded.
+"""Read runs: consistent snapshots, the seed event log, the batches stream, and dead letters.
 
-Importing it brings in redis and msgpack, and nothing else that is not Python's own.
+Importing this package imports redis and msgpack, and otherwise only the standard library.
 """
 
 from sanctum_bus.reader.aio import AsyncReader

@@ -1,4 +1,7 @@
-"""The reader for asyncio: carries the programs of `core` out over redis-py."""
+"""The reader for asyncio. It performs the effects of the programs in queries.py and follow.py.
+
+reader/sync.py is generated from this file: run `scripts/generate-sync` after a change.
+"""
 
 import asyncio
 from collections.abc import AsyncGenerator
@@ -11,23 +14,22 @@ from redis.asyncio.client import PubSub
 from redis.client import NEVER_DECODE
 from redis.exceptions import RedisError
 
-from sanctum_bus.connection import connect_async, forget_async, owner_async, primaries_async
+from sanctum_bus.connection import connect_async, owner_async, primaries_async, reset_async, resolve_url
 from sanctum_bus.protocol.coverage import TypeCoverage
-from sanctum_bus.protocol.keys import RunKeys, prefix_of
+from sanctum_bus.protocol.keys import RunKeys, resolve_prefix
 from sanctum_bus.protocol.stream_id import ZERO
 from sanctum_bus.reader import follow, queries
 from sanctum_bus.reader.effects import (
-    MOST_HINTS,
+    MAX_NOTIFICATIONS,
     Call,
     Effect,
-    Forget,
-    Heard,
+    Message,
     Program,
+    Reset,
     Scan,
     T,
     Wait,
-    one_of,
-    url_of,
+    check_one_of,
 )
 from sanctum_bus.reader.models import BatchLine, DeadLetter, LogLine, RunInfo, Snapshot
 from sanctum_bus.reader.polling import Poller, PollPolicy
@@ -35,19 +37,23 @@ from sanctum_bus.reader.queries import Page, Since
 
 
 class AsyncReader:
-    """Reads runs; the same as `Reader`, whose methods say what arguments mean and what is raised.
+    """Reads runs. Tasks may share one reader.
 
-    What follows a run keeps a connection until it is closed: `contextlib.aclosing` sees to it where a loop may break.
+    Errors of redis-py are passed on unchanged: `RedisError` means that the server could not execute the request. Methods
+    that take a run also raise `InvalidArgument` for an invalid run ID, and `UnknownRun` for a run that does not exist. All
+    methods raise `Unavailable` if a key has the wrong type; the message names the key and what to do.
+
+    `follow` and `follow_log` hold a connection until they are closed: use `contextlib.aclosing` if the loop can break.
 
     Args:
-        url: of the server; else $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
-        client: instead of a URL; it stays the caller's, and is not closed. On Python 3.11 one that redis-py made itself
-            may miss that a task was cancelled while it sends; one that is made of a URL here never does.
-        key_prefix: what every key begins with; else $SANCTUM_KEY_PREFIX, else `nissa`.
+        url: URL of the server; default: $SANCTUM_REDIS_URL, else `redis://localhost:6379/0`.
+        client: a redis-py client instead of a URL. The reader does not close it. On Python 3.11, a client that redis-py
+            created may miss the cancellation of a task while it sends. A client that the reader creates does not.
+        key_prefix: prefix of every key; default: $SANCTUM_KEY_PREFIX, else `nissa`.
 
     Raises:
-        ConfigurationError: the URL is wrong.
-        BadInput: the prefix is, or both URL and client are given.
+        ConfigurationError: the URL is invalid.
+        InvalidArgument: the prefix is invalid, or both URL and client are given.
     """
 
     def __init__(
@@ -57,10 +63,10 @@ class AsyncReader:
         client: redis.asyncio.Redis | None = None,
         key_prefix: str | None = None,
     ) -> None:
-        one_of(url, client)
-        self._prefix = prefix_of(key_prefix)
-        self._own = client is None
-        self._client = connect_async(url_of(url)) if client is None else client
+        check_one_of(url, client)
+        self._prefix = resolve_prefix(key_prefix)
+        self._owns_client = client is None
+        self._client = connect_async(resolve_url(url)) if client is None else client
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,61 +77,131 @@ class AsyncReader:
         await self.close()
 
     async def close(self) -> None:
-        """Close the connections, unless the client was given."""
-        if self._own:
+        """Close the connections, unless the caller gave the client."""
+        if self._owns_client:
             await self._client.aclose()
 
     async def runs(self, *, scan: bool = True) -> list[RunInfo]:
-        """Return the runs that there are, the one that was active last first."""
-        return await self._do(queries.runs(self._prefix, scan=scan))
+        """List the runs on the server, most recently active first.
+
+        Args:
+            scan: also examine every key of the server, to find streams that are not in the index of runs.
+        """
+        return await self._run(queries.runs(self._prefix, scan=scan))
 
     async def snapshot(self, run: str, *, since: Since | None = None) -> Snapshot:
-        """Return one consistent view of a run, in one round trip."""
-        return await self._do(queries.snapshot(self._keys(run), since))
+        """Return a consistent snapshot of a run, in one round trip.
 
-    async def head(self, run: str) -> Snapshot:
-        """Return a run's counters: its view without sections."""
-        return await self._do(queries.head(self._keys(run)))
+        Args:
+            run: ID of the run.
+            since: a snapshot, or its version and generation. The reply then names all sections and carries those that
+                changed later, or all sections if the version belongs to another history. `reply.merged_onto(since)` is
+                the complete snapshot.
+
+        Raises:
+            ServerTooOld: the server lacks read-only scripts.
+            UnknownSchema: a newer version of Sanctum wrote the snapshot.
+        """
+        return await self._run(queries.snapshot(self._keys(run), since))
+
+    async def counters(self, run: str) -> Snapshot:
+        """Return a snapshot without sections and without their names: version, owner and counters.
+
+        The cost does not depend on the size of the run, so this is the call to poll many runs.
+
+        Args:
+            run: ID of the run.
+
+        Raises:
+            ServerTooOld: the server lacks read-only scripts.
+            UnknownSchema: a newer version of Sanctum wrote the snapshot.
+        """
+        return await self._run(queries.counters(self._keys(run)))
 
     def follow(
         self, run: str, *, poll_s: float = 1.0, idle_s: float | None = None
     ) -> AsyncGenerator[Snapshot, None]:
-        """Yield the whole view of a run at once, and again whenever it is another one."""
-        return self._watch(follow.views(self._keys(run), PollPolicy(poll_s, idle_s)))
+        """Yield the complete snapshot of a run at once, and again after every change.
+
+        A slow caller skips snapshots, but never the last one. If the run is removed, its snapshot has no sections. After
+        the first snapshot, failures that can pass are logged and retried, and so is a key of the wrong type.
+
+        Args:
+            run: ID of the run.
+            poll_s: maximum seconds until a change is found without its change notification.
+            idle_s: seconds without a change after which the iteration ends; None: never.
+
+        Raises:
+            ServerTooOld: the server lacks read-only scripts.
+            UnknownSchema: a newer version of Sanctum wrote the snapshot.
+        """
+        return self._follow(follow.snapshots(self._keys(run), PollPolicy(poll_s, idle_s)))
 
     async def log(
         self, run: str, *, after: str = ZERO, count: int = 1000, newest: int | None = None
     ) -> list[LogLine]:
-        """Return lines of the seed event log, the oldest first."""
-        return await self._do(queries.log(self._keys(run), Page(after, count, newest)))
+        """Return lines of the seed event log, oldest first.
+
+        Args:
+            run: ID of the run.
+            after: return only lines with greater IDs.
+            count: maximum number of lines, from the oldest.
+            newest: maximum number of lines, from the newest; replaces `count`.
+        """
+        return await self._run(queries.log(self._keys(run), Page(after, count, newest)))
 
     def follow_log(
         self, run: str, *, after: str = ZERO, poll_s: float = 1.0, idle_s: float | None = None
     ) -> AsyncGenerator[LogLine, None]:
-        """Yield the lines of the seed event log after an id, and then each as it comes."""
-        return self._watch(follow.lines(self._keys(run), after, PollPolicy(poll_s, idle_s)))
+        """Yield the lines of the seed event log after an ID, and then each new line.
+
+        A log that restarted is read from its beginning, so IDs may be smaller than those before.
+
+        Args:
+            run: ID of the run.
+            after: yield only lines with greater IDs; `$`: only lines that are added from now on.
+            poll_s: maximum seconds until a line is found without its change notification.
+            idle_s: seconds without a line after which the iteration ends; None: never.
+        """
+        return self._follow(follow.lines(self._keys(run), after, PollPolicy(poll_s, idle_s)))
 
     async def batches(self, run: str, *, after: str = ZERO, count: int = 5000) -> list[BatchLine]:
-        """Return lines of the curves, one for each batch, the oldest first."""
-        return await self._do(queries.batches(self._keys(run), Page(after, count)))
+        """Return lines of the batches stream (the curves), oldest first.
+
+        Args:
+            run: ID of the run.
+            after: return only lines with greater IDs.
+            count: maximum number of lines, from the oldest.
+        """
+        return await self._run(queries.batches(self._keys(run), Page(after, count)))
 
     async def coverage(self, run: str) -> list[TypeCoverage]:
-        """Return which event types and fields were seen, and how often, in the order of names."""
-        return await self._do(queries.seen(self._keys(run)))
+        """Return how often each event type and each field was seen, in the order of names.
 
-    async def dead(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadLetter]:
-        """Return entries that could not be folded, the oldest first."""
-        return await self._do(queries.dead(self._keys(run), Page(after, count)))
+        Args:
+            run: ID of the run.
+        """
+        return await self._run(queries.coverage(self._keys(run)))
+
+    async def dead_letters(self, run: str, *, after: str = ZERO, count: int = 1000) -> list[DeadLetter]:
+        """Return the entries that could not be folded, oldest first.
+
+        Args:
+            run: ID of the run.
+            after: return only dead letters with greater IDs.
+            count: maximum number of dead letters, from the oldest.
+        """
+        return await self._run(queries.dead_letters(self._keys(run), Page(after, count)))
 
     def _keys(self, run: str) -> RunKeys:
         return RunKeys(run, self._prefix)
 
-    async def _do(self, program: Program[T], ears: "_Ears | None" = None) -> T:
+    async def _run(self, program: Program[T], subscription: "_Subscription | None" = None) -> T:
         try:
             effect = next(program)
             while True:
                 try:
-                    reply = await self._carry_out(effect, ears)
+                    reply = await self._perform(effect, subscription)
                 except (RedisError, OSError) as error:
                     effect = program.throw(error)
                 else:
@@ -133,15 +209,15 @@ class AsyncReader:
         except StopIteration as end:
             return cast("T", end.value)
 
-    async def _carry_out(self, effect: Effect, ears: "_Ears | None") -> Any:
+    async def _perform(self, effect: Effect, subscription: "_Subscription | None") -> Any:
         if isinstance(effect, Call):
             return await self._client.execute_command(*effect.args, **{NEVER_DECODE: True})
-        if isinstance(effect, Forget):
-            return await forget_async(self._client)
+        if isinstance(effect, Reset):
+            return await reset_async(self._client)
         if isinstance(effect, Scan):
             return await self._scan(effect)
-        if ears is not None and effect.channel:
-            return await ears.wait(effect)
+        if subscription is not None and effect.channel:
+            return await subscription.wait(effect)
         return await asyncio.sleep(effect.seconds)
 
     async def _scan(self, effect: Scan) -> list[bytes]:
@@ -156,27 +232,27 @@ class AsyncReader:
                     break
         return found
 
-    async def _watch(self, watch: Poller[T]) -> AsyncGenerator[T, None]:
-        async with aclosing(_Ears(self._client)) as ears:
-            while found := await self._do(watch.next(), ears):
+    async def _follow(self, poller: Poller[T]) -> AsyncGenerator[T, None]:
+        async with aclosing(_Subscription(self._client)) as subscription:
+            while found := await self._run(poller.next(), subscription):
                 for one in found:
                     yield one
 
 
-class _Ears:
-    """One follower's subscription, made when it first waits, and anew where another server owns the channel."""
+class _Subscription:
+    """A follower's subscription. It is made for the first wait, and again if another server owns the channel."""
 
     def __init__(self, client: redis.asyncio.Redis) -> None:
         self._client = client
         self._server = client
         self._pubsub: PubSub | None = None
 
-    async def wait(self, effect: Wait) -> Heard:
-        """Return the last of what came; all that did is taken, for one look serves for it."""
+    async def wait(self, effect: Wait) -> Message:
+        """Return the last message, and discard those before it: one read serves all of them."""
         try:
             pubsub = await self._subscribed(effect)
             last = await pubsub.get_message(timeout=effect.seconds)
-            for _ in range(MOST_HINTS):
+            for _ in range(MAX_NOTIFICATIONS):
                 message = await pubsub.get_message()
                 if message is None:
                     break
@@ -194,7 +270,7 @@ class _Ears:
 
     async def _subscribed(self, effect: Wait) -> PubSub:
         server = await owner_async(self._client, effect.channel)
-        if effect.anew or server is not self._server:
+        if effect.resubscribe or server is not self._server:
             await self.aclose()
         if self._pubsub is None:
             self._server, self._pubsub = server, server.pubsub()

@@ -1,87 +1,80 @@
-"""Programs: what is to be done, one effect after the other, without doing it.
+"""Effects: what a program needs from Redis and from the clock.
 
-A program is a generator: it yields what is to be done, is sent what came of it, and returns its result. Errors of
-redis-py are thrown into it where they happened. The two shells do nothing but carry programs out.
+A program is a generator. It yields an effect, is sent the result, and returns its own result at the end. Errors of
+redis-py are thrown into it at the effect that failed. Programs do no I/O; the two readers perform their effects.
 """
 
-import os
-from collections.abc import Generator, Mapping
+from collections.abc import Generator
 from contextlib import suppress
 from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 from redis.exceptions import ConnectionError as ConnectionLost
 
-from sanctum_bus.connection import DEFAULT_URL, URL_VARIABLE
 from sanctum_bus.errors import InvalidArgument
 
-#: Hints that one wait takes at most; what one look serves for is no reason to listen for ever.
-MOST_HINTS = 10_000
+#: Maximum notifications that one wait takes. One read serves all of them, and a busy channel must not block the follower.
+MAX_NOTIFICATIONS = 10_000
 
 T = TypeVar("T")
 
 
 class Call(NamedTuple):
-    """Send a command; the reply comes as redis-py gives it, with text as bytes."""
+    """Send a command; the reply is that of redis-py, with text as bytes."""
 
     args: tuple[str | int, ...]
 
 
 class Scan(NamedTuple):
-    """Go through the keys of every server with SCAN and these options; the reply is their names, as bytes."""
+    """Iterate over the keys of every server with SCAN and these options; the reply is their names as bytes."""
 
     options: tuple[str | int, ...]
 
 
 class Wait(NamedTuple):
-    """Wait until something comes over a sharded channel; the reply is what came last, `Heard`.
+    """Wait for a message on a sharded channel; the reply is the last `Message`.
 
     Args:
-        seconds: how long at most.
-        channel: empty: only wait.
-        anew: subscribe anew, for the old subscription has missed something.
+        seconds: maximum time to wait.
+        channel: the channel; empty: wait for the whole time.
+        resubscribe: replace the subscription, because it missed a message.
     """
 
     seconds: float
     channel: str = ""
-    anew: bool = False
+    resubscribe: bool = False
 
 
-class Forget(NamedTuple):
-    """Drop the connections that are idle: where one has died, others may have, or lead to a server that was replaced.
+class Reset(NamedTuple):
+    """Close the idle connections, and discover again where the servers are.
 
-    Where there are many servers, it is asked anew which they are.
+    If one connection died, others may be dead too, or lead to a server that was replaced.
     """
 
 
-#: A message, as text where the caller's client decodes; how many channels are subscribed to, where that is all that
-#: came; None: nothing.
-Heard: TypeAlias = bytes | str | int | None
+#: A message, as text if the caller's client decodes; the number of subscriptions if only their confirmation arrived;
+#: None if nothing arrived.
+Message: TypeAlias = bytes | str | int | None
 
-Effect: TypeAlias = Call | Scan | Wait | Forget
+Effect: TypeAlias = Call | Scan | Wait | Reset
 Program: TypeAlias = Generator[Effect, Any, T]
 
 
-def url_of(url: str | None, environ: Mapping[str, str] = os.environ) -> str:
-    """Return where the server is: as given, else $SANCTUM_REDIS_URL, else the default."""
-    return url or environ.get(URL_VARIABLE) or DEFAULT_URL
-
-
-def one_of(url: str | None, client: object) -> None:
-    """Refuse a URL beside a client.
+def check_one_of(url: str | None, client: object) -> None:
+    """Check that at most one of URL and client is given.
 
     Raises:
-        BadInput: both are given.
+        InvalidArgument: both are given.
     """
     if url is not None and client is not None:
-        raise InvalidArgument("give a URL or a client, not both: a client knows its server")
+        raise InvalidArgument("give either url or client, not both")
 
 
-def ask(*args: str | int) -> Program[Any]:
-    """Return the reply to a command that only reads.
+def read(*args: str | int) -> Program[Any]:
+    """Return the reply to a read-only command.
 
-    A pooled connection may have died unseen. The command is sent once more then, over a fresh one.
+    A pooled connection may have died while it was idle. In that case the command is sent once more over a new one.
     """
     with suppress(ConnectionLost):
         return (yield Call(args))
-    yield Forget()
+    yield Reset()
     return (yield Call(args))

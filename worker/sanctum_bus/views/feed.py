@@ -116,7 +116,7 @@ class RunFeed:
         # First the read that can fail: a view without its log lines is read again as a whole.
         if is_new:
             self._log = await self._reader.log(self._run_id, newest=LOG_LINES)
-        self._snapshot = fresh if last is None else fresh.over(last)
+        self._snapshot = fresh if last is None else fresh.merged_onto(last)
         if fresh.is_current:
             self._current_at = asyncio.get_running_loop().time()
         if is_new or self._plain is None:

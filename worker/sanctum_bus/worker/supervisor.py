@@ -13,7 +13,7 @@ import structlog
 from redis.exceptions import NoPermissionError, RedisError, ResponseError
 from structlog.contextvars import bind_contextvars, bound_contextvars
 
-from sanctum_bus.connection import connect_async, redacted, refusal_of
+from sanctum_bus.connection import connect_async, permanent_error_async, redacted
 from sanctum_bus.errors import InvalidArgument
 from sanctum_bus.events import catalog
 from sanctum_bus.protocol.keys import RunKeys, is_run_id
@@ -157,7 +157,7 @@ class Worker:
                 server = await self._directory.check_server()
             except (RedisError, OSError) as error:
                 url = self.settings.redis_url.get_secret_value()
-                refusal = await refusal_of(error, url)
+                refusal = await permanent_error_async(error, url)
                 if refusal is not None:
                     raise refusal from None
                 if not patient or isinstance(error, NoPermissionError):

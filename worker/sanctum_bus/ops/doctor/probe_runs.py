@@ -72,7 +72,7 @@ class Asker:
     def _asked(self, info: RunInfo, alive: frozenset[str]) -> Run:
         names = RunKeys(info.run_id, self._prefix)
         group = self._group(names)
-        view = self._reader.head(info.run_id)
+        view = self._reader.counters(info.run_id)
         return Run(
             view=view,
             registered=info.last_activity is not None,
