@@ -21,7 +21,7 @@ async def work(*, drain: bool) -> None:
         if drain:
             await worker.drain()
         else:
-            await worker.follow()
+            await worker.run()
 
 
 if __name__ == "__main__":

@@ -31,7 +31,7 @@ def at_work(server: Server, **given: object) -> Iterator[Lines]:
     async def follow(told: "Future[Callable[[], object]]") -> None:
         worker, loop = Worker(settings_of(server, **(_PATIENCE | given))), asyncio.get_running_loop()
         told.set_result(lambda: loop.call_soon_threadsafe(worker.stop))
-        await worker.follow()
+        await worker.run()
 
     stop: Future[Callable[[], object]] = Future()
     with structlog.testing.capture_logs() as lines, ThreadPoolExecutor(1) as pool:

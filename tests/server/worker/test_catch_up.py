@@ -54,7 +54,7 @@ async def _loops(
             settings,
             "me",
             queue=queue,
-            meter=tally.run(run),
+            meter=tally.add_run(run),
         )
         for run in _RUNS
     }

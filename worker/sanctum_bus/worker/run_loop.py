@@ -123,7 +123,7 @@ class RunLoop:
         stopping = asyncio.create_task(stop.wait())
         try:
             while not stop.is_set():
-                self.meter.turned()
+                self.meter.tick()
                 done = await self._try(self._turn, stop)
                 if not self.is_mine:
                     return
@@ -179,9 +179,9 @@ class RunLoop:
         if not owned.expects_more:
             # So few are folded at once, however busy others are.
             return await self._committed(await self._batches.fold(owned))
-        self.meter.waits()
+        self.meter.pause()
         async with _place_in(self.queue, stop) as admitted:
-            self.meter.turned()
+            self.meter.tick()
             done = await self._committed(await self._batches.fold(owned)) if admitted else 0
         if done >= _MANY and self.owned is not None and not self.owned.expects_more:
             trim()
