@@ -49,7 +49,7 @@ def wait_for_words(lines: Lines, words: str, *events: str) -> None:
     """Wait until the worker has said something, as an event of one of these names, or of a work that failed."""
     wait_until(
         lambda: any(
-            {line["event"], line.get("work")} & {*events} and words in line.get("error", "") for line in lines
+            {line["event"], line.get("task")} & {*events} and words in line.get("error", "") for line in lines
         ),
         f"the worker says one of {events} with {words!r}",
         DEADLINE_S,
