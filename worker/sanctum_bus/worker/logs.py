@@ -154,4 +154,4 @@ def configure(level: str = "info") -> None:
 
 def _ordered(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
     first = {key: line[key] for key in _FIRST_KEYS if key in line}
-    return first | line
+    return {**first, **line}
