@@ -10,12 +10,13 @@ from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from typing import NamedTuple, TypeVar
 
-from sanctum_bus.connection.retry import FailureStreak, error_kind, is_lost_connection
+from sanctum_bus.connection.retry import error_kind, is_lost_connection
 from sanctum_bus.errors import CommitRefused, DeferredWriteFailed, FoldFailed, RestartRun, UnconfirmedGap
 from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.fold.counters import Counters
 from sanctum_bus.protocol.stream_id import milliseconds
 from sanctum_bus.worker.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
+from sanctum_bus.worker.metrics.tasks import LastError, TaskState
 from sanctum_bus.worker.registry import Lag, LiveWorkers
 from sanctum_bus.worker.store import InFlight, Lease
 
@@ -35,24 +36,6 @@ _LAG_VALID_S = 10.0
 _ASSIGNED, _APPEARED, _UNAVAILABLE = "assigned", "appeared", "unavailable"
 
 
-class LastError(NamedTuple):
-    """The last error of a worker. The names of the fields are stored on the server, as part of the worker's status.
-
-    Args:
-        at_ms: when, server time in ms as far as the worker can compute it.
-        work: the task that failed: `run`, `discovery`, `scan` or `lag_poll`.
-        where: the run, or "".
-        kind: a fixed word, as in the metrics.
-        text: the message of the error.
-    """
-
-    at_ms: int
-    work: str
-    where: str
-    kind: str
-    text: str
-
-
 class _Cut(NamedTuple):
     """What a commit is about.
 
@@ -67,19 +50,6 @@ class _Cut(NamedTuple):
     oldest: str
     event_at: float
     folding_s: float
-
-
-@dataclass
-class TaskState:
-    """The state of one background task.
-
-    Args:
-        turned_at: when its last step began or ended, by `time.monotonic`.
-        streak: its failures in a row.
-    """
-
-    turned_at: float
-    streak: FailureStreak = field(default_factory=FailureStreak)
 
 
 @dataclass
