@@ -74,7 +74,7 @@ class Training:
         async def work() -> None:
             worker = Worker(_settings(self.server))
             ready.put((worker, asyncio.get_running_loop()))
-            await worker.follow()
+            await worker.run()
 
         thread = threading.Thread(target=lambda: asyncio.run(work()))
         thread.start()

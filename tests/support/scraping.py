@@ -1,4 +1,4 @@
-"""Asking a worker's port, as Prometheus and a probe do."""
+"""Requests to the metrics port of a worker, as Prometheus and probes send them."""
 
 import http
 import urllib.error
@@ -9,19 +9,19 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.waiting import wait_until
 
-#: Seconds that an answer may take.
+#: Seconds to wait for an answer.
 _TIMEOUT_S = 20.0
 
 
 class Answer(NamedTuple):
-    """A reply: its status (0 without a listener), and its text."""
+    """An answer: the HTTP status, 0 if the port is closed, and the text."""
 
     status: int
     text: str
 
 
 def ask(port: int, path: str) -> Answer:
-    """Get one path of a port of this machine."""
+    """Request one path from a port of this machine."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=_TIMEOUT_S) as reply:
             return Answer(reply.status, reply.read().decode())
@@ -33,7 +33,7 @@ def ask(port: int, path: str) -> Answer:
 
 
 def scrape(port: int) -> dict[str, float]:
-    """The samples of a port, each by its name and, in braces, the values of its labels; none where it is silent."""
+    """Return the samples of a port, by name and label values, such as `name{value}`; empty if the port does not answer."""
     answer, found = ask(port, "/metrics"), dict[str, float]()
     if answer.status != http.HTTPStatus.OK:
         return found
@@ -45,7 +45,7 @@ def scrape(port: int) -> dict[str, float]:
 
 
 def wait_for_sample(port: int, name: str, least: float) -> dict[str, float]:
-    """Wait until a sample is at least so great, and return all."""
+    """Wait until a sample is at least `least`, and return all samples."""
     return wait_until(
         lambda: found if (found := scrape(port)).get(name, -1.0) >= least else {},
         f"{name} is at least {least:g}",

@@ -50,7 +50,7 @@ def working(url: str, **settings: object) -> Iterator[Worker]:
         worker = Worker(load(**(quick | settings | {"redis_url": url})))
         parts[:] = [worker, asyncio.get_running_loop()]
         started.set()
-        await worker.follow()
+        await worker.run()
 
     def run() -> None:
         try:

@@ -1,4 +1,4 @@
-"""A worker as a process of its own, told by the environment as `sanctum worker` is; with `--drain` it drains and ends."""
+"""A worker process with settings from the environment, as `sanctum worker`; with `--drain` it drains and exits."""
 
 import asyncio
 import sys
@@ -13,7 +13,7 @@ from sanctum_bus.worker.supervisor import Worker
 
 
 async def work(*, drain: bool) -> None:
-    """Run one worker until it is done or told to stop."""
+    """Run one worker until it is done or a signal stops it."""
     settings = load()
     logs.configure(settings.log_level)
     worker = Worker(settings)
@@ -21,7 +21,7 @@ async def work(*, drain: bool) -> None:
         if drain:
             await worker.drain()
         else:
-            await worker.follow()
+            await worker.run()
 
 
 if __name__ == "__main__":

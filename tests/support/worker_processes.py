@@ -1,4 +1,4 @@
-"""Real worker processes: started on a server, waited for, killed."""
+"""Real worker processes on a server."""
 
 import os
 import subprocess
@@ -14,14 +14,14 @@ _SCRIPT = Path(__file__).with_name("worker_process.py")
 
 @contextmanager
 def worker_process(server: Server, *arguments: str, **settings: object) -> Iterator[subprocess.Popen[bytes]]:
-    """A worker process, killed at the end where it still runs.
+    """Start a worker process, and kill it at the end if it still runs.
 
     Args:
-        server: where its runs are.
+        server: with the runs.
         arguments: of the command.
-        settings: told by the environment.
+        settings: passed as environment variables.
     """
-    told = {
+    settings = {
         "redis_url": server.url,
         "poll_timeout_ms": 50,
         "heartbeat_interval_s": 0.05,
@@ -29,7 +29,7 @@ def worker_process(server: Server, *arguments: str, **settings: object) -> Itera
         "scan_interval_s": 0.05,
         "log_level": "error",
     } | settings
-    environ = os.environ | {f"SANCTUM_{name.upper()}": str(value) for name, value in told.items()}
+    environ = os.environ | {f"SANCTUM_{name.upper()}": str(value) for name, value in settings.items()}
     process = subprocess.Popen(
         [sys.executable, str(_SCRIPT), *arguments], env=environ, stderr=subprocess.PIPE
     )

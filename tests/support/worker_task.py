@@ -31,7 +31,7 @@ def at_work(server: Server, **given: object) -> Iterator[Lines]:
     async def follow(told: "Future[Callable[[], object]]") -> None:
         worker, loop = Worker(settings_of(server, **(_PATIENCE | given))), asyncio.get_running_loop()
         told.set_result(lambda: loop.call_soon_threadsafe(worker.stop))
-        await worker.follow()
+        await worker.run()
 
     stop: Future[Callable[[], object]] = Future()
     with structlog.testing.capture_logs() as lines, ThreadPoolExecutor(1) as pool:
@@ -49,7 +49,7 @@ def wait_for_words(lines: Lines, words: str, *events: str) -> None:
     """Wait until the worker has logged an error with some words, as one of these events or for one of these tasks."""
     wait_until(
         lambda: any(
-            {line["event"], line.get("work")} & {*events} and words in line.get("error", "") for line in lines
+            {line["event"], line.get("task")} & {*events} and words in line.get("error", "") for line in lines
         ),
         f"the worker logs one of {events} with {words!r}",
         DEADLINE_S,

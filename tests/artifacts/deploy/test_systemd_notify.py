@@ -82,7 +82,7 @@ def test_a_worker_whose_loop_hangs_says_nothing(
     monkeypatch.setenv(systemd.SOCKET_VARIABLE, manager.getsockname())
     scans = 0
 
-    async def scanned(_: Registry) -> set[str]:
+    async def scan(_: Registry) -> set[str]:
         nonlocal scans
         scans += 1
         return set()
@@ -92,11 +92,11 @@ def test_a_worker_whose_loop_hangs_says_nothing(
             await asyncio.sleep(0)
         raise EOFError
 
-    monkeypatch.setattr(Registry, "scanned", scanned)
-    monkeypatch.setattr(Worker, "_look_around", hang)
+    monkeypatch.setattr(Registry, "scan", scan)
+    monkeypatch.setattr(Worker, "_discover", hang)
     worker = Worker(load(redis_url=valkey.url, heartbeat_interval_s=0.01, scan_interval_s=0.01))
     with pytest.raises(EOFError):
-        asyncio.run(asyncio.wait_for(worker.follow(), DEADLINE_S))
+        asyncio.run(asyncio.wait_for(worker.run(), DEADLINE_S))
 
     # One before the first request, one before the turn that hangs.
     assert told(manager) == [ALIVE, ALIVE, b"STOPPING=1"]
@@ -107,8 +107,8 @@ def test_a_manager_that_is_not_there_is_no_trouble(variable: str, monkeypatch: p
     """Without a manager, or with one that has gone, nothing is raised."""
     monkeypatch.setenv(systemd.SOCKET_VARIABLE, variable)
 
-    systemd.alive()
-    systemd.stopping()
+    systemd.notify_alive()
+    systemd.notify_stopping()
 
 
 def test_an_abstract_name_is_understood(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -118,7 +118,7 @@ def test_an_abstract_name_is_understood(monkeypatch: pytest.MonkeyPatch) -> None
         listening.bind(f"\0{name}")
         listening.settimeout(DEADLINE_S)
         monkeypatch.setenv(systemd.SOCKET_VARIABLE, f"@{name}")
-        systemd.alive()
+        systemd.notify_alive()
 
         assert listening.recv(1024) == ALIVE
 
@@ -130,6 +130,6 @@ def test_a_manager_that_does_not_read_holds_nobody_up(
     monkeypatch.setenv(systemd.SOCKET_VARIABLE, manager.getsockname())
 
     for _ in range(2000):
-        systemd.alive()
+        systemd.notify_alive()
 
     assert set(told(manager)) == {ALIVE}

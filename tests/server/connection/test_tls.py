@@ -59,7 +59,7 @@ def certificates_of(security: Security) -> Certificates:
 
 def _refused(url: str) -> str:
     with pytest.raises(ConfigurationError) as caught:
-        asyncio.run(Worker(load(redis_url=url, socket_timeout_s=2.0, poll_timeout_ms=100)).follow())
+        asyncio.run(Worker(load(redis_url=url, socket_timeout_s=2.0, poll_timeout_ms=100)).run())
     return str(caught.value)
 
 

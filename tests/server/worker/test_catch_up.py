@@ -54,7 +54,7 @@ async def _loops(
             settings,
             "me",
             catch_up_slots=slots,
-            metrics=metrics.run(run),
+            metrics=metrics.add_run(run),
         )
         for run in _RUNS
     }

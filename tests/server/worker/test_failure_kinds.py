@@ -154,7 +154,7 @@ def test_no_credentials_where_some_are_wanted(start_server: StartServer) -> None
     client.config_set("requirepass", "secret")
     try:
         with pytest.raises(ConfigurationError, match="rejected the credentials"):
-            asyncio.run(asyncio.wait_for(Worker(settings_of(server)).follow(), 20))
+            asyncio.run(asyncio.wait_for(Worker(settings_of(server)).run(), 20))
     finally:
         client.config_set("requirepass", "")
 

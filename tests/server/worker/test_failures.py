@@ -86,7 +86,7 @@ def test_a_wrong_password_is_told(valkey: Server) -> None:
     settings = settings_of(valkey, redis_url=valkey.url.replace("unix://", "unix://nobody:hidden@"))
 
     with pytest.raises(ConfigurationError, match="rejected the credentials") as caught:
-        asyncio.run(asyncio.wait_for(Worker(settings).follow(), 5))
+        asyncio.run(asyncio.wait_for(Worker(settings).run(), 5))
 
     assert "hidden" not in str(caught.value)
 
@@ -128,7 +128,7 @@ def test_a_crowd_of_runs(valkey: Server) -> None:
 
     async def use() -> set[int]:
         worker = Worker(settings_of(valkey, poll_timeout_ms=300))
-        following = asyncio.create_task(worker.follow())
+        following = asyncio.create_task(worker.run())
         await asyncio.to_thread(
             wait_until, lambda: _busy(worker, len(sides)), "every run has had three commits"
         )
@@ -153,9 +153,9 @@ def test_old_ids_are_no_reason_to_remove_a_run(valkey: Server) -> None:
 
     async def use() -> None:
         worker = Worker(settings_of(valkey))
-        await worker._beat()
-        await worker._retire({RUN})
-        await worker._end()
+        await worker._membership.heartbeat()
+        await worker._retention.expire({RUN}, set())
+        await worker._shut_down()
 
     asyncio.run(use())
 

@@ -1,4 +1,4 @@
-"""The log: fixed words that are documented, with their context, and no more lines than there is to say."""
+"""The log of a worker: documented events with their context, and one line for a lasting failure."""
 
 import ast
 import json
@@ -25,15 +25,15 @@ from tests.support.worker_task import at_work, wait_for_fold, wait_for_words
 from tests.unit.test_imports import modules
 
 
-class Said(NamedTuple):
-    """One place in the package that writes a line."""
+class Logged(NamedTuple):
+    """One call in the package that writes a line."""
 
     words: str
     level: str
     fields: frozenset[str]
 
 
-def _said() -> Iterator[Said]:
+def _logged() -> Iterator[Logged]:
     for path in modules():
         text = path.read_text()
         if "structlog.get_logger()" not in text:
@@ -43,24 +43,24 @@ def _said() -> Iterator[Said]:
                 yield _line(path, node)
 
 
-def _line(path: Path, call: ast.Call) -> Said:
-    """What one call says; its words stand there as they are, or nobody could look for them."""
+def _line(path: Path, call: ast.Call) -> Logged:
+    """The event, level and fields of one call. The event must be a literal, so that a search finds it."""
     (words,) = call.args
     assert isinstance(words, ast.Constant), f"{path.relative_to(PACKAGE)}:{call.lineno}: {ast.unparse(words)}"
     names: list[str] = []
     for one in call.keywords:
-        # A record is taken apart; there is one kind.
+        # Only the fields of a `Lease` are unpacked.
         names += [one.arg] if one.arg else Lease._fields
         assert one.arg or ast.unparse(one.value) == "lease._asdict()"
     level = ast.unparse(call.func).removeprefix("_log.").replace("exception", "error")
-    return Said(str(words.value), level, frozenset(names))
+    return Logged(str(words.value), level, frozenset(names))
 
 
 def test_every_line_is_documented() -> None:
-    """Words, level and fields of every line are a row of the table, and every row is somewhere a line."""
-    table = {Said(event.words, event.level, frozenset(event.fields)) for event in logs.EVENTS}
+    """The table has the text, level and fields of every line, and no other rows."""
+    table = {Logged(event.words, event.level, frozenset(event.fields)) for event in logs.EVENTS}
 
-    assert set(_said()) == table
+    assert set(_logged()) == table
     assert len({event.words for event in logs.EVENTS}) == len(logs.EVENTS)
 
 
@@ -70,14 +70,14 @@ def test_the_page_is_generated() -> None:
 
 
 def lines_of(process: "subprocess.Popen[bytes]") -> list[dict[str, Any]]:
-    """Stop a worker, and return what it has said."""
+    """Stop a worker, and return its lines."""
     process.terminate()
-    _, said = process.communicate(timeout=DEADLINE_S)
-    return [json.loads(line) for line in said.decode().splitlines() if line]
+    _, errors = process.communicate(timeout=DEADLINE_S)
+    return [json.loads(line) for line in errors.decode().splitlines() if line]
 
 
 def test_lines_are_json_with_their_context(valkey: Server) -> None:
-    """Where no person is looking each line is a JSON object, and says of which worker, run and generation it is."""
+    """Without a terminal each line is a JSON object, with the worker, run and generation in a fixed order."""
     side = side_of(valkey)
     with worker_process(valkey, log_level="debug", lease_s=20.0) as process:
         for first in range(0, 300, 100):
@@ -85,18 +85,19 @@ def test_lines_are_json_with_their_context(valkey: Server) -> None:
             wait_for_fold(side)
         generation, owner = side.checkpoint("generation"), side.checkpoint("owner")
         lines = lines_of(process)
-    # No line for an event of the telemetry, nor for a commit.
+    # A telemetry event or a commit writes no line.
     assert [line["event"] for line in lines] == ["worker started", "run acquired", "worker stopped"]
 
     assert {line["worker"] for line in lines} == {owner}
     assert [line.get("run") for line in lines] == [None, side.keys.run_id, None]
     assert lines[1]["generation"] == generation
     assert all(line["level"] == "info" and line["timestamp"].endswith("Z") for line in lines)
+    assert list(lines[1])[:6] == ["timestamp", "level", "event", "worker", "run", "generation"]
 
 
-@pytest.mark.parametrize(("policy", "said"), [("allkeys-lru", ["allkeys-lru"]), ("noeviction", [])])
-def test_a_server_that_evicts_is_said(start_server: StartServer, policy: str, said: list[str]) -> None:
-    """P26: a worker that begins on a server that may throw streams away says so."""
+@pytest.mark.parametrize(("policy", "logged"), [("allkeys-lru", ["allkeys-lru"]), ("noeviction", [])])
+def test_a_server_that_evicts_is_said(start_server: StartServer, policy: str, logged: list[str]) -> None:
+    """P26: a worker that starts on a server with an evicting policy logs a warning."""
     server = start_server(VALKEY_9, "--maxmemory-policy", policy)
     side = side_of(server)
     side.add(plain(1))
@@ -104,26 +105,26 @@ def test_a_server_that_evicts_is_said(start_server: StartServer, policy: str, sa
     with at_work(server) as lines:
         wait_for_fold(side)
 
-    assert [line["policy"] for line in lines if line["event"] == "unsafe maxmemory-policy"] == said
+    assert [line["policy"] for line in lines if line["event"] == "unsafe maxmemory-policy"] == logged
 
 
 def test_a_line_is_readable_on_a_terminal() -> None:
-    """Where a person is looking a line is no JSON."""
-    program = "import structlog; from sanctum_bus import logs; logs.configure(); structlog.get_logger().info('words', n=1)"
-    ours, theirs = os.openpty()
+    """On a terminal a line is readable, and not JSON."""
+    program = "import structlog; from sanctum_bus.worker import logs; logs.configure(); structlog.get_logger().info('words', n=1)"
+    reader, terminal = os.openpty()
     try:
-        subprocess.run([sys.executable, "-c", program], stderr=theirs, check=True)
-        said = re.sub(r"\x1b\[[0-9;]*m", "", os.read(ours, 10_000).decode())
+        subprocess.run([sys.executable, "-c", program], stderr=terminal, check=True)
+        line = re.sub(r"\x1b\[[0-9;]*m", "", os.read(reader, 10_000).decode())
     finally:
-        os.close(ours)
-        os.close(theirs)
+        os.close(reader)
+        os.close(terminal)
 
-    assert re.search(r"\[info +\] words +n=1", said)
+    assert re.search(r"\[info +\] words +n=1", line)
 
 
 @pytest.mark.parametrize("place", ["a full disk", "a pipe without a reader"])
 def test_lines_that_cannot_be_written_end_nothing(valkey: Server, place: str) -> None:
-    """What a worker says is lost then, and nothing else: it folds, and ends as it should."""
+    """Lines that cannot be written are lost, and nothing else: the worker folds the run and exits normally."""
     side = side_of(valkey)
     side.add(plain(5))
     command = [sys.executable, "-m", "sanctum_bus.cli", "--redis", valkey.url, "worker"]
@@ -150,28 +151,28 @@ def _refusals(server: Server) -> int:
 
 
 def test_a_read_only_server_is_said_once(start_server: StartServer) -> None:
-    """A worker that is pointed at a replica says so once, and when it is over says how often it was refused."""
+    """A worker on a read-only server logs one failure, and the number of failures when it recovers."""
     (fault,) = [one for one in FAULTS if one.name == "READONLY"]
     server = fault.start(start_server, VALKEY_9)
     side = side_of(server)
     with at_work(server) as lines:
         wait_until(lambda: any(line["event"] == "worker started" for line in lines), "the worker has started")
         with fault.lasts(server):
-            wait_until(lambda: _refusals(server) >= 10, "it was refused ten times", DEADLINE_S)
+            wait_until(lambda: _refusals(server) >= 10, "the server has refused ten commands", DEADLINE_S)
         side.add(plain(1))
         wait_for_fold(side)
         wait_for_words(lines, "", "task recovered")
 
-    said = [line for line in lines if line.get("work") == "discovery"]
-    assert [line["event"] for line in said] == ["task failed", "task recovered"]
-    assert said[0]["log_level"] == "warning"
-    assert "read only" in said[0]["error"]
-    assert said[1]["failures"] >= 5
+    logged = [line for line in lines if line.get("task") == "discovery"]
+    assert [line["event"] for line in logged] == ["task failed", "task recovered"]
+    assert logged[0]["log_level"] == "warning"
+    assert "read only" in logged[0]["error"]
+    assert logged[1]["failures"] >= 5
 
 
 @pytest.mark.parametrize("key", ["nissa:runs", "nissa:workers:state"])
 def test_a_key_of_another_type_is_said_once(valkey: Server, key: str) -> None:
-    """What stands where a key of all workers belongs is said once, by each kind of work that it keeps from being done."""
+    """If a shared key has the wrong type, each background task that needs the key logs one failure."""
     side = side_of(valkey)
     side.redis.set(key, "x")
     with at_work(valkey) as lines:
@@ -181,6 +182,6 @@ def test_a_key_of_another_type_is_said_once(valkey: Server, key: str) -> None:
         wait_for_fold(side)
         wait_for_words(lines, "", "task recovered")
 
-    failed = [line["work"] for line in lines if line["event"] == "task failed"]
+    failed = [line["task"] for line in lines if line["event"] == "task failed"]
     assert len(failed) == len(set(failed))
     assert_is_fold(side)

@@ -1,4 +1,4 @@
-"""Retention: a run that was judged old is removed only if nothing has happened to it since."""
+"""Retention: an old run is removed only if it is unchanged since it was found."""
 
 import asyncio
 from collections.abc import Callable
@@ -24,32 +24,32 @@ from tests.support.worker_rig import (
 )
 
 
-def told(server: Server, side: Side) -> None:
-    """An event comes, and nobody has folded it yet."""
+def published(server: Server, side: Side) -> None:
+    """An event arrives, and no worker has folded it."""
     side.add(plain(1, first=3))
 
 
 def folded(server: Server, side: Side) -> None:
-    """An event comes and is folded, by somebody who is gone again."""
-    told(server, side)
+    """An event arrives, and a worker that has stopped since has folded it."""
+    published(server, side)
     drain(server)
 
 
-def taken(server: Server, side: Side) -> None:
-    """Somebody takes the run over, for an event that is just coming."""
+def acquired(server: Server, side: Side) -> None:
+    """A worker acquires the run, before its next event arrives."""
     rigged(server, Rig.begin)
 
 
-def retire(server: Server, meanwhile: Callable[[], object], among: frozenset[str] = frozenset()) -> bool:
-    """Find a run at rest, let something happen, and remove it; return whether it was removed."""
+def expire(server: Server, meanwhile: Callable[[], object], live: frozenset[str] = frozenset()) -> bool:
+    """Find the resting run, do something, and expire the run; return whether it was removed."""
 
     async def use() -> bool:
         client = connect_async(server.url)
-        directory = Registry(client, "nissa")
+        registry = Registry(client, "nissa")
         try:
-            resting = await directory.at_rest({RUN}, among)
+            resting = await registry.resting({RUN}, live)
             await asyncio.to_thread(meanwhile)
-            return RUN in resting and await directory.retire(RUN, resting[RUN])
+            return RUN in resting and await registry.expire(RUN, resting[RUN])
         finally:
             await client.aclose()
 
@@ -57,7 +57,7 @@ def retire(server: Server, meanwhile: Callable[[], object], among: frozenset[str
 
 
 def old_run(server: Server) -> Side:
-    """A run that is folded, and that nobody folds any more."""
+    """A run whose entries are folded, without an owner."""
     side = side_of(server)
     side.add(plain(3))
     drain(server)
@@ -65,14 +65,14 @@ def old_run(server: Server) -> Side:
     return side
 
 
-@pytest.mark.parametrize("wakes", [told, folded, taken])
+@pytest.mark.parametrize("wakes", [published, folded, acquired])
 def test_a_run_that_wakes_up_before_it_is_removed_stays(
     server: Server, wakes: Callable[[Server, Side], None]
 ) -> None:
-    """Whatever happened since it was judged old, the run stays, with its new event."""
+    """If anything happened to the run since it was found, it stays, with its new event."""
     side = old_run(server)
 
-    assert not retire(server, lambda: wakes(server, side))
+    assert not expire(server, lambda: wakes(server, side))
     assert side.stream() != []
     drain(server)
     assert_is_fold(side)
@@ -80,30 +80,30 @@ def test_a_run_that_wakes_up_before_it_is_removed_stays(
 
 @pytest.mark.parametrize("gone", ["", "events", "checkpoint", "all"])
 def test_a_run_that_rests_is_removed(server: Server, gone: str) -> None:
-    """A run at rest goes, with what is left of it; entries that have no snapshot are unread."""
+    """A resting run is removed with all its remaining keys. A run without a checkpoint has unread entries and stays."""
     side = old_run(server)
     if gone == "all":
         side.redis.delete(*side.redis.keys(side.keys.base + "*"))
     elif gone:
         side.redis.delete(side.keys.base + gone)
 
-    assert retire(server, lambda: None) == (gone != "checkpoint")
+    assert expire(server, lambda: None) == (gone != "checkpoint")
     assert bool(side.redis.keys(side.keys.base + "*")) == (gone == "checkpoint")
     assert (side.redis.zscore(keys.runs(), RUN) is None) == (gone != "checkpoint")
 
 
 def test_a_run_with_a_living_owner_does_not_rest(server: Server) -> None:
-    """Who folds a run says when it is over; an owner that is gone cannot."""
+    """A run with a live owner does not rest; a run whose owner is dead does."""
     side = old_run(server)
     rigged(server, Rig.begin)
 
-    assert not retire(server, lambda: None, frozenset({"me"}))
+    assert not expire(server, lambda: None, frozenset({"me"}))
     assert side.stream()
-    assert retire(server, lambda: None, frozenset({"somebody else"}))
+    assert expire(server, lambda: None, frozenset({"another"}))
 
 
 def test_a_checkpoint_of_another_type_keeps_only_its_own_run(server: Server) -> None:
-    """It is for its owner to see to; the others that are old are found."""
+    """A checkpoint of the wrong type excludes its run only; other old runs are found."""
     old_run(server)
     broken = side_of(server, "a")
     broken.redis.set(broken.keys.checkpoint, "x")
@@ -111,7 +111,7 @@ def test_a_checkpoint_of_another_type_keeps_only_its_own_run(server: Server) -> 
     async def use() -> dict[str, RestPoint]:
         client = connect_async(server.url)
         try:
-            return await Registry(client, "nissa").at_rest({"a", RUN, "no run id"}, ())
+            return await Registry(client, "nissa").resting({"a", RUN, "not a run id"}, ())
         finally:
             await client.aclose()
 
@@ -121,21 +121,21 @@ def test_a_checkpoint_of_another_type_keeps_only_its_own_run(server: Server) -> 
 def test_a_run_that_woke_up_before_it_was_seen_at_rest_stays(
     valkey: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A worker that was frozen after it had asked for the old runs asks again before it removes any."""
+    """A worker that was frozen after it found the old runs checks their activity again before it removes one."""
     side = old_run(valkey)
 
     async def use() -> None:
         worker = Worker(settings_of(valkey))
-        await worker._beat()
-        at_rest = worker._directory.at_rest
+        await worker._membership.heartbeat()
+        resting = worker._registry.resting
 
-        async def late(*asked: Any) -> dict[str, RestPoint]:
+        async def late(*arguments: Any) -> dict[str, RestPoint]:
             await asyncio.to_thread(folded, valkey, side)
-            return await at_rest(*asked)
+            return await resting(*arguments)
 
-        monkeypatch.setattr(worker._directory, "at_rest", late)
-        await worker._retire({RUN})
-        await worker._end()
+        monkeypatch.setattr(worker._registry, "resting", late)
+        await worker._retention.expire({RUN}, set())
+        await worker._shut_down()
 
     asyncio.run(use())
 

@@ -16,7 +16,7 @@ from sanctum_bus.fold import aggregate, fold
 from sanctum_bus.fold.log_line import LogFields
 from sanctum_bus.fold.state import State
 from sanctum_bus.protocol.scripts import Script, calls, script
-from sanctum_bus.worker import pipeline, run_loop, supervisor
+from sanctum_bus.worker import background, membership, pipeline, retention, run_loop, supervisor
 from sanctum_bus.worker.metrics import recorder
 from sanctum_bus.worker.run_loop import RunLoop
 from tests.system.simulation.network import client_of
@@ -98,10 +98,12 @@ def patched(world: "World", edit: Edit = untouched) -> Iterator[None]:
             mock.patch.object(
                 recorder, "time", SimpleNamespace(monotonic=world.loop.time, time=world.loop.time)
             ),
-            mock.patch.object(supervisor, "time", SimpleNamespace(monotonic=world.loop.time)),
+            mock.patch.object(membership, "time", SimpleNamespace(monotonic=world.loop.time)),
             mock.patch.object(run_loop, "random", world.chance),
             mock.patch.object(run_loop, "_log", log),
             mock.patch.object(supervisor, "_log", log),
+            mock.patch.object(background, "_log", log),
+            mock.patch.object(retention, "_log", log),
             mock.patch.object(supervisor, "connect_async", connect),
             mock.patch.object(supervisor, "permanent_error_async", passes),
             mock.patch.object(supervisor, "RunLoop", new_loop),

@@ -9,8 +9,8 @@ from unittest import mock
 import pytest
 
 from sanctum_bus.protocol.keys import RunKeys
-from sanctum_bus.worker import supervisor
-from sanctum_bus.worker.supervisor import Worker
+from sanctum_bus.worker import membership
+from sanctum_bus.worker.membership import Membership
 from tests.system.simulation.accounts import judge_publisher
 from tests.system.simulation.network import Weather
 from tests.system.simulation.patches import patched
@@ -150,12 +150,12 @@ def test_a15_three_workers_that_are_all_sure() -> None:
             world.add_by_hand(RUN)
             await asyncio.sleep(0.05)
 
-    async def mine(_self: Worker, _run_id: str) -> bool:
+    async def mine(_self: Membership, _run_id: str) -> bool:
         return True
 
     with (
-        mock.patch.object(supervisor, "share_of", lambda _worker, runs, _workers: set(runs)),
-        mock.patch.object(Worker, "_is_mine", mine),
+        mock.patch.object(membership, "share_of", lambda _worker, runs, _workers: set(runs)),
+        mock.patch.object(Membership, "still_mine", mine),
     ):
         world = play(story, dataclasses.replace(QUIET, workers=3))
 

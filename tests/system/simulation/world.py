@@ -92,7 +92,7 @@ class World:
         process = PROCESS.get()
         assert process is not None
         try:
-            await self._workers[process].follow()
+            await self._workers[process].run()
         except Exception as error:
             self.loop.failure = self.loop.failure or Violation(f"{name} has ended: {error!r}")
             raise

@@ -1,4 +1,4 @@
-"""Many workers: each folds its share, a new one takes its own at once, one that goes is replaced."""
+"""Several workers: each folds its share, a new worker gets its share at once, and a stopped one is replaced."""
 
 import signal
 import subprocess
@@ -17,16 +17,16 @@ from tests.support.worker_processes import worker_process
 
 RUNS = [f"run-{number}" for number in range(12)]
 
-#: Seconds; the shipped defaults, so that what they promise is what is tested.
+#: Times close to the shipped defaults, so that the tests check what users get.
 DEFAULTS = {"heartbeat_interval_s": 0.5, "lease_s": 4.0, "poll_timeout_ms": 1000}
 
 
-#: Seconds: several times the membership time-out, for a machine that does much else may be slow to notice.
+#: Seconds: several times `lease_s`, because a busy machine is slow.
 _PATIENCE_S = 20.0
 
 
 def add(client: "Redis", runs: list[str], number: int) -> dict[str, str]:
-    """Put one event into each run, and return the ids by run."""
+    """Add one event to each run, and return the stream IDs by run."""
     event = f'{{"data":{{"number":{number}}}}}'
     return {
         run: cast("bytes", client.xadd(RunKeys(run).events, {"type": "TICK", "json": event})).decode()
@@ -35,18 +35,18 @@ def add(client: "Redis", runs: list[str], number: int) -> dict[str, str]:
 
 
 def owners(client: "Redis") -> dict[str, str]:
-    """Who owns each run, by the checkpoints."""
+    """The owner of each run, from the checkpoints."""
     found = {run: cast("bytes | None", client.hget(RunKeys(run).checkpoint, "owner")) for run in RUNS}
     return {run: owner.decode() for run, owner in found.items() if owner}
 
 
 def generations(client: "Redis") -> dict[str, bytes]:
-    """The fencing number of each run."""
+    """The generation of each run."""
     return {run: cast("bytes", client.hget(RunKeys(run).checkpoint, "generation")) for run in RUNS}
 
 
 def folded(client: "Redis", ids: dict[str, str]) -> bool:
-    """Whether every run's version is its last entry."""
+    """Whether the version of every run is its last entry."""
     return all(client.hget(RunKeys(run).checkpoint, "version") == last.encode() for run, last in ids.items())
 
 
@@ -57,17 +57,17 @@ def _client(valkey: Server) -> Iterator["Redis"]:
 
 
 def start(stack: ExitStack, server: Server, **settings: object) -> "subprocess.Popen[bytes]":
-    """Start a worker process with the shipped times."""
+    """Start a worker process with these times."""
     return stack.enter_context(worker_process(server, **(DEFAULTS | {"scan_interval_s": 0.5} | settings)))
 
 
 def workers(client: "Redis") -> int:
-    """How many workers count as alive."""
+    """The number of live workers."""
     return client.zcard(keys.workers())
 
 
 def test_a_worker_that_joins_takes_its_share_and_moves_nothing_else(valkey: Server, client: "Redis") -> None:
-    """A worker that joined owns its share at once; the runs of the other are not taken over again."""
+    """A worker that joins owns its share at once; the other runs are not acquired again."""
     with ExitStack() as stack:
         start(stack, valkey)
         ids = add(client, RUNS, 1)
@@ -86,7 +86,7 @@ def test_a_worker_that_joins_takes_its_share_and_moves_nothing_else(valkey: Serv
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
 def test_a_worker_that_goes_is_replaced(valkey: Server, client: "Redis", how: signal.Signals) -> None:
-    """Told to stop it hands over; killed, its runs go on after the membership time-out."""
+    """After SIGTERM the runs of a worker move at once; after SIGKILL they move when its lease ends."""
     with ExitStack() as stack:
         leaver = start(stack, valkey)
         start(stack, valkey)
@@ -98,12 +98,12 @@ def test_a_worker_that_goes_is_replaced(valkey: Server, client: "Redis", how: si
         leaver.wait(10)
         ids = add(client, RUNS, 2)
 
-        wait_until(lambda: folded(client, ids), "the one that stays folds every run", _PATIENCE_S)
+        wait_until(lambda: folded(client, ids), "the remaining worker folds every run", _PATIENCE_S)
         assert len(set(owners(client).values())) == 1
 
 
 def test_a_frozen_worker_is_replaced_and_fenced(valkey: Server, client: "Redis") -> None:
-    """Frozen beyond the time-out its runs go on elsewhere; awake again it writes nothing over them, and takes part."""
+    """The runs of a worker that is frozen beyond its lease move; when it continues it overwrites nothing, and joins again."""
     with ExitStack() as stack:
         frozen = start(stack, valkey)
         start(stack, valkey)
@@ -125,24 +125,24 @@ def test_a_frozen_worker_is_replaced_and_fenced(valkey: Server, client: "Redis")
 
 
 def test_a_run_sleeps_and_wakes(valkey: Server, client: "Redis") -> None:
-    """A run without events is given up; the next event, unregistered as it is, wakes it."""
+    """A run without events is released; the next event reactivates it, also if no producer registered it."""
     with ExitStack() as stack:
         start(stack, valkey, idle_timeout_s=1.0)
         ids = add(client, RUNS[:1], 1)
         wait_until(lambda: folded(client, ids), "the run is folded")
-        wait_until(lambda: not owners(client), "the run is given up")
+        wait_until(lambda: not owners(client), "the run is released")
         ids = add(client, RUNS[:1], 2)
 
         wait_until(lambda: folded(client, ids), "the run wakes")
 
 
 def test_a_run_beyond_its_retention_is_removed_as_a_whole(valkey: Server, client: "Redis") -> None:
-    """Every key goes at once, and only from a run in which nothing is unread; then its name in the index."""
+    """A run without unread entries expires: all its keys are deleted in one step, then its entry in the index."""
     with ExitStack() as stack:
         start(stack, valkey, idle_timeout_s=1.0, retention_s=2.0)
         ids = add(client, RUNS[:1], 1)
         wait_until(lambda: folded(client, ids), "the run is folded")
 
         wait_until(lambda: not client.keys(RunKeys(RUNS[0]).base + "*"), "every key of the run is gone")
-        # The index may be on another server, so it follows in a request of its own.
+        # The index may be on another node of a cluster, so a second request changes it.
         wait_until(lambda: client.zscore(keys.runs(), RUNS[0]) is None, "the index does not name it any more")

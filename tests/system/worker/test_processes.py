@@ -1,4 +1,4 @@
-"""Worker processes that are killed at any moment, or asked to go: the snapshot is the same as if one had never stopped."""
+"""Worker processes that are killed or stopped at any moment: the snapshot is as if one worker had never stopped."""
 
 import os
 import random
@@ -25,7 +25,7 @@ def _numbered(entries: list[Entry]) -> list[Entry]:
 
 
 def _recorded() -> list[Entry]:
-    """A whole recorded run, numbered by its producer, with an entry that parks in each hundred and one sent twice."""
+    """A recorded run with sequence numbers. One entry of each hundred is invalid, and some entries are sent twice."""
     found = min(
         (one for one in recordings() if one.dialect == "current"), key=lambda one: one.path.stat().st_size
     )
@@ -37,7 +37,7 @@ def _recorded() -> list[Entry]:
 
 
 def _view(side: Side) -> dict[str, Any]:
-    """Everything of a run that does not depend on who folded it when, raw."""
+    """The raw content of a run, without the parts that depend on the worker and the time."""
     counters = (
         "version",
         "entries",
@@ -65,9 +65,9 @@ def _entries(side: Side) -> int:
 
 
 def _live_and_die(server: Server, side: Side, chance: random.Random, size: int) -> None:
-    """Start a worker and kill it: right after its take-over, or after some more entries."""
+    """Start a worker and kill it right after it has acquired the run, or after some more entries."""
     if _entries(side) == side.redis.xlen(side.keys.events):
-        return  # nobody takes a run over of which all is folded
+        return  # no worker acquires a run whose entries are all folded
     generation = side.checkpoint("generation")
     target = _entries(side) + chance.choice([0, chance.randrange(1, 700)])
     settings = {"read_batch_size": size, "commit_max_entries": size, "commit_interval_ms": 60_000}
@@ -77,7 +77,7 @@ def _live_and_die(server: Server, side: Side, chance: random.Random, size: int) 
                 side.checkpoint("generation") != generation
                 and (_entries(side) >= target or _entries(side) == side.redis.xlen(side.keys.events))
             ),
-            "the worker has come so far",
+            "the worker has folded the entries",
         )
         process.kill()
         assert process.wait() == -signal.SIGKILL
@@ -85,7 +85,7 @@ def _live_and_die(server: Server, side: Side, chance: random.Random, size: int) 
 
 @pytest.mark.parametrize("size", SIZES)
 def test_kill_9_at_any_moment_leaves_no_trace(valkey: Server, size: int) -> None:
-    """A2, A12, design 6: killed four times and drained by a fifth, for each batch size: byte for byte the calm run."""
+    """A2, A12: a run whose workers are killed four times has the same bytes as an undisturbed run, for each read size."""
     entries, chance = _recorded(), random.Random(size)  # noqa: S311  # tests repeat
     now = int(time.time() * 1000)
     ids = [f"{now}-{number}" for number in range(len(entries))]
@@ -104,7 +104,7 @@ def test_kill_9_at_any_moment_leaves_no_trace(valkey: Server, size: int) -> None
 
 
 def test_kill_9_on_every_server(server: Server) -> None:
-    """A2, A12: the same on each kind of server."""
+    """A2, A12: kills leave no trace on any kind of server."""
     side, chance = side_of(server), random.Random(0)  # noqa: S311  # tests repeat
     side.add(_recorded())
     for _ in range(2):
@@ -119,7 +119,7 @@ def test_kill_9_on_every_server(server: Server) -> None:
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("commit", SIZES)
 def test_any_batches_and_commits_give_the_same(valkey: Server, size: int, commit: int) -> None:
-    """Design 6: how many entries one read asks for, and after how many a commit is due, shows nowhere."""
+    """The number of entries per read and per commit does not change the snapshot."""
     side = side_of(valkey)
     side.add([one for first in range(0, 160, 8) for one in story(first)])
 
@@ -131,11 +131,11 @@ def test_any_batches_and_commits_give_the_same(valkey: Server, size: int, commit
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_commits_what_was_read(server: Server, number: signal.Signals) -> None:
-    """Design 6: told to stop under backlog, a worker commits what it has read, leaves nothing pending, and exits 0."""
+    """A worker that is stopped during a backlog commits what it has read, leaves nothing pending, and exits with 0."""
     side = side_of(server)
     side.add(plain(20_000))
     with worker_process(server, read_batch_size=20, commit_max_entries=100) as process:
-        wait_until(lambda: _entries(side) > 0, "the worker is at work")
+        wait_until(lambda: _entries(side) > 0, "the worker has folded an entry")
         process.send_signal(number)
         assert process.wait(10) == 0
 
@@ -145,7 +145,7 @@ def test_a_stop_commits_what_was_read(server: Server, number: signal.Signals) ->
 
 
 def test_an_idle_worker_stops_at_once(valkey: Server) -> None:
-    """Design 6: a stop does not wait for the idle read, however long that may block."""
+    """A stop does not wait for the end of a blocking read."""
     side = side_of(valkey)
     side.add(plain(3))
     with worker_process(
@@ -157,7 +157,7 @@ def test_an_idle_worker_stops_at_once(valkey: Server) -> None:
 
 
 def test_a_second_signal_ends_it_now(start_server: StartServer) -> None:
-    """Design 6: a worker that waits for a frozen server goes at the second signal, before any time-out."""
+    """A worker that waits for a frozen server exits at the second signal, before any time-out."""
     server = start_server()
     side = side_of(server)
     side.add(plain(3))

@@ -1,4 +1,4 @@
-"""What a worker needed to catch up is given back."""
+"""A worker returns the memory that it needed to catch up."""
 
 import ctypes
 import subprocess
@@ -8,7 +8,7 @@ import pytest
 
 from sanctum_bus.worker import malloc
 
-#: Leaves 40 MB of holes between small objects that stay, and prints how many of them the system has back.
+#: Leaves 40 MB of gaps between small live objects, and prints how many bytes the operating system got back.
 HOLES = """
 import os
 from sanctum_bus.worker.malloc import trim
@@ -24,16 +24,16 @@ print((before - pages()) * os.sysconf("SC_PAGE_SIZE"))
 """
 
 
-@pytest.mark.skipif(malloc._trim() is int, reason="the C library keeps what is free")
+@pytest.mark.skipif(malloc._trim() is int, reason="the C library has no malloc_trim")
 def test_holes_are_given_back() -> None:
-    """Memory that is free between objects that stay is the system's again."""
+    """Free memory between live objects is returned to the operating system."""
     done = subprocess.run([sys.executable, "-c", HOLES], capture_output=True, text=True, check=True)
 
     assert int(done.stdout) > 20_000_000
 
 
 def test_it_does_nothing_where_it_cannot(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where the C library has no such function, nothing happens."""
+    """If the C library has no `malloc_trim`, nothing happens."""
     monkeypatch.setattr(ctypes, "CDLL", lambda _: object())
     malloc._trim.cache_clear()
     try:

@@ -1,4 +1,4 @@
-"""The directory of a server: which runs there are, and which of them have something unread. Quick, on a fake server."""
+"""The registry lists the runs and finds those with unread entries. Quick tests on a fake server."""
 
 import asyncio
 import json
@@ -15,35 +15,38 @@ from sanctum_bus.worker.registry import Registry
 T = TypeVar("T")
 
 
-def ask(question: Callable[[Any, Registry], Awaitable[T]]) -> T:
-    """Ask a directory on a fake server of its own."""
+def on_registry(use: Callable[[Any, Registry], Awaitable[T]]) -> T:
+    """Use a registry on a new fake server."""
 
-    async def asked() -> T:
+    async def work() -> T:
         client = FakeAsyncRedis()
         try:
-            return await question(client, Registry(client, "nissa"))
+            return await use(client, Registry(client, "nissa"))
         finally:
             await client.aclose()
 
-    return asyncio.run(asked())
+    return asyncio.run(work())
 
 
 def test_a_scan_finds_streams_with_the_name_of_a_run_and_nothing_else() -> None:
-    """Keys of other types, other prefixes, and names that are no run ids are nobody's run."""
+    """A scan ignores keys of other types, keys with other prefixes, and names that are not run IDs."""
 
-    async def question(client: Any, directory: Registry) -> set[str]:
+    async def use(client: Any, registry: Registry) -> set[str]:
         for key in ("nissa:{a}:events", "nissa:{b-1}:events", "other:{c}:events", "nissa:{bad id}:events"):
             await client.xadd(key, {"type": "X"})
-        await client.set("nissa:{d}:events", "no stream")
-        return await directory.scanned()
+        await client.set("nissa:{d}:events", "not a stream")
+        return await registry.scan()
 
-    assert ask(question) == {"a", "b-1"}
+    assert on_registry(use) == {"a", "b-1"}
 
 
 def test_a_run_is_unread_when_its_stream_goes_beyond_its_version() -> None:
-    """No checkpoint, or one behind the last entry: unread; one at the last entry, deleted or not, or no stream: not."""
+    """A run has unread entries if its checkpoint is missing or before the last entry.
 
-    async def question(client: Any, directory: Registry) -> set[str]:
+    It has none if the checkpoint is at the last entry, even if that was deleted, or if there is no stream.
+    """
+
+    async def use(client: Any, registry: Registry) -> set[str]:
         for run, version in (("new", None), ("behind", "1-1"), ("level", "5-0")):
             await client.xadd(RunKeys(run).events, {"type": "X"}, id="5-0")
             if version:
@@ -52,28 +55,28 @@ def test_a_run_is_unread_when_its_stream_goes_beyond_its_version() -> None:
         await client.xadd(RunKeys("deleted").events, {"type": "X"}, id="5-0")
         await client.xdel(RunKeys("deleted").events, "5-0")
         await client.hset(RunKeys("deleted").checkpoint, "version", "5-0")
-        return await directory.unread({"new", "behind", "level", "deleted", "gone", "no run id"})
+        return await registry.with_unread({"new", "behind", "level", "deleted", "gone", "not a run id"})
 
-    assert ask(question) == {"new", "behind"}
+    assert on_registry(use) == {"new", "behind"}
 
 
 def test_the_index_knows_all_runs_and_the_active_ones() -> None:
-    """A run is active since a time when its last event is not older."""
+    """A run is active since a time if its last event is not older."""
 
-    async def question(client: Any, directory: Registry) -> tuple[set[str], set[str]]:
+    async def use(client: Any, registry: Registry) -> tuple[set[str], set[str]]:
         await client.zadd(keys.runs(), {"old": 1_000, "young": 9_000})
-        return await directory.known(), await directory.active(5_000)
+        return await registry.registered(), await registry.active(5_000)
 
-    assert ask(question) == ({"old", "young"}, {"young"})
+    assert on_registry(use) == ({"old", "young"}, {"young"})
 
 
 def test_units_and_meanings_can_be_read_from_the_server() -> None:
-    """Any tool finds what a declared field means, without Sanctum."""
+    """Any tool can read the unit and meaning of a declared field from the server, without Sanctum."""
 
-    async def question(client: Any, directory: Registry) -> Any:
-        await directory.publish_catalog(catalog.declared())
+    async def use(client: Any, registry: Registry) -> Any:
+        await registry.publish_catalog(catalog.declared())
         return await client.hget(keys.catalog(), "EPOCH_COMPLETED.val_accuracy")
 
-    found = json.loads(ask(question))
+    found = json.loads(on_registry(use))
     assert found["unit"].startswith("percent")
     assert "env:<env_id> val_accuracy" in found["kept"]

@@ -20,7 +20,7 @@ def test_the_shipped_file_lists_every_setting_with_its_default() -> None:
 
 
 def test_the_shipped_file_is_a_valid_configuration(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Naming the shipped file changes nothing."""
+    """The shipped file as configuration gives the defaults."""
     defaults = load()
     monkeypatch.setenv("SANCTUM_CONFIG", str(CONFIG))
 
@@ -28,7 +28,7 @@ def test_the_shipped_file_is_a_valid_configuration(monkeypatch: pytest.MonkeyPat
 
 
 def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What is given goes before the environment, the environment before the file, the file before the default."""
+    """Options take precedence over the environment, the environment over the file, and the file over the defaults."""
     (tmp_path / "own.toml").write_text("poll_timeout_ms = 300\nlog_max_lines = 7\nscan_interval_s = 3.0\n")
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
     monkeypatch.setenv("SANCTUM_POLL_TIMEOUT_MS", "400")
@@ -50,7 +50,7 @@ def test_the_environment_goes_before_the_file(monkeypatch: pytest.MonkeyPatch, t
     ],
 )
 def test_wrong_settings_are_refused_by_name(given: dict[str, object], words: str) -> None:
-    """A wrong value, an unknown name, and values that do not fit together are refused, and the message names them."""
+    """An invalid value, an unknown name, and values that conflict are rejected; the message has the names."""
     with pytest.raises(ConfigurationError, match=words):
         load(**given)
 
@@ -60,11 +60,11 @@ def test_wrong_settings_are_refused_by_name(given: dict[str, object], words: str
     [
         ("SANCTUM_POL_TIMEOUT_MS", "did you mean SANCTUM_POLL_TIMEOUT_MS?"),
         ("sanctum_log_line", "did you mean SANCTUM_LOG_MAX_LINES?"),
-        ("SANCTUM_QQQQ", "`sanctum config` lists all there are"),
+        ("SANCTUM_QQQQ", "`sanctum config` lists all settings"),
     ],
 )
 def test_an_unknown_variable_is_refused(variable: str, nearest: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A misspelt variable is refused, and the message names the nearest that there is."""
+    """A misspelled variable is rejected; the message has the closest valid name."""
     monkeypatch.setenv(variable, "1")
 
     with pytest.raises(ConfigurationError, match=re.escape(f"{variable.upper()}: {nearest}")):
@@ -85,7 +85,7 @@ def test_an_unknown_variable_is_refused(variable: str, nearest: str, monkeypatch
 def test_variables_of_others_are_left_alone(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What other parts read, and what Kubernetes says of a service called sanctum, is no setting and no mistake."""
+    """Variables of other parts, and those that Kubernetes sets for a service named sanctum, are ignored."""
     defaults = load()
     monkeypatch.setenv(variable, value)
 
@@ -97,13 +97,13 @@ def test_variables_of_others_are_left_alone(
     [
         ("pol_timeout_ms = 3", "own.toml: pol_timeout_ms: did you mean poll_timeout_ms?"),
         ("[worker]\npoll_timeout_ms = 3", "own.toml: worker"),
-        ("poll_timeout_ms = ", "own.toml, which cannot be read"),
+        ("poll_timeout_ms = ", "own.toml cannot be read"),
     ],
 )
 def test_a_file_with_a_mistake_is_refused(
     text: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """A misspelt name and a file that is no TOML are refused, and the message names the file."""
+    """A misspelled name and a file that is not TOML are rejected; the message has the path of the file."""
     (tmp_path / "own.toml").write_text(text)
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
 
@@ -112,11 +112,11 @@ def test_a_file_with_a_mistake_is_refused(
 
 
 def test_a_wrong_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Whoever has to correct a value is told which variable or file has it, also where two do not fit together."""
+    """The message about an invalid value has its variable or file, also if two values conflict."""
     (tmp_path / "own.toml").write_text("socket_timeout_s = 0.5\nlog_max_lines = 0\n")
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
 
-    with pytest.raises(ConfigurationError, match=rf"log_max_lines \(file {tmp_path}/own\.toml\).*not 0"):
+    with pytest.raises(ConfigurationError, match=rf"log_max_lines \(file {tmp_path}/own\.toml\).*got 0"):
         load()
 
     monkeypatch.setenv("SANCTUM_LOG_MAX_LINES", "7")
@@ -127,7 +127,7 @@ def test_a_wrong_value_says_where_it_comes_from(monkeypatch: pytest.MonkeyPatch,
 
 
 def test_every_value_is_traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """It is known of every value whether an option, a variable, the file or nobody has said it."""
+    """Every value has an origin: an option, a variable, the file, or the default."""
     (tmp_path / "own.toml").write_text("poll_timeout_ms = 300\nlog_max_lines = 7\nscan_interval_s = 3.0\n")
     monkeypatch.setenv("SANCTUM_CONFIG", str(tmp_path / "own.toml"))
     monkeypatch.setenv("SANCTUM_POLL_TIMEOUT_MS", "400")
@@ -135,8 +135,8 @@ def test_every_value_is_traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
     loaded = load_traced(scan_interval_s=5.0)
 
-    said = {name: str(origin) for name, origin in loaded.origins.items() if origin.kind != "default"}
-    assert said == {
+    traced = {name: str(origin) for name, origin in loaded.origins.items() if origin.kind != "default"}
+    assert traced == {
         "scan_interval_s": "option",
         "poll_timeout_ms": "environment SANCTUM_POLL_TIMEOUT_MS",
         "idle_timeout_s": "environment sanctum_idle_timeout_s",
@@ -147,7 +147,7 @@ def test_every_value_is_traced(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
 
 
 def test_a_missing_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A configuration that is not there is an error, not silence."""
+    """A missing file is an error."""
     monkeypatch.setenv("SANCTUM_CONFIG", "/nowhere/sanctum.toml")
 
     with pytest.raises(ConfigurationError, match=r"/nowhere/sanctum\.toml"):
@@ -155,7 +155,7 @@ def test_a_missing_file_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_secrets_are_masked() -> None:
-    """A password in the URL is in no printed form of the settings."""
+    """No printed form of the settings has the password in the URL."""
     settings = load(redis_url="redis://:hunter2@localhost:6379/0")
 
     assert "hunter2" not in repr(settings) + str(settings) + settings.model_dump_json()

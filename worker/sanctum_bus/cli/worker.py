@@ -93,7 +93,7 @@ async def _work(settings: Settings, runs: frozenset[str], *, drain: bool) -> boo
         if drain:
             await worker.drain(runs)
             return not stopped()
-        await worker.follow()
+        await worker.run()
     return True
 
 

@@ -1,8 +1,8 @@
-"""Who folds what: every worker computes the same answer from the same two sets, without a leader and without a lock.
+"""Assignment of runs to workers. Each worker computes the same result from the same two sets, without leader or lock.
 
-Rendezvous hashing: a run belongs to the worker with the highest weight for it, so a worker that joins takes only its
-share, and one that leaves gives away only its own. Membership may be out of date for a moment. That costs a retry, never
-a wrong snapshot, because correctness rests on the commit alone.
+The method is rendezvous hashing: a run belongs to the worker with the highest weight for it. So a worker that joins takes
+only its share, and if a worker leaves, only its runs move. Membership may be out of date for a moment. That costs a
+retry, but never a wrong snapshot, because each commit is fenced.
 """
 
 from collections.abc import Collection
@@ -10,7 +10,7 @@ from hashlib import blake2b
 
 
 def owner_of(run_id: str, workers: Collection[str]) -> str | None:
-    """Return the worker that a run belongs to, or None where there is no worker."""
+    """Return the worker that a run belongs to, or None if there are no workers."""
     return max(workers, key=lambda worker: (_weight(run_id, worker), worker), default=None)
 
 

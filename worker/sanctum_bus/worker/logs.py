@@ -1,20 +1,20 @@
-"""Logs: fixed words with fields, JSON lines unless a person is looking."""
+"""Logging of a worker: fixed event names with fields, as JSON lines or, on a terminal, as readable lines."""
 
 import logging
 import sys
 from typing import NamedTuple
 
 import structlog
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, WrappedLogger
 
 
 class LogEvent(NamedTuple):
-    """One kind of line.
+    """One kind of log line.
 
     Args:
-        words: what the line says, always the same.
+        words: the fixed text of the event.
         level: of the line.
-        fields: what it has besides the words and the context.
+        fields: the fields besides the context.
         meaning: what happened, and what to do.
     """
 
@@ -29,47 +29,58 @@ EVENTS = (
         "worker started",
         "info",
         ("server", "failures"),
-        "The server answers, and will do. `failures`: attempts before that.",
+        "The worker is connected to a server that has the required features. `failures`: failed attempts before.",
     ),
     LogEvent(
         "unsafe maxmemory-policy",
         "warning",
         ("policy",),
-        "A full server would throw streams and snapshots away: set `maxmemory-policy noeviction`.",
+        "A full server would evict streams and snapshots: set `maxmemory-policy noeviction`.",
     ),
-    LogEvent("worker stopped", "info", ("runs",), "It was told to; it had so many runs, and gave them up."),
+    LogEvent(
+        "worker stopped",
+        "info",
+        ("runs",),
+        "The worker has stopped. `runs`: number of runs that it released.",
+    ),
     LogEvent(
         "redis unavailable",
         "warning",
         ("url", "error"),
-        "The server cannot be asked, or says no for now. The worker tries again until it can.",
+        "The server does not answer, or answers with an error. The worker retries.",
     ),
     LogEvent(
         "redis not found",
         "warning",
         ("url", "embedded"),
-        "Nobody named a server, and none runs at the usual places: start one (`sanctum server`), or name one.",
+        "No server is configured, and none runs at the default locations: start one (`sanctum server`), or set a URL.",
     ),
     LogEvent(
         "task failed",
         "warning",
-        ("work", "error"),
-        "`discovery` (membership, which runs there are), `scan` (streams nobody registered, runs to remove) or `watch` "
-        "(lag, what `sanctum workers` shows) cannot be done. It is tried again; said once, and again when the error changes. "
-        "Where a key has the wrong type (`WRONGTYPE`), `error` names it, and says what to do.",
+        ("task", "error"),
+        "A step of a background task failed: `discovery` (heartbeat, active runs), `scan` (unregistered streams, expired "
+        "runs) or `lag_poll` (lag, status for `sanctum workers`). The task retries. The line repeats only if the error "
+        "changes. If a key has the wrong type (`WRONGTYPE`), `error` has the key and the remedy.",
     ),
-    LogEvent("task recovered", "info", ("work", "failures"), "It can be done again, after so many failures."),
+    LogEvent(
+        "task recovered",
+        "info",
+        ("task", "failures"),
+        "A background task succeeded again. `failures`: failures in a row before.",
+    ),
     LogEvent(
         "run limit reached",
         "warning",
         ("waiting", "max_runs"),
-        "So many runs of this worker's share wait, for it folds `max_runs` already: start another worker. 0: none waits any more.",
+        "The worker folds `max_runs` runs, and more runs of its share wait: start another worker. `waiting` 0: no run "
+        "waits any longer.",
     ),
     LogEvent(
         "run expired",
         "info",
         ("run",),
-        "A run without events for `retention_s`, and with nothing unread, was removed.",
+        "The worker removed a run without events for `retention_s` and without unread entries.",
     ),
     LogEvent(
         "run acquired",
@@ -83,33 +94,48 @@ EVENTS = (
             "trimmed_entries",
             "has_stream",
         ),
-        "The worker folds the run from here on. `new_history`: there was no whole checkpoint, a new history begins; "
-        "`trimmed_entries`: so many, at least, had gone from the stream unread.",
+        "The worker owns the run and folds it. `new_history`: the run had no complete checkpoint, so a new history begins. "
+        "`trimmed_entries`: at least this many entries were trimmed before a worker read them.",
     ),
     LogEvent(
         "run reloaded",
         "warning",
         ("cause", "kind", "failures", "error"),
-        "The run is taken over again from its checkpoint: a commit was refused, or the server could not be asked. Nothing is "
-        "lost. `cause` is `unavailable`, `refused` or `fold_failed`. Logged once, and again if the failure changes.",
+        "The worker discarded the state in memory, and acquires the run again from its checkpoint. Nothing is lost. `cause` "
+        "is `unavailable`, `refused` or `fold_failed`. The line repeats only if the failure changes.",
     ),
     LogEvent(
-        "run recovered", "info", ("failures",), "The run is folded again, after so many failures in a row."
+        "run recovered",
+        "info",
+        ("failures",),
+        "The worker folds the run again. `failures`: failures in a row before.",
     ),
-    LogEvent("run idle", "info", (), "The run had no event for `idle_timeout_s`; the next one wakes it."),
+    LogEvent(
+        "run idle",
+        "info",
+        (),
+        "The run had no event for `idle_timeout_s`, and the worker released it. The next event reactivates it.",
+    ),
     LogEvent(
         "drain failed",
         "error",
         (),
-        "`sanctum worker --drain` gave this run up; the others are drained. The exception says why.",
+        "`sanctum worker --drain` could not fold this run; it drains the others. The line has the exception.",
     ),
 )
 
+#: The first keys of a line, in this order; the fields of the event follow.
+_FIRST_KEYS = ("timestamp", "level", "event", "worker", "run", "generation")
+
 
 def configure(level: str = "info") -> None:
-    """Set logging up for a process: to standard error, readable on a terminal, else JSON lines."""
+    """Configure the logging of a process: to standard error, readable on a terminal, otherwise as JSON lines.
+
+    Args:
+        level: the lowest level to log.
+    """
     last: tuple[Processor, ...] = (
-        (structlog.dev.ConsoleRenderer(),)
+        (structlog.dev.ConsoleRenderer(sort_keys=False),)
         if sys.stderr.isatty()
         else (structlog.processors.format_exc_info, structlog.processors.JSONRenderer())
     )
@@ -118,8 +144,14 @@ def configure(level: str = "info") -> None:
             structlog.contextvars.merge_contextvars,
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True),
+            _ordered,
             *last,
         ],
         wrapper_class=structlog.make_filtering_bound_logger(getattr(logging, level.upper())),
         logger_factory=structlog.WriteLoggerFactory(file=sys.stderr),
     )
+
+
+def _ordered(_: WrappedLogger, __: str, line: EventDict) -> EventDict:
+    first = {key: line[key] for key in _FIRST_KEYS if key in line}
+    return {**first, **line}

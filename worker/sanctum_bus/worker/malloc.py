@@ -1,4 +1,4 @@
-"""Memory that a worker needed to catch up, and needs no more."""
+"""Returns memory to the operating system after a run has caught up."""
 
 import ctypes
 from collections.abc import Callable
@@ -6,12 +6,12 @@ from functools import cache
 
 
 def trim() -> None:
-    """Return free memory to the system, where the C library can: large replies leave holes between what stays."""
+    """Return free memory to the operating system, if the C library can: large replies leave gaps between live objects."""
     _trim()(0)
 
 
 @cache
 def _trim() -> Callable[[int], object]:
-    # glibc has it, musl and macOS do not.
+    # glibc has malloc_trim; musl and macOS do not.
     found: Callable[[int], object] = getattr(ctypes.CDLL(None), "malloc_trim", int)
     return found

@@ -1,4 +1,4 @@
-"""The probes: an idle worker is healthy, a stuck one is not, and one without its server is healthy and not ready."""
+"""The probes: an idle worker is healthy, a stuck one is not, and one without its server is healthy but not ready."""
 
 import threading
 from typing import Any
@@ -13,12 +13,12 @@ from tests.support.waiting import wait_until
 from tests.support.worker_rig import plain, side_of
 from tests.support.worker_task import at_work, wait_for_fold
 
-#: The shortest time that goes with the other settings of these workers.
+#: The shortest `health_timeout_s` that the other settings of these workers allow.
 _STUCK_S = 2.5
 
 
 def wait_for_status(port: int, path: str, status: int) -> str:
-    """Wait until a probe has this answer, and return its words."""
+    """Wait until a probe returns a status, and return its text."""
     return wait_until(
         lambda: answer.text if (answer := ask(port, path)).status == status else "",
         f"{path} answers {status}",
@@ -26,7 +26,7 @@ def wait_for_status(port: int, path: str, status: int) -> str:
 
 
 def test_an_idle_worker_is_healthy_and_ready(valkey: Server) -> None:
-    """A worker whose runs have nothing to fold turns for longer than a stuck one may, and is well all the time."""
+    """A worker without new entries stays healthy and ready for longer than `health_timeout_s`."""
     port, side = free_port(), side_of(valkey)
     side.add(plain(1))
     with at_work(valkey, metrics_port=port, health_timeout_s=_STUCK_S, poll_timeout_ms=50):
@@ -38,13 +38,13 @@ def test_an_idle_worker_is_healthy_and_ready(valkey: Server) -> None:
             statuses.update(ask(port, path).status for path in ("/healthz", "/readyz"))
             return scrape(port).get("sanctum_ownership_checks_total", 0.0) >= turns
 
-        wait_until(is_idle_for_long, f"it asked {turns:g} times in vain", 60)
+        wait_until(is_idle_for_long, f"it made {turns:g} empty commits", 60)
 
     assert statuses == {200}
 
 
 def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fold that does not come back stops every loop: the probe names them, and is content when they turn again."""
+    """A fold that blocks stops every loop: the probe names the loops, and returns 200 when they continue."""
     port, side, release = free_port(), side_of(valkey), threading.Event()
     whole = fold
 
@@ -58,10 +58,10 @@ def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.Monke
         try:
             side.add(plain(1))
             words = wait_for_status(port, "/healthz", 503)
-            assert "discovery does not turn" in words
+            assert "discovery is stuck" in words
             found = wait_for_sample(port, "sanctum_stuck_loops", 2)
             assert found["sanctum_events_total"] == 0
-            assert "run r does not turn" in ask(port, "/healthz").text
+            assert "run r is stuck" in ask(port, "/healthz").text
         finally:
             release.set()
         wait_for_status(port, "/healthz", 200)
@@ -76,7 +76,7 @@ def test_a_stuck_worker_is_not_healthy(valkey: Server, monkeypatch: pytest.Monke
 def test_a_worker_without_its_server_is_healthy_and_not_ready(
     start_server: StartServer, fault: Fault
 ) -> None:
-    """To restart it would not help: it waits, says so, and is ready as soon as the server is."""
+    """A worker without its server is healthy, because a restart would not help, and is ready when the server is."""
     server, port = fault.start(start_server, VALKEY_9), free_port()
     side = side_of(server)
     side.add(plain(1))
@@ -85,20 +85,20 @@ def test_a_worker_without_its_server_is_healthy_and_not_ready(
         wait_for_status(port, "/readyz", 200)
         with fault.lasts(server):
             words = wait_for_status(port, "/readyz", 503)
-            assert "server" in words
+            assert "Redis unreachable" in words
             assert ask(port, "/healthz").status == 200
             assert scrape(port)["sanctum_ready"] == 0
         side.redis.close()
         wait_for_status(port, "/readyz", 200)
         found = scrape(port)
-    # Each loop that has met it has counted it, under the name of its error.
+    # Each task that failed has counted the failure, by the name of its error.
     assert [
         name for name in found if name.startswith("sanctum_errors_total") and name.endswith(",discovery}")
     ]
 
 
 def test_a_worker_that_waits_for_its_server_is_healthy_and_not_ready(start_server: StartServer) -> None:
-    """From the first moment on the probes answer: before there is a server, too."""
+    """The probes answer before the server is available."""
     server, port = start_server(), free_port()
     server.kill()
     with at_work(server, metrics_port=port):

@@ -1,4 +1,4 @@
-"""The metrics of a real worker: right after a known recording and known faults, and no more of them than asked for."""
+"""The metrics of a real worker: correct after a known recording and known faults, and with a bounded number of series."""
 
 import json
 import socket
@@ -23,38 +23,43 @@ from tests.support.worker_processes import worker_process
 from tests.support.worker_rig import Side, drain, plain, side_of
 from tests.support.worker_task import at_work, wait_for_fold
 
-#: Settings of a worker that a busy machine does not count as dead.
+#: Settings that keep the lease of a worker on a busy machine.
 PATIENT = {"lease_s": 20.0}
 
 
 def publish(side: Side, server: Server) -> None:
-    """A known recording, then an entry that cannot be folded, one that was there before, and one after a hole."""
+    """Publish a known recording, then an entry that cannot be folded, a duplicate, and an entry after a sequence gap."""
     with Publisher(side.keys.run_id, url=server.url) as publisher:
         for record in read(SMALL[0].path):
             if record.event is not None:
                 publisher.emit(record.event)
     events = [entry("X", {"n": number}, producer="q", seq=number) for number in (1, 2, 2, 5)]
-    side.add([*events, {b"type": b"X", b"json": b"no json"}])
+    side.add([*events, {b"type": b"X", b"json": b"not json"}])
 
 
 def test_the_numbers_are_right(server: Server) -> None:
-    """What is counted is what the fold of the stream counts, and what the producers say; nothing waits in the end."""
+    """The metrics are equal to the counters of the fold and to the counts of the producers; no run waits."""
     side, port = side_of(server), free_port()
     with worker_process(server, metrics_port=port, **PATIENT):
         publish(side, server)
         expected = fold_entries(side.stream()).counters
         wait_for_sample(port, "sanctum_entries_total", expected.entries)
         found = wait_for_sample(port, "sanctum_producer_events_sent", 1)
-    said = [json.loads(one) for one in cast("list[bytes]", side.redis.hvals(side.keys.producers))]
+    reports = [json.loads(one) for one in cast("list[bytes]", side.redis.hvals(side.keys.producers))]
 
     assert (expected.parked, expected.duplicates, expected.lost) == (1, 1, {"gap": 2})
     assert {
-        name: found[f"sanctum_{name}_total"] for name in ("entries", "events", "parked", "duplicates")
-    } == {name: getattr(expected, name) for name in ("entries", "events", "parked", "duplicates")}
+        name: found[f"sanctum_{name}_total"] for name in ("entries", "events", "dead_letters", "duplicates")
+    } == {
+        "entries": expected.entries,
+        "events": expected.events,
+        "dead_letters": expected.parked,
+        "duplicates": expected.duplicates,
+    }
     assert found["sanctum_events_lost_total{gap}"] == 2
     assert found["sanctum_acquisitions_total{gap}"] == 1
     assert found["sanctum_acquisitions_total{assigned}"] == 1
-    assert found["sanctum_producer_events_sent"] == sum(one["sent"] for one in said) > 100
+    assert found["sanctum_producer_events_sent"] == sum(one["sent"] for one in reports) > 100
     assert (found["sanctum_owned_runs"], found["sanctum_waiting_runs"]) == (1, 0)
     assert found["sanctum_commit_entries_sum"] == expected.entries
     for name in ("commit_entries", "fold_seconds", "commit_seconds", "stream_latency_seconds"):
@@ -62,7 +67,7 @@ def test_the_numbers_are_right(server: Server) -> None:
 
 
 def test_a_take_over_is_counted_by_its_reason(valkey: Server) -> None:
-    """A commit that a guard refuses, and the take-over after it, are counted with the reason."""
+    """A refused commit and the acquisition after it are counted with their reasons."""
     side, port = side_of(valkey), free_port()
     side.add(plain(3))
     with worker_process(valkey, metrics_port=port, **PATIENT):
@@ -75,7 +80,7 @@ def test_a_take_over_is_counted_by_its_reason(valkey: Server) -> None:
 
 
 def test_a_new_worker_counts_what_it_folds_itself(valkey: Server) -> None:
-    """What an earlier owner has folded is in the checkpoint, and not counted once more by the next."""
+    """A worker does not count the entries that an earlier owner has folded."""
     side, port = side_of(valkey), free_port()
     side.add(plain(5))
     drain(valkey)
@@ -87,7 +92,7 @@ def test_a_new_worker_counts_what_it_folds_itself(valkey: Server) -> None:
 
 
 def test_a_lag_that_nobody_knows_is_not_0(valkey: Server) -> None:
-    """While the server is asked in vain the lag is no number, and the run is counted as unknown; afterwards it is 0."""
+    """While the lag cannot be read it is NaN, and the run is counted as unknown; afterwards the lag is 0."""
     side, port = side_of(valkey), free_port()
     side.add(plain(3))
     with at_work(valkey, metrics_port=port) as _:
@@ -104,7 +109,7 @@ def test_a_lag_that_nobody_knows_is_not_0(valkey: Server) -> None:
 
 @pytest.mark.parametrize("wanted", ["false", "true"])
 def test_series_for_each_run_are_there_only_where_somebody_asks(valkey: Server, wanted: str) -> None:
-    """However many runs there are, there are as many series, unless `metrics_per_run` says otherwise."""
+    """The number of series does not depend on the number of runs, unless `metrics_per_run` is set."""
     port, sides = free_port(), [side_of(valkey, f"run-{number}") for number in range(20)]
     sides[0].add(plain(1))
     with worker_process(valkey, metrics_port=port, metrics_per_run=wanted, **PATIENT):
@@ -123,7 +128,7 @@ def test_series_for_each_run_are_there_only_where_somebody_asks(valkey: Server, 
 
 
 def test_runs_that_wait_are_counted(valkey: Server) -> None:
-    """What is over `max_runs` is folded by nobody, and is in no other number."""
+    """A run above `max_runs` counts as waiting, and in no other metric."""
     port = free_port()
     for number in range(3):
         side_of(valkey, f"run-{number}").add(plain(1))
@@ -135,7 +140,7 @@ def test_runs_that_wait_are_counted(valkey: Server) -> None:
 
 
 def test_a_worker_without_metrics_loads_nothing_for_them() -> None:
-    """The client library of Prometheus is there for who serves metrics."""
+    """A worker without `metrics_port` does not import the Prometheus client."""
     code = "import sys, sanctum_bus.worker.supervisor; print('prometheus_client' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
@@ -154,7 +159,7 @@ def test_every_metric_is_there_and_documented(valkey: Server) -> None:
 
 
 def test_a_port_that_is_taken_is_told(valkey: Server) -> None:
-    """The worker does not start without the metrics that were asked for, and says which setting to correct."""
+    """If the port is in use, the worker does not start, and the error names the setting."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with (
@@ -165,7 +170,7 @@ def test_a_port_that_is_taken_is_told(valkey: Server) -> None:
 
 
 def test_a_path_that_is_not_there(valkey: Server) -> None:
-    """Whoever guesses is told the three that are there."""
+    """The answer to an unknown path lists the available paths."""
     port = free_port()
     with at_work(valkey, metrics_port=port):
         (answer,) = wait_until(lambda: [one] if (one := ask(port, "/")).status else [], "the port answers")

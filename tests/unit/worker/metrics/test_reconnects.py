@@ -1,4 +1,4 @@
-"""Reconnects are counted."""
+"""Lost connections are counted."""
 
 import pytest
 from redis.exceptions import ConnectionError as ConnectionLost
@@ -20,9 +20,9 @@ from sanctum_bus.worker.metrics.recorder import WorkerMetrics
     ],
 )
 def test_lost_connections_are_counted(error: Exception, reconnects: int) -> None:
-    """A connection that was lost, refused or silent counts; what a server said on one that works does not."""
-    tally = WorkerMetrics()
+    """A lost, refused or timed out connection counts; an error reply on a working connection does not."""
+    metrics = WorkerMetrics()
 
-    tally.troubled("run", "r", error)
+    metrics.count_error("run", "r", error)
 
-    assert tally.reconnects == reconnects
+    assert metrics.reconnects == reconnects

@@ -1,4 +1,4 @@
-"""The tally by itself: what is not known is not 0, labels have a bounded number of values, numbers fall into their buckets."""
+"""The metrics without a server: an unknown value is not 0, labels are bounded, and histograms are cumulative."""
 
 import math
 import time
@@ -10,20 +10,20 @@ from sanctum_bus.worker.metrics import health, table
 from sanctum_bus.worker.metrics.histogram import Histogram
 from sanctum_bus.worker.metrics.recorder import RunMetrics, WorkerMetrics
 from sanctum_bus.worker.metrics.table import TABLE
-from sanctum_bus.worker.registry import Lag, Membership
+from sanctum_bus.worker.registry import Lag, LiveWorkers
 from sanctum_bus.worker.status import MAX_NAMED, status_json
 
 
-def standing(*standings: Lag) -> WorkerMetrics:
-    """A tally of runs that stand like this."""
-    tally = WorkerMetrics()
-    for number, one in enumerate(standings):
-        tally.run(f"r{number}").set_lag(one)
-    return tally
+def with_lags(*lags: Lag) -> WorkerMetrics:
+    """Return the metrics of a worker with one run for each lag."""
+    metrics = WorkerMetrics()
+    for number, lag in enumerate(lags):
+        metrics.add_run(f"r{number}").set_lag(lag)
+    return metrics
 
 
 @pytest.mark.parametrize(
-    ("standings", "behind", "behind_s"),
+    ("lags", "behind", "behind_s"),
     [
         ((), 0, 0),
         ((Lag(0, 0.0),), 0, 0),
@@ -33,35 +33,35 @@ def standing(*standings: Lag) -> WorkerMetrics:
         ((Lag(None, 2.0),), math.nan, 2.0),
     ],
 )
-def test_the_lag_of_runs_together(standings: tuple[Lag, ...], behind: float, behind_s: float) -> None:
-    """Known numbers are put together; where there are runs and none is known there is no number."""
-    tally = standing(*standings)
+def test_the_lag_of_runs_together(lags: tuple[Lag, ...], behind: float, behind_s: float) -> None:
+    """Known lags are combined; if there are runs and no lag is known, the result is NaN."""
+    metrics = with_lags(*lags)
 
-    assert str([table.behind(tally), table.behind_s(tally)]) == str([float(behind), float(behind_s)])
+    assert str([table.behind(metrics), table.behind_s(metrics)]) == str([float(behind), float(behind_s)])
 
 
 def test_an_old_look_is_no_knowledge(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where nobody has looked for long, as in a worker that is stuck, the lag of then is not that of now."""
-    tally = standing(Lag(0, 0.0))
-    monkeypatch.setattr("sanctum_bus.worker.metrics.recorder._STANDING_S", 0.0)
+    """A lag that was measured too long ago, as in a stuck worker, is unknown."""
+    metrics = with_lags(Lag(0, 0.0))
+    monkeypatch.setattr("sanctum_bus.worker.metrics.recorder._LAG_VALID_S", 0.0)
 
-    assert math.isnan(table.behind(tally))
+    assert math.isnan(table.behind(metrics))
 
 
 def test_labels_are_bounded() -> None:
-    """However many kinds of trouble there are, the series are few, and none is uncounted."""
-    tally = WorkerMetrics()
-    meter = tally.run("r")
+    """The number of series is bounded for any number of error kinds, and every error is counted."""
+    metrics = WorkerMetrics()
+    run = metrics.add_run("r")
     for number in range(1000):
-        meter.restarted(CommitRefused(f"guard-{number}"))
-    rows = {row.name: row.read(tally) for row in TABLE if row.labels and not row.per_run}
+        run.restarted(CommitRefused(f"guard-{number}"))
+    rows = {row.name: row.read(metrics) for row in TABLE if row.labels and not row.per_run}
 
     assert all(isinstance(samples, list) and len(samples) <= 50 for samples in rows.values())
-    assert sum(tally.troubles.values()) == sum(tally.refused.values()) == 1000
+    assert sum(metrics.errors.values()) == sum(metrics.commits_refused.values()) == 1000
 
 
 def test_a_histogram_is_cumulative() -> None:
-    """A bucket counts all that is not greater than its bound; what a clock that went back makes negative is 0."""
+    """A bucket counts every number up to its bound; a negative number, from a clock that was set back, counts as 0."""
     histogram = Histogram((1.0, 10.0))
     for value in (-5.0, 1.0, 1.5, 100.0):
         histogram.observe(value)
@@ -71,30 +71,30 @@ def test_a_histogram_is_cumulative() -> None:
 
 
 def test_a_worker_takes_part_for_as_long_as_its_last_beat_counts() -> None:
-    """Before the first beat it does not, nor when the last one is too old by its own clock."""
-    tally, nobody = WorkerMetrics(lease_s=60.0), frozenset[str]()
-    before = health.not_ready_reason(tally)
-    tally.beat(time.monotonic() - 61.0, Membership(1, nobody))
-    late = health.not_ready_reason(tally)
-    tally.beat(time.monotonic(), Membership(2, nobody))
+    """A worker is not ready before its first heartbeat, nor if the last one is too old by the worker's clock."""
+    metrics, no_workers = WorkerMetrics(lease_s=60.0), frozenset[str]()
+    before = health.not_ready_reason(metrics)
+    metrics.record_heartbeat(time.monotonic() - 61.0, LiveWorkers(1, no_workers))
+    late = health.not_ready_reason(metrics)
+    metrics.record_heartbeat(time.monotonic(), LiveWorkers(2, no_workers))
 
     assert before == late != ""
-    assert health.not_ready_reason(tally) == ""
+    assert health.not_ready_reason(metrics) == ""
 
 
 def test_a_record_is_bounded() -> None:
-    """What a worker says of itself on the server names a few hundred runs at most, and says how many there are."""
-    tally = WorkerMetrics()
+    """The status of a worker names at most `MAX_NAMED` runs, and has the number of all runs."""
+    metrics = WorkerMetrics()
     for number in range(1000):
-        tally.run(f"r{number}").is_owned = True
+        metrics.add_run(f"r{number}").is_owned = True
 
-    record = status_json(tally)
-    assert record.count('"generation"') == MAX_NAMED
-    assert '"owned": 1000' in record
+    status = status_json(metrics)
+    assert status.count('"generation"') == MAX_NAMED
+    assert '"owned": 1000' in status
 
 
 def test_a_meter_of_nobody_counts_for_nobody() -> None:
-    """A loop without a worker, as in a test, needs no tally; two of them share none."""
+    """The metrics of a run without a worker, as in a test, are shared with no other run."""
     first, second = RunMetrics(), RunMetrics()
     first.restarted(CommitRefused("first"))
 

@@ -1,12 +1,10 @@
-"""What a worker knows of itself: counted where it works, read by Prometheus, by probes, and from Redis.
+"""The metrics and the health of a worker, for Prometheus, for probes, and for `sanctum workers`.
 
-tally      what the loops report: pure, and all that the others read
-histogram  how often a number was how large
-table      the metrics, each one row: name, kind, meaning, how it is read from the tally
-health     whether the loops turn, and whether the worker takes part
-record     the same for people: what `sanctum workers` shows
-watch      asks now and then how far the runs are behind, and tells the server
-page       the documentation of the metrics
-collector  the table for Prometheus, read when it is asked for
-server     metrics and probes over HTTP
+recorder   the counts and times that the loops report: pure, and the source of the other modules
+tasks      the state of the background tasks, and the last error
+histogram  the distribution of a number
+table      one row for each metric: name, kind, labels, description, and how to read it from the recorder
+health     whether the loops make progress, and whether the worker is ready
+collector  the table as metrics of the Prometheus client
+http       metrics and probes over HTTP
 """

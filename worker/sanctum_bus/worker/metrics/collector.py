@@ -1,4 +1,4 @@
-"""The metrics for Prometheus: read from the tally when they are asked for, and kept nowhere else."""
+"""The metrics for the Prometheus client: read from the recorder at each scrape, and stored nowhere else."""
 
 from collections.abc import Iterator
 
@@ -13,40 +13,40 @@ from sanctum_bus.worker.metrics.recorder import WorkerMetrics
 _FAMILIES = {table.Kind.COUNTER: CounterMetricFamily, table.Kind.GAUGE: GaugeMetricFamily}
 
 
-class TallyCollector(Collector):
-    """A worker's metrics.
+class WorkerCollector(Collector):
+    """The metrics of one worker.
 
     Args:
-        tally: what they are read from.
-        per_run: with those that have one series for each run.
+        metrics: the source.
+        per_run: whether to include the metrics with one series for each run.
     """
 
-    def __init__(self, tally: WorkerMetrics, *, per_run: bool) -> None:
-        self._tally = tally
+    def __init__(self, metrics: WorkerMetrics, *, per_run: bool) -> None:
+        self._metrics = metrics
         self._rows = [row for row in table.TABLE if per_run or not row.per_run]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric as it is now."""
+        """Yield every metric with its current value."""
         for row in self._rows:
-            yield _family(row, row.read(self._tally))
+            yield _family(row, row.read(self._metrics))
 
 
-def _family(row: table.Metric, found: table.Found) -> Metric:
-    if isinstance(found, Histogram):
+def _family(row: table.Metric, value: table.Value) -> Metric:
+    if isinstance(value, Histogram):
         histogram = HistogramMetricFamily(row.name, row.what)
-        histogram.add_metric((), found.buckets(), found.total)
+        histogram.add_metric((), value.buckets(), value.total)
         return histogram
     family: CounterMetricFamily | GaugeMetricFamily = _FAMILIES[row.kind](
         row.name, row.what, labels=row.labels
     )
-    for labels, value in [((), found)] if isinstance(found, int | float) else found:
-        family.add_metric(labels, value)
+    for labels, number in [((), value)] if isinstance(value, int | float) else value:
+        family.add_metric(labels, number)
     return family
 
 
-def registry_of(tally: WorkerMetrics, *, per_run: bool) -> CollectorRegistry:
+def collector_registry(metrics: WorkerMetrics, *, per_run: bool) -> CollectorRegistry:
     """Return a registry with the metrics of one worker and of its process."""
     registry = CollectorRegistry()
-    registry.register(TallyCollector(tally, per_run=per_run))
+    registry.register(WorkerCollector(metrics, per_run=per_run))
     ProcessCollector(registry=registry)
     return registry

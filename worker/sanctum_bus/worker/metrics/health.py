@@ -1,26 +1,28 @@
-"""Whether a worker's loops turn, and whether it takes part."""
+"""Whether the loops of a worker make progress, and whether the worker is ready."""
 
 import time
 
 from sanctum_bus.worker.metrics.recorder import WorkerMetrics
 
 
-def stuck_loops(tally: WorkerMetrics) -> list[str]:
-    """Return the loops that have not begun another turn for too long. An idle worker's loops turn all the time.
+def stuck_loops(metrics: WorkerMetrics) -> list[str]:
+    """Return the loops that made no progress for too long. The loops of an idle worker make progress all the time.
 
-    Scanning and watching are not among them: with many keys and runs a turn may take long, and all is well.
+    The tasks `scan` and `lag_poll` are excluded: with many keys and runs, one healthy step may take long.
     """
-    limit = time.monotonic() - tally.stuck_s
-    discovery = tally.works.get("discovery")
-    lead = ["discovery"] if discovery is not None and discovery.turned_at < limit else []
-    return lead + [f"run {run_id}" for run_id, meter in tally.runs.copy().items() if meter.turned_at < limit]
+    limit = time.monotonic() - metrics.stuck_s
+    discovery = metrics.tasks.get("discovery")
+    first = ["discovery"] if discovery is not None and discovery.turned_at < limit else []
+    return first + [f"run {run_id}" for run_id, run in metrics.runs.copy().items() if run.turned_at < limit]
 
 
-def not_ready_reason(tally: WorkerMetrics) -> str:
-    """Return why a worker takes no part: the server does not answer, or does not count it as alive; "" if it does."""
-    discovery = tally.works.get("discovery")
+def not_ready_reason(metrics: WorkerMetrics) -> str:
+    """Return why a worker is not ready: Redis is unreachable, or the lease has expired; "" if it is ready."""
+    discovery = metrics.tasks.get("discovery")
     if discovery is not None and discovery.streak.failures:
-        return f"the server cannot be asked, {discovery.streak.failures} times in a row"
-    if time.monotonic() - tally.beat_at >= tally.lease_s:
-        return "the server does not count this worker as alive: its last beat is too old, or there was none"
+        failures, error = discovery.streak.failures, metrics.last_error
+        last = f", last: {error.kind}" if error and error.work == "discovery" else ""
+        return f"not ready: Redis unreachable ({failures} consecutive failures{last})"
+    if time.monotonic() - metrics.heartbeat_at >= metrics.lease_s:
+        return "not ready: the server does not count this worker as alive (its last heartbeat is too old, or missing)"
     return ""

@@ -1,4 +1,4 @@
-"""Metrics and probes over HTTP, in a thread of their own: they answer also where the worker's loop does not."""
+"""Metrics and probes over HTTP, in a separate thread, so that they answer also if the worker's event loop is stuck."""
 
 import socketserver
 import threading
@@ -15,7 +15,7 @@ from sanctum_bus.worker.settings import Settings
 try:
     from prometheus_client import make_wsgi_app
 
-    from sanctum_bus.worker.metrics.collector import registry_of
+    from sanctum_bus.worker.metrics.collector import collector_registry
 except ModuleNotFoundError:
     raise ConfigurationError(
         "metrics_port requires the Prometheus client: pip install 'sanctum-bus[metrics]', or set metrics_port to 0"
@@ -23,8 +23,8 @@ except ModuleNotFoundError:
 
 _TEXT = (("Content-Type", "text/plain; charset=utf-8"), ("Cache-Control", "no-store"))
 
-#: Seconds that a client may take for its request.
-_PATIENCE_S = 10
+#: Seconds in which a client must send its request.
+_REQUEST_TIMEOUT_S = 10
 
 
 class _Server(socketserver.ThreadingMixIn, WSGIServer):
@@ -32,26 +32,26 @@ class _Server(socketserver.ThreadingMixIn, WSGIServer):
 
 
 class _Handler(WSGIRequestHandler):
-    timeout = _PATIENCE_S
+    timeout = _REQUEST_TIMEOUT_S
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the name is the library's
-        """Say nothing: probes come every few seconds."""
+        """Log nothing: probes arrive every few seconds."""
 
 
 @contextmanager
-def serving(tally: WorkerMetrics, settings: Settings) -> Iterator[None]:
-    """Serve the metrics and the probes for as long as this lasts.
+def metrics_server(metrics: WorkerMetrics, settings: Settings) -> Iterator[None]:
+    """Serve the metrics and the probes while the context is open.
 
     Raises:
-        ConfigurationError: the port cannot be had.
+        ConfigurationError: the port is not available.
     """
     host, port = settings.metrics_host, settings.metrics_port
     try:
-        server = make_server(host, port, _app(tally, per_run=settings.metrics_per_run), _Server, _Handler)
+        server = make_server(host, port, _app(metrics, per_run=settings.metrics_per_run), _Server, _Handler)
     except OSError as error:
         raise ConfigurationError(
-            f"metrics cannot be served at {host}:{port} ({error}): correct metrics_host, or give another "
-            "metrics_port; 0 serves none"
+            f"cannot serve metrics at {host}:{port}: {error}; correct metrics_host, or set another metrics_port "
+            "(0 serves none)"
         ) from None
     thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
     thread.start()
@@ -63,23 +63,23 @@ def serving(tally: WorkerMetrics, settings: Settings) -> Iterator[None]:
         thread.join()
 
 
-def _app(tally: WorkerMetrics, *, per_run: bool) -> WSGIApplication:
-    metrics = make_wsgi_app(registry_of(tally, per_run=per_run))
+def _app(metrics: WorkerMetrics, *, per_run: bool) -> WSGIApplication:
+    prometheus = make_wsgi_app(collector_registry(metrics, per_run=per_run))
     probes: dict[str, Callable[[], str]] = {
-        "/healthz": lambda: ", ".join(f"{name} does not turn" for name in stuck_loops(tally)),
-        "/readyz": lambda: not_ready_reason(tally),
+        "/healthz": lambda: ", ".join(f"{name} is stuck" for name in stuck_loops(metrics)),
+        "/readyz": lambda: not_ready_reason(metrics),
     }
 
     def app(environ: WSGIEnvironment, start_response: StartResponse) -> list[bytes]:
         path = environ.get("PATH_INFO", "")
         if path == "/metrics":
-            return list(metrics(environ, start_response))
+            return list(prometheus(environ, start_response))
         probe = probes.get(path)
         if probe is None:
             start_response("404 Not Found", list(_TEXT))
-            return [b"there is /metrics, /healthz and /readyz\n"]
-        why_not = probe()
-        start_response("503 Service Unavailable" if why_not else "200 OK", list(_TEXT))
-        return [f"{why_not or 'ok'}\n".encode()]
+            return [b"not found; available: /metrics, /healthz, /readyz\n"]
+        reason = probe()
+        start_response("503 Service Unavailable" if reason else "200 OK", list(_TEXT))
+        return [f"{reason or 'ok'}\n".encode()]
 
     return app

@@ -1,6 +1,7 @@
-"""What the loops of a worker report, once for each commit and never for an event; nothing here does I/O.
+"""The counts and times that the loops of a worker report. The other modules of this package only read them.
 
-The loops write and a server's thread reads, without a lock: every number is good by itself.
+A loop reports once for each commit, and never for an event. Nothing here does I/O. The loops write and the thread of the
+HTTP server reads, without a lock: each number is consistent alone.
 """
 
 import math
@@ -8,43 +9,27 @@ import time
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from sanctum_bus.connection.retry import FailureStreak, error_kind, is_lost_connection
+from sanctum_bus.connection.retry import error_kind, is_lost_connection
 from sanctum_bus.errors import CommitRefused, DeferredWriteFailed, FoldFailed, RestartRun, UnconfirmedGap
 from sanctum_bus.fold.counters import Counters
 from sanctum_bus.protocol.stream_id import milliseconds
 from sanctum_bus.worker.metrics.histogram import LATENCIES_S, SECONDS, SIZES, Histogram
-from sanctum_bus.worker.registry import Lag, Membership
+from sanctum_bus.worker.metrics.tasks import LastError, TaskState
+from sanctum_bus.worker.registry import Lag, LiveWorkers
 from sanctum_bus.worker.store import Commit, Lease
 
-#: Different words that one label may have; what comes after is counted under this one.
-_MAX_WORDS = 40
+#: Maximum number of values of a label; further values count as `_OTHER`.
+_MAX_LABEL_VALUES = 40
 _OTHER = "other"
 
-#: Characters of an error's text that are kept.
+#: Maximum number of characters of an error's text.
 _MAX_TEXT_CHARS = 300
 
-#: Seconds after which nobody knows any more how far a run is behind: several looks.
-_STANDING_S = 10.0
+#: Seconds after which a lag is out of date and counts as unknown: several polls.
+_LAG_VALID_S = 10.0
 
 #: Why a run is acquired, unless a gap, a failed fold or a refused commit is the reason.
 _ASSIGNED, _APPEARED, _UNAVAILABLE = "assigned", "appeared", "unavailable"
-
-
-class LastError(NamedTuple):
-    """The last trouble that a worker had.
-
-    Args:
-        at_ms: when, by the server's clock as far as the worker knows it.
-        work: of which loop: `run`, `discovery`, `scan` or `watch`.
-        where: the run, or "".
-        text: the error in words.
-    """
-
-    at_ms: int
-    work: str
-    where: str
-    kind: str
-    text: str
 
 
 class CommitFigures(NamedTuple):
@@ -79,20 +64,35 @@ class CommitFigures(NamedTuple):
 
 
 @dataclass
-class Work:
-    """One loop of a worker: when it last turned, and whether it is in trouble."""
-
-    turned_at: float
-    streak: FailureStreak = field(default_factory=FailureStreak)
-
-
-@dataclass
 class WorkerMetrics:
-    """A worker's counts since its start.
+    """The counts and times of a worker since its start.
 
     Args:
-        lease_s: how long it counts as alive after a beat.
-        stuck_s: how long a loop may take for a turn.
+        worker: ID of the worker.
+        lease_s: seconds that the worker counts as alive after a heartbeat.
+        stuck_s: seconds without a step after which a loop is stuck.
+        entries: entries committed.
+        events: events folded and committed.
+        parked: entries that could not be folded.
+        duplicates: entries that were folded before.
+        commits: commits with entries.
+        ownership_checks: commits without entries.
+        lost: events lost, by reason.
+        acquisitions: runs acquired, by reason.
+        commits_refused: commits refused, by guard.
+        errors: errors, by task and kind.
+        reconnects: connections lost, refused or timed out.
+        commit_s: seconds from sending a commit to its reply.
+        fold_s: seconds of folding, by commit.
+        commit_entries: entries by commit.
+        end_to_end_s: seconds from the last event of a commit until the commit.
+        stream_s: seconds from the arrival of the first entry of a commit until the commit.
+        waiting: runs of this worker's share above `max_runs`.
+        since_ms: server time of the first heartbeat in ms; 0 before it.
+        last_error: the last error, if there was one.
+        runs: the metrics of each run that the worker folds.
+        tasks: the state of each background task.
+        heartbeat_at: when the last heartbeat was sent, by `time.monotonic`.
     """
 
     worker: str = ""
@@ -103,75 +103,81 @@ class WorkerMetrics:
     parked: int = 0
     duplicates: int = 0
     commits: int = 0
-    empty_commits: int = 0
+    ownership_checks: int = 0
     lost: dict[str, int] = field(default_factory=dict)
-    takeovers: dict[str, int] = field(default_factory=dict)
-    refused: dict[str, int] = field(default_factory=dict)
-    troubles: dict[tuple[str, str], int] = field(default_factory=dict)
+    acquisitions: dict[str, int] = field(default_factory=dict)
+    commits_refused: dict[str, int] = field(default_factory=dict)
+    errors: dict[tuple[str, str], int] = field(default_factory=dict)
     reconnects: int = 0
     commit_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
     fold_s: Histogram = field(default_factory=lambda: Histogram(SECONDS))
-    batch_entries: Histogram = field(default_factory=lambda: Histogram(SIZES))
-    event_latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCIES_S))
-    arrival_latency_s: Histogram = field(default_factory=lambda: Histogram(LATENCIES_S))
+    commit_entries: Histogram = field(default_factory=lambda: Histogram(SIZES))
+    end_to_end_s: Histogram = field(default_factory=lambda: Histogram(LATENCIES_S))
+    stream_s: Histogram = field(default_factory=lambda: Histogram(LATENCIES_S))
     waiting: int = 0
     since_ms: int = 0
     last_error: LastError | None = None
     runs: dict[str, "RunMetrics"] = field(default_factory=dict)
-    works: dict[str, Work] = field(default_factory=dict)
-    beat_at: float = -math.inf
+    tasks: dict[str, TaskState] = field(default_factory=dict)
+    heartbeat_at: float = -math.inf
     _server_ahead_ms: float = 0.0
 
-    def run(self, run_id: str) -> "RunMetrics":
-        """Return a new meter for a run that this worker begins to fold."""
-        meter = self.runs[run_id] = RunMetrics(self, run_id)
-        return meter
+    def add_run(self, run_id: str) -> "RunMetrics":
+        """Return new metrics for a run that this worker begins to fold."""
+        metrics = self.runs[run_id] = RunMetrics(self, run_id)
+        return metrics
 
-    def forget(self, run_id: str) -> None:
-        """Forget a run that this worker folds no more; what was counted of it stays counted."""
+    def remove_run(self, run_id: str) -> None:
+        """Remove the metrics of a run that this worker no longer folds. The counts of the worker still include it."""
         self.runs.pop(run_id, None)
 
-    def beat(self, asked_at: float, membership: Membership) -> None:
-        """Note that the server knows this worker as alive.
+    def record_heartbeat(self, sent_at: float, live: LiveWorkers) -> None:
+        """Record a heartbeat that the server has accepted.
 
         Args:
-            asked_at: when it was asked, by `time.monotonic`.
-            membership: its answer.
+            sent_at: when it was sent, by `time.monotonic`.
+            live: the reply.
         """
-        self.beat_at = asked_at
-        self.since_ms = self.since_ms or membership.now_ms
-        self._server_ahead_ms = membership.now_ms - asked_at * 1000
+        self.heartbeat_at = sent_at
+        self.since_ms = self.since_ms or live.now_ms
+        self._server_ahead_ms = live.now_ms - sent_at * 1000
 
     @property
     def server_ms(self) -> int:
-        """The server's time now, as far as the last beat told; 0 before the first."""
+        """The server time now in ms, computed from the last heartbeat; 0 before the first."""
         return int(time.monotonic() * 1000 + self._server_ahead_ms) if self.since_ms else 0
 
-    def turned(self, work: str) -> Work:
-        """Note that a loop begins another turn."""
-        found = self.works.get(work)
+    def tick(self, task: str) -> TaskState:
+        """Record that a background task makes progress, and return its state."""
+        found = self.tasks.get(task)
         if found is None:
-            found = self.works[work] = Work(0.0)
+            found = self.tasks[task] = TaskState(0.0)
         found.turned_at = time.monotonic()
         return found
 
-    def done(self, work: str) -> int:
-        """Note that a loop's turn went well; return how many failures in a row that has ended."""
-        return self.turned(work).streak.reset()
+    def record_success(self, task: str) -> int:
+        """Record that a step of a task succeeded; return the number of failures in a row that it ended."""
+        return self.tick(task).streak.reset()
 
-    def failed(self, work: str, error: Exception) -> bool:
-        """Note that a loop's turn failed; return whether that is news."""
-        self.troubled(work, "", error)
-        return self.turned(work).streak.record(error)
+    def record_failure(self, task: str, error: Exception) -> bool:
+        """Record that a step of a task failed; return whether the failure is the first, or of another kind."""
+        self.count_error(task, "", error)
+        return self.tick(task).streak.record(error)
 
-    def troubled(self, work: str, where: str, error: BaseException) -> None:
-        """Count trouble, and keep it as the last."""
+    def count_error(self, task: str, where: str, error: BaseException) -> None:
+        """Count an error, and keep it as the last one.
+
+        Args:
+            task: the task that failed.
+            where: the run, or "".
+            error: the error.
+        """
         kind = error_kind(error)
         self.reconnects += is_lost_connection(error)
-        if (work, kind) not in self.troubles and len(self.troubles) >= _MAX_WORDS:
+        if (task, kind) not in self.errors and len(self.errors) >= _MAX_LABEL_VALUES:
             kind = _OTHER
-        self.troubles[work, kind] = self.troubles.get((work, kind), 0) + 1
-        self.last_error = LastError(self.server_ms, work, where, kind, str(error)[:_MAX_TEXT_CHARS])
+        self.errors[task, kind] = self.errors.get((task, kind), 0) + 1
+        self.last_error = LastError(self.server_ms, task, where, kind, str(error)[:_MAX_TEXT_CHARS])
 
 
 class RunMetrics:
@@ -205,7 +211,7 @@ class RunMetrics:
     @property
     def lag(self) -> Lag:
         """How far the run is behind; unknown if that was measured too long ago."""
-        return self._lag if time.monotonic() - self._lag_at < _STANDING_S else Lag()
+        return self._lag if time.monotonic() - self._lag_at < _LAG_VALID_S else Lag()
 
     def set_lag(self, lag: Lag) -> None:
         """Record how far the run is behind."""
@@ -218,7 +224,7 @@ class RunMetrics:
             lease: from the acquisition.
             counters: of the checkpoint.
         """
-        _count(self._tally.takeovers, self._reason)
+        _count(self._tally.acquisitions, self._reason)
         self._reason = _APPEARED
         self._counters = _copied(counters)
         self.generation, self.since_ms = int(lease.generation), self._tally.server_ms
@@ -235,14 +241,14 @@ class RunMetrics:
         tally = self._tally
         self.tick()
         if not figures.entries:
-            tally.empty_commits += 1
+            tally.ownership_checks += 1
             return
         tally.commits += 1
         tally.commit_s.observe(seconds)
         tally.fold_s.observe(figures.folding_s)
-        tally.batch_entries.observe(figures.entries)
+        tally.commit_entries.observe(figures.entries)
         if tally.since_ms:
-            tally.arrival_latency_s.observe((tally.server_ms - milliseconds(figures.oldest)) / 1000)
+            tally.stream_s.observe((tally.server_ms - milliseconds(figures.oldest)) / 1000)
         self._count(figures)
 
     def _count(self, figures: CommitFigures) -> None:
@@ -258,7 +264,7 @@ class RunMetrics:
             if more := lost - before.lost.get(reason, 0):
                 _count(tally.lost, reason, more)
         if events and not math.isnan(figures.event_at):
-            tally.event_latency_s.observe(time.time() - figures.event_at)
+            tally.end_to_end_s.observe(time.time() - figures.event_at)
 
     def restarted(self, error: BaseException) -> None:
         """Record why the run restarts from its checkpoint. A gap or an entry to park is progress, and not an error."""
@@ -267,9 +273,9 @@ class RunMetrics:
             self._reason = error.reason
             return
         self._reason = "refused" if isinstance(error, RestartRun) else _UNAVAILABLE
-        self._tally.troubled("run", self._run_id, error)
+        self._tally.count_error("run", self._run_id, error)
         if isinstance(error, CommitRefused):
-            _count(self._tally.refused, error.reason)
+            _count(self._tally.commits_refused, error.reason)
 
 
 def _copied(counters: Counters) -> Counters:
@@ -277,7 +283,7 @@ def _copied(counters: Counters) -> Counters:
     return Counters(one.entries, one.events, one.parked, one.duplicates, dict(one.lost))
 
 
-def _count(counts: dict[str, int], word: str, number: int = 1) -> None:
-    if word not in counts and len(counts) >= _MAX_WORDS:
-        word = _OTHER
-    counts[word] = counts.get(word, 0) + number
+def _count(counts: dict[str, int], value: str, number: int = 1) -> None:
+    if value not in counts and len(counts) >= _MAX_LABEL_VALUES:
+        value = _OTHER
+    counts[value] = counts.get(value, 0) + number

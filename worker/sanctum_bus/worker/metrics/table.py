@@ -1,4 +1,4 @@
-"""The metrics: each is one row, and a new one needs no more than that."""
+"""The metrics, one row each. A new metric needs only a new row."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -10,15 +10,15 @@ from sanctum_bus.worker.metrics.health import not_ready_reason, stuck_loops
 from sanctum_bus.worker.metrics.histogram import Histogram
 from sanctum_bus.worker.metrics.recorder import RunMetrics, WorkerMetrics
 
-#: Values of the labels, in the order of their names, and the number.
+#: The values of the labels, in the order of their names, and the number.
 Sample = tuple[tuple[str, ...], float]
 
-#: One number, one distribution, or one number for each of some labels.
-Found = float | Histogram | list[Sample]
+#: The value of a metric: one number, one distribution, or one number for each combination of labels.
+Value = float | Histogram | list[Sample]
 
 
 class Kind(Enum):
-    """What kind of number a metric is."""
+    """The kind of a metric."""
 
     COUNTER = "counter"
     GAUGE = "gauge"
@@ -29,36 +29,42 @@ class Metric(NamedTuple):
     """One metric.
 
     Args:
-        name: without the ending of counters.
-        what: the sentence for people.
-        read: takes it from the tally.
-        labels: their names.
-        per_run: has one series for each run, and is there only where somebody asks for it.
+        name: without the suffix of counters.
+        kind: counter, gauge or histogram.
+        what: the description.
+        read: returns the current value.
+        labels: the names of the labels.
+        per_run: whether it has one series for each run. Such a metric exists only with `metrics_per_run`.
     """
 
     name: str
     kind: Kind
     what: str
-    read: Callable[[WorkerMetrics], Found]
+    read: Callable[[WorkerMetrics], Value]
     labels: tuple[str, ...] = ()
     per_run: bool = False
 
     @property
     def shown(self) -> str:
-        """The name by which Prometheus knows it."""
+        """The name in Prometheus."""
         return f"{self.name}_total" if self.kind is Kind.COUNTER else self.name
 
 
-def _words(counts: Mapping[str, int]) -> list[Sample]:
-    return [((word,), count) for word, count in dict(counts).items()]
+def _by_label(counts: Mapping[str, int]) -> list[Sample]:
+    return [((value,), count) for value, count in dict(counts).items()]
 
 
-def _meters(tally: WorkerMetrics) -> list[RunMetrics]:
-    return list(tally.runs.copy().values())
+def _runs(metrics: WorkerMetrics) -> list[RunMetrics]:
+    return list(metrics.runs.copy().values())
 
 
 def sum_known(values: Iterable[float | None], add: Callable[[list[float]], float] = math.fsum) -> float:
-    """Return what the known values come to: 0 where there is nothing to know, NaN where there is and nobody does."""
+    """Return the sum of the known values: 0 if there are no values at all, NaN if there are only unknown ones.
+
+    Args:
+        values: the values; None is unknown.
+        add: adds the known values, or combines them in another way.
+    """
     listed = list(values)
     known = [value for value in listed if value is not None]
     if listed and not known:
@@ -66,24 +72,24 @@ def sum_known(values: Iterable[float | None], add: Callable[[list[float]], float
     return add(known) if known else 0.0
 
 
-def behind(tally: WorkerMetrics) -> float:
-    """Return how many entries of all runs that are folded here are not committed yet; NaN where nobody knows."""
-    return sum_known(meter.lag.behind for meter in _meters(tally))
+def behind(metrics: WorkerMetrics) -> float:
+    """Return the number of entries of all runs here that are not committed yet; NaN if it is unknown for all runs."""
+    return sum_known(run.lag.behind for run in _runs(metrics))
 
 
-def behind_s(tally: WorkerMetrics) -> float:
-    """Return how long the oldest of them waits, in seconds; NaN where nobody knows."""
-    return sum_known((meter.lag.behind_s for meter in _meters(tally)), max)
+def behind_s(metrics: WorkerMetrics) -> float:
+    """Return how long the oldest of these entries waits, in seconds; NaN if it is unknown for all runs."""
+    return sum_known((run.lag.behind_s for run in _runs(metrics)), max)
 
 
-def owned(tally: WorkerMetrics) -> int:
-    """Return how many runs are in this worker's hands."""
-    return sum(meter.is_owned for meter in _meters(tally))
+def owned(metrics: WorkerMetrics) -> int:
+    """Return the number of runs that this worker owns."""
+    return sum(run.is_owned for run in _runs(metrics))
 
 
 def _each_run(read: Callable[[RunMetrics], float | None]) -> Callable[[WorkerMetrics], list[Sample]]:
-    def samples(tally: WorkerMetrics) -> list[Sample]:
-        found = [((run_id,), read(meter)) for run_id, meter in tally.runs.copy().items()]
+    def samples(metrics: WorkerMetrics) -> list[Sample]:
+        found = [((run_id,), read(run)) for run_id, run in metrics.runs.copy().items()]
         return [(labels, value) for labels, value in found if value is not None]
 
     return samples
@@ -95,160 +101,167 @@ TABLE = (
     Metric(
         "sanctum_worker_info",
         _GAUGE,
-        "Always 1; says which worker this is.",
-        lambda tally: [((tally.worker, __version__), 1.0)],
+        "Always 1; the labels identify the worker.",
+        lambda metrics: [((metrics.worker, __version__), 1.0)],
         ("worker", "version"),
     ),
-    Metric("sanctum_events", _COUNTER, "Events folded and committed.", lambda tally: tally.events),
+    Metric("sanctum_events", _COUNTER, "Events folded and committed.", lambda metrics: metrics.events),
     Metric(
         "sanctum_entries",
         _COUNTER,
-        "Entries of streams committed, whatever became of them.",
-        lambda tally: tally.entries,
+        "Stream entries committed: folded, parked or skipped as duplicates.",
+        lambda metrics: metrics.entries,
     ),
-    Metric("sanctum_dead_letters", _COUNTER, "Entries that could not be folded.", lambda tally: tally.parked),
+    Metric(
+        "sanctum_dead_letters",
+        _COUNTER,
+        "Entries that could not be folded, and were parked as dead letters.",
+        lambda metrics: metrics.parked,
+    ),
     Metric(
         "sanctum_duplicates",
         _COUNTER,
-        "Entries passed over, for they had been folded before.",
-        lambda tally: tally.duplicates,
+        "Entries skipped because they were folded before.",
+        lambda metrics: metrics.duplicates,
     ),
     Metric(
         "sanctum_events_lost",
         _COUNTER,
         "Events that never arrived, by reason: `gap`, `dropped` by the publisher, `before this history`.",
-        lambda tally: _words(tally.lost),
+        lambda metrics: _by_label(metrics.lost),
         ("reason",),
     ),
-    Metric("sanctum_commits", _COUNTER, "Commits that brought entries.", lambda tally: tally.commits),
+    Metric("sanctum_commits", _COUNTER, "Commits with entries.", lambda metrics: metrics.commits),
     Metric(
         "sanctum_ownership_checks",
         _COUNTER,
-        "Commits of owners with nothing to do, who ask whether they are still the owners.",
-        lambda tally: tally.empty_commits,
+        "Commits without entries: an idle owner checks that it still owns the run.",
+        lambda metrics: metrics.ownership_checks,
     ),
-    Metric("sanctum_commit_entries", _HISTOGRAM, "Entries of one commit.", lambda tally: tally.batch_entries),
+    Metric(
+        "sanctum_commit_entries", _HISTOGRAM, "Entries in one commit.", lambda metrics: metrics.commit_entries
+    ),
     Metric(
         "sanctum_fold_seconds",
         _HISTOGRAM,
-        "Time that folding the entries of one commit took.",
-        lambda tally: tally.fold_s,
+        "Time to fold the entries of one commit.",
+        lambda metrics: metrics.fold_s,
     ),
     Metric(
         "sanctum_commit_seconds",
         _HISTOGRAM,
-        "Time from sending a commit that brought entries to its reply.",
-        lambda tally: tally.commit_s,
+        "Time from sending a commit with entries to its reply.",
+        lambda metrics: metrics.commit_s,
     ),
     Metric(
         "sanctum_end_to_end_latency_seconds",
         _HISTOGRAM,
-        "End-to-end latency: from the time that the last event of a commit bears until readers see it. Clocks of two machines: they have to agree.",
-        lambda tally: tally.event_latency_s,
+        "Time from the timestamp of the last event in a commit until readers see it. Compares the clocks of two machines, so synchronize them.",
+        lambda metrics: metrics.end_to_end_s,
     ),
     Metric(
         "sanctum_stream_latency_seconds",
         _HISTOGRAM,
-        "Time from when the server took the first entry of a commit until readers see it, by the server's clock.",
-        lambda tally: tally.arrival_latency_s,
+        "Time from the arrival of the first entry of a commit at the server until readers see it, by the server's clock.",
+        lambda metrics: metrics.stream_s,
     ),
     Metric(
         "sanctum_lag_events",
         _GAUGE,
-        "Entries of the runs folded here that are not committed yet; NaN where it is known of none of them.",
+        "Entries of the runs of this worker that are not committed yet; NaN if it is unknown for all runs.",
         behind,
     ),
     Metric(
         "sanctum_lag_seconds",
         _GAUGE,
-        "How long the oldest of them waits; NaN where it is known of none of the runs.",
+        "How long the oldest of these entries waits; NaN if it is unknown for all runs.",
         behind_s,
     ),
     Metric(
         "sanctum_lag_unknown_runs",
         _GAUGE,
-        "Runs that are folded here and of which the lag in events is not known: they are in neither number.",
-        lambda tally: sum(meter.lag.behind is None for meter in _meters(tally)),
+        "Runs of this worker with an unknown lag in events; `sanctum_lag_events` excludes them.",
+        lambda metrics: sum(run.lag.behind is None for run in _runs(metrics)),
     ),
-    Metric("sanctum_owned_runs", _GAUGE, "Runs in this worker's hands.", owned),
+    Metric("sanctum_owned_runs", _GAUGE, "Runs that this worker owns.", owned),
     Metric(
         "sanctum_waiting_runs",
         _GAUGE,
-        "Runs of this worker's share that are over `max_runs`: nobody folds them.",
-        lambda tally: tally.waiting,
+        "Runs of this worker's share above `max_runs`; no worker folds them.",
+        lambda metrics: metrics.waiting,
     ),
     Metric(
         "sanctum_acquisitions",
         _COUNTER,
-        "Runs taken over, by reason: `assigned` to this worker, their stream `appeared`, a commit was `refused` or the group gone, the `server` could not be asked, a `gap` is looked at again, a fold was `spoiled`.",
-        lambda tally: _words(tally.takeovers),
+        "Runs acquired, by reason: `assigned` to this worker; the stream `appeared`; a commit was `refused` or the group is missing; the server was `unavailable`; a sequence `gap` is checked again; `fold_failed`.",
+        lambda metrics: _by_label(metrics.acquisitions),
         ("reason",),
     ),
     Metric(
         "sanctum_commits_refused",
         _COUNTER,
-        "Commits that were refused, by the guard that refused them.",
-        lambda tally: _words(tally.refused),
+        "Commits refused, by the guard that refused them.",
+        lambda metrics: _by_label(metrics.commits_refused),
         ("reason",),
     ),
     Metric(
         "sanctum_errors",
         _COUNTER,
-        "Trouble, by the loop that had it (`run`, `discovery`, `scan`, `watch`) and kind. A kind that is the name of an error of redis-py, such as ConnectionError, means that the server could not be asked, and the loop connects again.",
-        lambda tally: [(labels, count) for labels, count in tally.troubles.copy().items()],
-        ("work", "kind"),
+        "Errors, by task (`run`, `discovery`, `scan`, `lag_poll`) and kind. The kind is the reason of a restart, or the name of an exception. ConnectionError and other exceptions of redis-py mean that the server could not execute a request; the task retries.",
+        lambda metrics: [(labels, count) for labels, count in metrics.errors.copy().items()],
+        ("task", "kind"),
     ),
     Metric(
         "sanctum_reconnects",
         _COUNTER,
-        "Times that a loop lost its connection, was refused one, or had no answer on it, and made another.",
-        lambda tally: tally.reconnects,
+        "Connections that were lost, refused or timed out; the task opens another.",
+        lambda metrics: metrics.reconnects,
     ),
     Metric(
         "sanctum_producer_events_sent",
         _GAUGE,
-        "Events that the producers of the runs folded here say they sent; NaN where it is known of none of the runs.",
-        lambda tally: sum_known(meter.lag.sent for meter in _meters(tally)),
+        "Events that the producers of the runs of this worker report as sent; NaN if it is unknown for all runs.",
+        lambda metrics: sum_known(run.lag.sent for run in _runs(metrics)),
     ),
     Metric(
         "sanctum_producer_events_dropped",
         _GAUGE,
-        "Events that they say they had to drop; likewise.",
-        lambda tally: sum_known(meter.lag.dropped for meter in _meters(tally)),
+        "Events that the producers of the runs of this worker report as dropped; NaN if it is unknown for all runs.",
+        lambda metrics: sum_known(run.lag.dropped for run in _runs(metrics)),
     ),
     Metric(
         "sanctum_ready",
         _GAUGE,
-        "1 where `/readyz` says yes, else 0.",
-        lambda tally: not not_ready_reason(tally),
+        "1 if `/readyz` returns 200, else 0.",
+        lambda metrics: not not_ready_reason(metrics),
     ),
     Metric(
         "sanctum_stuck_loops",
         _GAUGE,
-        "Loops that do not turn; `/healthz` names them.",
-        lambda tally: len(stuck_loops(tally)),
+        "Loops that make no progress; `/healthz` names them.",
+        lambda metrics: len(stuck_loops(metrics)),
     ),
     Metric(
         "sanctum_run_events",
         _COUNTER,
-        "Events of a run that this worker folded since the run came to it.",
-        _each_run(lambda meter: meter.events),
+        "Events of a run that this worker has committed since it acquired the run.",
+        _each_run(lambda run: run.events),
         ("run",),
         per_run=True,
     ),
     Metric(
         "sanctum_run_lag_events",
         _GAUGE,
-        "A run's entries that are not committed yet; missing where nobody knows.",
-        _each_run(lambda meter: meter.lag.behind),
+        "Entries of a run that are not committed yet; absent if it is unknown.",
+        _each_run(lambda run: run.lag.behind),
         ("run",),
         per_run=True,
     ),
     Metric(
         "sanctum_run_lag_seconds",
         _GAUGE,
-        "How long the oldest of them waits; missing where nobody knows.",
-        _each_run(lambda meter: meter.lag.behind_s),
+        "How long the oldest uncommitted entry of a run waits; absent if it is unknown.",
+        _each_run(lambda run: run.lag.behind_s),
         ("run",),
         per_run=True,
     ),
