@@ -27,7 +27,7 @@ class Bar:
     label: str
     share: float
     words: str
-    colour: str = _PLAIN
+    color: str = _PLAIN
 
 
 def write(results: Results, folder: Path) -> list[Path]:
@@ -75,7 +75,7 @@ def _row(bar: Bar, top: int, room: int) -> list[str]:
     base = top + _BAR - 3
     return [
         f"<text x='{_LABEL - 10}' y='{base}' fill='{_INK}' text-anchor='end'>{escape(bar.label)}</text>",
-        f"<rect x='{_LABEL}' y='{top}' width='{length:.1f}' height='{_BAR}' rx='2' fill='{bar.colour}'/>",
+        f"<rect x='{_LABEL}' y='{top}' width='{length:.1f}' height='{_BAR}' rx='2' fill='{bar.color}'/>",
         f"<text x='{_LABEL + length + 8:.0f}' y='{base}' fill='{_INK}'>{escape(bar.words)}</text>",
     ]
 

@@ -22,7 +22,7 @@ class Level(IntEnum):
     HIGH = 7
 
 
-class Colour(StrEnum):
+class Color(StrEnum):
     """An enum that is also text."""
 
     RED = "#f00"

@@ -1,4 +1,4 @@
-"""Reading what a publisher wrote, and clients that fail when told to."""
+"""Read what a publisher wrote, and create clients that fail on request."""
 
 import json
 from collections.abc import Callable
@@ -55,7 +55,7 @@ def folded(client: Redis) -> Aggregate:
 
 
 def report(client: Redis, producer: str | None) -> dict[str, Any]:
-    """What a producer says that it sent and dropped."""
+    """Return the counts of sent and dropped events that a producer reports."""
     reply: Any = client.hget(PRODUCERS, str(producer))
     result = json.loads(reply)
     assert isinstance(result, dict)
@@ -63,7 +63,7 @@ def report(client: Redis, producer: str | None) -> dict[str, Any]:
 
 
 def numbered(count: int, first: int = 1) -> list[dict[str, object]]:
-    """Events that bear their own number as data, so that order and content can be told from outside."""
+    """Return events with their own number as data, so that a test can check order and content."""
     return [{"event_type": "STEP", "data": {"number": number}} for number in range(first, first + count)]
 
 
@@ -122,7 +122,7 @@ class Gate:
                     raise RedisConnectionError("the answer was lost")
                 return replies
 
-            pipe.execute = executed  # type: ignore[method-assign]  # likewise
+            pipe.execute = executed  # type: ignore[method-assign]
             return pipe
 
         return make

@@ -21,7 +21,7 @@ _DATA = ROOT / "tests" / "data"
 #: The whole collection, where it lies beside the repository.
 SHARED = ROOT.parent / "shared" / "recordings"
 
-#: A line's key that is a part of the entry, and those that the event map does not take as they are.
+#: The keys of a line that are part of the entry, and the keys that the event map converts.
 _NOT_COPIED = frozenset({"event_type", "timestamp"})
 
 Raw = dict[str, Any]
@@ -43,7 +43,7 @@ class Recording:
 
     @property
     def id(self) -> str:
-        """What a test calls it."""
+        """The name of the recording in test IDs."""
         return f"{self.dialect}/{self.name}"
 
     @property

@@ -1,7 +1,7 @@
 """One run on a real server: add entries, run a worker, and compare the result with the fold of the stream.
 
-The expectation is always `fold_entries` over the entries of the stream: no worker and no script takes part in
-it.
+The expectation is always `fold_entries` over the entries of the stream: it uses neither a worker nor a
+script.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The main job on real input: published, drained and shown is what a plain fold of the file says."""
+"""The main job on real input: the result of publish, drain and show equals a plain fold of the file."""
 
 import asyncio
 import gzip
@@ -90,7 +90,7 @@ def slow_worker(server: Server) -> "subprocess.Popen[bytes]":
 
 @pytest.mark.parametrize("name", SMALL)
 def test_pieces_and_a_killed_worker_do_not_matter(server: Server, name: str, tmp_path: Path) -> None:
-    """Several publisher processes, a worker between them that is killed at work, another that goes on: the same."""
+    """With several publisher processes, a killed worker between them and a successor, the result is the same."""
     recording = next(one for one in all_recordings() if one.id == name)
     lines = gzip.decompress(recording.path.read_bytes()).splitlines(keepends=True)
     third = len(lines) // 3 + 1

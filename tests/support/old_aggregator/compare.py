@@ -43,7 +43,7 @@ def _by_blueprint(tally: str) -> Row:
 
 
 def _counts(counts: Fields) -> Fields:
-    """Counts in order, without penalties, which are no actions, and without what is zero."""
+    """Return nonzero counts in order. Penalties are excluded, because they do not count as actions."""
     return {name: count for name, count in sorted(counts.items()) if count and name not in states.PENALTIES}
 
 

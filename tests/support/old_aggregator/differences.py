@@ -1,8 +1,8 @@
 """Which fields of the old aggregator's states are deliberately not compared, and why; `*` stands for one environment."""
 
-#: Why a field is not compared -> the fields. What lies inside a field goes with it.
+#: Reason why a field is not compared -> the fields. The members of such a field are not compared either.
 _REASONS = {
-    "the reader's clock and host, not the run's: `recordings/README.md` says to ignore it": "captured_at "
+    "the clock and host of the reader, not of the run, as `recordings/README.md` explains": "captured_at "
     "runtime_seconds staleness_seconds _derived.is_stale vitals envs.*.last_update last_action_timestamp "
     "envs.*.shapley_snapshot",
     "the old display's own state": "start_time connected poll_count training_thread_alive focused_env_id "
@@ -14,7 +14,7 @@ _REASONS = {
     "seed_lifecycle.active_count",
     "the run's counter and not the environment's episode": "envs.*.best_accuracy_episode",
     "always minus infinity; ours is the best reward": "envs.*.best_reward envs.*.best_reward_epoch",
-    "counts of three bad epochs in a row are no part of our status": "envs.*.stall_counter envs.*.degraded_counter",
+    "the count of three bad epochs in a row is not part of the status": "envs.*.stall_counter envs.*.degraded_counter",
     "counted per blueprint for the run, not per environment": "envs.*.blueprint_spawns envs.*.blueprint_culls "
     "envs.*.blueprint_prunes envs.*.blueprint_fossilized",
     "derived by the reader from what is compared": "aggregate_mean_reward avg_epochs_in_stage "

@@ -1,7 +1,8 @@
-"""Records of the old aggregator's states beside ours, where the two mean the same.
+"""Pairs of records: the state of the old aggregator and of this project, for fields with the same meaning.
 
-Each function here yields one kind of record, and says where it is not compared; which of the fields are, and why the
-others are not, is in `old_compared.py` and `old_differences.py`.
+Each function yields one kind of record. `compare.py` lists the fields that are compared, and `differences.py`
+the reasons
+for the others.
 """
 
 from collections import Counter
@@ -56,7 +57,7 @@ class View:
         return {name.removeprefix(prefix): sections[name] for name in sections if name.startswith(prefix)}
 
     def blueprints(self) -> dict[str, Fields]:
-        """What became of the seeds of each blueprint."""
+        """Yield the outcomes of the seeds of each blueprint."""
         kind = "blueprint:"
         return {
             name.removeprefix(kind): self.sections[name] for name in self.sections if name.startswith(kind)
@@ -67,12 +68,12 @@ Records = Callable[[View], Iterator[tuple[Raw, Fields]]]
 
 
 class Row(NamedTuple):
-    """One compared field.
+    """Describe one compared field.
 
     Args:
-        ours: the name in our record, or what to make of the record.
-        unset: what the old state says where we have nothing.
-        was: what to make of the old value first.
+        ours: the name in this project's record, or a function of the record.
+        unset: the value in the old state if this project has none.
+        was: a function that converts the old value first.
     """
 
     ours: str | Callable[[Fields], Any]
@@ -86,7 +87,8 @@ class Row(NamedTuple):
     def differs(self, old: Any, record: Fields) -> str | None:
         """Say what is different, or None."""
         value, old = self.value(record), self.was(old)
-        # What was not measured is null here; there it was null or the default, depending on the field.
+        # A value that was not measured is null here; in the old state it is null or the default, depending on
+        # the field.
         same = repr(old) in (repr(None), repr(self.unset)) if value is None else repr(old) == repr(value)
         return None if same else f"was {old!r:.80}, is {value!r:.80}"
 
@@ -143,7 +145,7 @@ def contributing(seeds: Fields) -> Fields:
 
 
 def totals(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """What today's aggregator sums up over all environments; the older ones left it at zero."""
+    """Yield the totals over all environments. The older aggregators left them at zero."""
     if view.dialect == "current":
         envs = {env_id: view.env(env_id) for env_id in view.old["envs"]}
         stages = Counter(seed["stage"] for env_id in envs for seed in view.seeds(env_id).values())
@@ -153,20 +155,20 @@ def totals(view: View) -> Iterator[tuple[Raw, Fields]]:
 
 
 def lifecycle(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """What became of all seeds, which only today's aggregator counts."""
+    """Yield the outcomes of all seeds, which only the newest old aggregator counts."""
     if view.dialect == "current":
         yield view.old["seed_lifecycle"], {"blueprints": view.blueprints()}
 
 
 def lasting_envs(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """Environments, for what outlives an episode. In `dec19` the aggregate epoch lands in environment 0."""
+    """Yield environments with the fields that outlive an episode. In `dec19` the aggregate epoch is in environment 0."""
     for env_id, old in view.old["envs"].items():
         if not (view.dialect == "dec19" and env_id == "0" and not view.env(env_id)):
             yield old, view.sections[f"env:{env_id}"] | {f"run.{k}": v for k, v in view.run.items()}
 
 
 def episodes(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """Environments, for what every old aggregator resets at the batch end."""
+    """Yield environments with the fields that every old aggregator resets at the end of a batch."""
     for env_id, old in view.old["envs"].items():
         yield old, view.env(env_id) | {"seeds": view.seeds(env_id)}
 
@@ -178,7 +180,7 @@ def grown(view: View) -> Iterator[tuple[Raw, Fields]]:
 
 
 def envs(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """Environments, for what belongs to an episode; that of `dec19` carries it over, so there the first one only."""
+    """Yield environments with the fields of an episode. `dec19` keeps them across episodes, so only its first one counts."""
     if view.dialect != "dec19" or not view.run["batches_completed"]:
         yield from episodes(view)
 
@@ -203,7 +205,7 @@ def clocked_envs(view: View) -> Iterator[tuple[Raw, Fields]]:
 
 
 def steps(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """The same, for what REWARD_COMPUTED gives, which today nobody emits; without the penalties, which are no actions."""
+    """Yield environments with the fields of REWARD_COMPUTED, which no current producer emits, without the penalties."""
     if view.dialect != "current":
         for old, env in envs(view):
             actions, rewards = old["action_history"], old["reward_history"]
@@ -215,7 +217,7 @@ def steps(view: View) -> Iterator[tuple[Raw, Fields]]:
 
 
 def unpunished(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """The same, for what is worked out from all rewards."""
+    """Yield environments with the values that are derived from all rewards."""
     for old, env in steps(view):
         if not PENALTIES & set(old["action_history"]):
             yield old["_derived"], env
@@ -233,7 +235,8 @@ def seeds(view: View) -> Iterator[tuple[Raw, Fields]]:
     for env_id, old in view.old["envs"].items():
         ours = view.seeds(env_id)
         for slot, seed in old["seeds"].items():
-            # The older ones empty a slot when its seed is culled; today's does when the emitter says so.
+            # The older aggregators clear a slot when its seed is pruned; the newest does when the producer
+            # reports it.
             emptied = (
                 view.dialect != "current" and "ended_at" in ours[slot] and ours[slot]["stage"] in _CULLED
             )
@@ -262,14 +265,14 @@ def ended_seeds(view: View) -> Iterator[tuple[Raw, Fields]]:
 
 
 def policy(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """The policy, once it was updated and when that was no rollback, which wipes the old one."""
+    """Yield the policy after its first update, unless that was a rollback, which clears the old state."""
     ours = view.sections.get("policy", {})
     if ours.get("updates") and not any(name.startswith("rollback.") for name in ours):
         yield view.old["tamiyo"], ours | {f"run.{k}": v for k, v in view.run.items()}
 
 
 def todays_policy(view: View) -> Iterator[tuple[Raw, Fields]]:
-    """The same, for the entropies of the heads, which the older ones look for under names that nobody sends."""
+    """Yield the entropies of the heads. The older aggregators expect them under names that no producer sends."""
     if view.dialect == "current":
         yield from policy(view)
 

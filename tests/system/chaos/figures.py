@@ -13,7 +13,7 @@ _LONG_S = 1.0
 _WORST = 6
 
 #: Targets in seconds, by the change of the membership; printed, never asserted.
-_GOALS = {"a worker joins": 2.0, "a worker is told to go": 1.0, "a worker is killed": 5.0}
+_GOALS = {"a worker joins": 2.0, "a worker is stopped": 1.0, "a worker is killed": 5.0}
 
 
 def figures(outcome: Outcome) -> str:

@@ -101,14 +101,14 @@ def test_nodes_of_a_cluster_are_asked_as_they_are_used() -> None:
         ("redis://[host/0", "malformed authority"),
         ("redis://host/0?ssl_ca_certs=/ca.crt", "option ssl_ca_certs requires rediss://"),
         ("rediss://host/0?ssl_ca_cert=/ca.crt", "option ssl_ca_cert is unknown"),
-        ("redis://host/0?colour=red", "option colour is unknown"),
+        ("redis://host/0?color=red", "option color is unknown"),
         ("redis://host/0?connection_class=X", "option connection_class is unknown"),
         ("redis+sentinel://a:1,b:2", "missing Sentinel service name"),
         ("redis+sentinel://a:1/the-master/x", "database must be a non-negative integer"),
         ("redis://a:1/x", "database must be a non-negative integer"),
         ("redis://:half/hunter2@a:1/0", "in a password, write `/` as %2F"),
         ("redis+sentinel://a:1,/the-master", "a host is missing"),
-        ("redis+sentinel://a:1/m?sentinel_colour=red", "sentinel_colour is unknown"),
+        ("redis+sentinel://a:1/m?sentinel_color=red", "sentinel_color is unknown"),
         ("redis+cluster://", "a host is missing"),
         ("redis+cluster://a:1/2", "a cluster has database 0 only"),
         ("unix+cluster:///s", r"unsupported scheme 'unix\+cluster'"),
@@ -136,7 +136,7 @@ def test_what_has_no_form_of_a_url_is_not_shown(wrong: str) -> None:
 def test_no_error_shows_a_part_of_a_password(character: str) -> None:
     """An error quotes no part of a password, whatever character in it should have been escaped."""
     for url in (
-        f"redis://me:hun{character}ter2@host/0?colour=red",
+        f"redis://me:hun{character}ter2@host/0?color=red",
         f"redis+cluster://me:hun{character}ter2@host:x",
     ):
         with pytest.raises(ConfigurationError) as caught:

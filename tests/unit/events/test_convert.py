@@ -20,7 +20,7 @@ from sanctum_bus.events.fast_check import MAX_ELEMENTS
 from sanctum_bus.protocol.entry import MAX_DEPTH
 from tests.support.objects import (
     Attributes,
-    Colour,
+    Color,
     Hostile,
     Level,
     Mode,
@@ -40,7 +40,7 @@ from tests.support.objects import (
     [
         (Stage.BLENDING, "BLENDING"),
         (Level.HIGH, "HIGH"),
-        (Colour.RED, "RED"),
+        (Color.RED, "RED"),
         (Mode.A, "A"),
         (Mode(0), 0),
         ((1, (2, 3)), [1, [2, 3]]),

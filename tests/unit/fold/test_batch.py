@@ -21,7 +21,7 @@ def test_accuracies_go_to_the_environments() -> None:
 
 
 def test_only_known_environments_get_one() -> None:
-    """An environment that nobody has named does not come into being by the list."""
+    """The list of accuracies does not create an environment that no other event has named."""
     run = Run()
 
     run.epoch(1, 1, 50.0)
@@ -33,7 +33,7 @@ def test_only_known_environments_get_one() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"env_accuracies": None}, {"env_accuracies": []}])
 def test_a_batch_without_accuracies(data: dict[str, Any]) -> None:
-    """`env_accuracies` that are null or missing give none; the batch counts all the same."""
+    """If `env_accuracies` is null or missing, no accuracy is set; the batch counts anyway."""
     run = Run()
 
     run.epoch(0, 1, 50.0)
@@ -58,7 +58,7 @@ def test_histories(metric: str) -> None:
 
 
 def test_progress_of_the_run() -> None:
-    """The run knows the batches completed since its start, and the episodes as the last batch says."""
+    """The run has the batches completed since its start, and the episodes that the last batch reports."""
     run = Run()
 
     run.start()
@@ -124,7 +124,7 @@ def test_throughput_of_a_second_start() -> None:
 
 
 def test_no_throughput_before_a_start() -> None:
-    """Where the start is not known, or no time has passed since (clocks differ), there is no throughput."""
+    """If the start is unknown, or no time has passed since then (clocks differ), there is no throughput."""
     unknown, at_once, backwards = Run(), Run(), Run()
 
     unknown.event(BATCH, {"episodes_completed": 4})

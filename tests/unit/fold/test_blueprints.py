@@ -1,4 +1,4 @@
-"""What became of a blueprint's seeds: `blueprint:<id>`, for ever."""
+"""The outcomes of a blueprint's seeds, in the section `blueprint:<id>`, which is never cleared."""
 
 from typing import Any
 
@@ -29,7 +29,7 @@ def test_tallies() -> None:
     ("what", "tally"), [("CULLED", "culled"), ("PRUNED", "culled"), ("FOSSILIZED", "fossilized")]
 )
 def test_the_blueprint_of_the_seed(what: str, tally: str, data: dict[str, Any]) -> None:
-    """Where the end of a seed does not name its blueprint, it is the one the seed was germinated from."""
+    """If the end of a seed does not name its blueprint, the blueprint is the one that the seed germinated from."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -50,7 +50,7 @@ def test_the_blueprint_an_epoch_told() -> None:
 
 
 def test_an_unknown_blueprint() -> None:
-    """A seed whose blueprint nobody knows counts in its environment only."""
+    """A seed with an unknown blueprint counts in its environment only."""
     run = Run()
 
     run.germinate()
@@ -84,7 +84,7 @@ def test_null_is_no_reason() -> None:
 
 
 def test_improvement() -> None:
-    """Sum, best and worst of the improvements of the seeds that ended; null is no value."""
+    """The section has sum, best and worst of the improvements of the seeds that ended; null does not count."""
     run = Run()
 
     run.seed("FOSSILIZED", blueprint_id="norm", improvement=4.0)

@@ -54,7 +54,7 @@ def test_coverage_outlasts_a_start() -> None:
 
 
 def test_duplicates_are_not_counted() -> None:
-    """What is not folded a second time is not seen a second time."""
+    """An entry that is not folded a second time is not counted a second time."""
     run = Run()
 
     run.event("OTHER", {"a": 1}, producer="p", seq=1)

@@ -47,7 +47,7 @@ def _written(aggregate: Aggregate) -> int:
     """Write what a commit would write, and return how many entries it would park."""
     changes = aggregate.drain_changes()
     texts = [encode_fields(fields) for fields in changes.sections.values() if fields is not None]
-    assert all(texts), "a hash without fields is no key, so its section would be missing"
+    assert all(texts), "Redis has no empty hash, so the section would be missing"
     texts += [encode_fields(fields) for _, fields in [*changes.lines, *changes.batches]]
     "".join(item for flat in texts for item in flat if isinstance(item, str)).encode()
     return len(changes.parked)

@@ -16,7 +16,7 @@ def _sparse(*numbers: tuple[int, int]) -> list[tuple[str, Entry]]:
 
 
 def test_a_hole_that_the_publisher_made() -> None:
-    """What its publisher says it dropped is believed at once, and counted under a name of its own."""
+    """Events that the publisher reports as dropped are counted at once, under a separate name."""
     aggregate = Aggregate()
 
     for each in _sparse((1, 0), (5, 3), (6, 0)):
@@ -72,7 +72,7 @@ def test_an_explanation_that_is_no_number(told: bytes) -> None:
 
 
 def test_a_dropped_tail() -> None:
-    """The goodbye explains what was dropped before it."""
+    """The end-of-stream marker explains the events that were dropped before it."""
     goodbye = entry("_closed", {"sent": 2, "dropped": 3}, producer="p", seq=6)
 
     counters = fold_entries([*_sparse((1, 0), (2, 0)), ("3-0", goodbye | {b"dropped": b"3"})]).counters
@@ -81,7 +81,7 @@ def test_a_dropped_tail() -> None:
 
 
 def test_an_entry_put_back_explains_nothing() -> None:
-    """What stands for a parked entry has no part in the rule, its explanation neither."""
+    """The rule excludes a placeholder for a parked entry, and the explanation excludes it too."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)

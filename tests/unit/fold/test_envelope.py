@@ -105,7 +105,7 @@ def test_zero_is_not_empty() -> None:
 
 
 def test_unknown_envelope_keys_are_kept() -> None:
-    """An envelope key nobody has declared is kept like a declared one."""
+    """An undeclared envelope key is kept like a declared one."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0}, trace={"span": 5}, empty="")

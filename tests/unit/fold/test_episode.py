@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.fold_run import Run
 
-# What a new episode starts with.
+# The values at the start of an episode.
 FRESH: dict[str, Any] = {
     "status": "initializing",
     "accuracy_history": [],
@@ -94,7 +94,7 @@ def test_an_episode_is_not_over_before_its_batch() -> None:
     ids=["epoch", "reward", "stage", "germinated", "culled", "fossilized", "gate"],
 )
 def test_the_next_episode_starts_anew(first: Callable[[Run], str], changed: dict[str, Any]) -> None:
-    """With the first EPOCH_COMPLETED, REWARD_COMPUTED or SEED_* the per-episode values start anew."""
+    """The first EPOCH_COMPLETED, REWARD_COMPUTED or SEED_* event restarts the values of the episode."""
     run = _episode()
 
     first(run)
@@ -107,7 +107,7 @@ def test_the_next_episode_starts_anew(first: Callable[[Run], str], changed: dict
 
 
 def test_the_seeds_go_with_the_episode() -> None:
-    """The seed sections of the environment start anew too, and only its own."""
+    """The event also restarts the seed sections of its environment, and no others."""
     run = Run()
     run.germinate(0, "r0c0")
     run.germinate(1, "r0c0")
@@ -130,7 +130,7 @@ def test_rewards_of_the_last_episode_are_gone() -> None:
 
 
 def test_everything_else_in_the_env_stays() -> None:
-    """What is not per episode stays: last fields of the epochs, cohort and `batch_accuracy`."""
+    """Values that do not belong to an episode stay: last fields of the epochs, cohort and `batch_accuracy`."""
     run = _episode()
 
     run.germinate()
@@ -174,7 +174,7 @@ def test_only_the_first_event_starts_anew() -> None:
     ],
 )
 def test_what_does_not_start_an_episode(event_type: str, data: dict[str, Any]) -> None:
-    """The aggregate epoch, updates, summaries and another batch end leave the finished episode as it is."""
+    """The aggregate epoch, updates, summaries and another batch end do not change the finished episode."""
     run = _episode()
     before = dict(run.section("env:0"))
 

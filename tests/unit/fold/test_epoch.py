@@ -28,7 +28,7 @@ def test_histories_hold_the_last_50() -> None:
 
 
 def test_best_accuracy() -> None:
-    """The best accuracy of the episode and the inner epoch that had it; an equal one later is no improvement."""
+    """The section has the best accuracy of the episode and its inner epoch; a later equal one does not count as an improvement."""
     run = Run()
 
     for inner_epoch, accuracy in enumerate([10.0, 30.0, 20.0, 30.0], 1):
@@ -91,7 +91,7 @@ def test_seeds_at_the_best_are_those_of_the_best_epoch() -> None:
 
 
 def test_seeds_go_into_seed_sections() -> None:
-    """Each slot of `seeds` is captured into its seed section; a slot that nobody germinated appears."""
+    """Each slot of `seeds` is captured into its seed section; a slot without a germination event is created."""
     run = Run()
 
     run.epoch(2, 1, 50.0, seeds={"r0c1": {"stage": "BLENDING", "alpha": 0.6, "has_vanishing": False}})
@@ -102,7 +102,7 @@ def test_seeds_go_into_seed_sections() -> None:
 
 
 def test_seeds_is_not_stored_in_the_env() -> None:
-    """`seeds` itself is no field of the environment."""
+    """`seeds` itself is not a field of the environment."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"r0c1": {"stage": "BLENDING"}})

@@ -103,7 +103,7 @@ def test_poison_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=range(8),
 )
 def test_times_out_of_range(timestamp: Any) -> None:
-    """A timestamp that is no time of any float parks its entry, and raises nothing."""
+    """An entry with a timestamp outside the range of a float is parked, and raises nothing."""
     run = Run()
 
     run.raw(_typed("OTHER", {"a": 1}, timestamp=timestamp))

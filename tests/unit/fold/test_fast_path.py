@@ -1,4 +1,4 @@
-"""The quick way into an aggregate, for entries as publishers lay them out, is no other way than the long one."""
+"""The fast path for entries in the layout of publishers has the same result as the general path."""
 
 import itertools
 from collections.abc import Callable
@@ -47,7 +47,7 @@ types = st.sampled_from([b"_closed", b"", b"\xff", b"x" * 129, b"OTHER"])
 
 @st.composite
 def published(draw: st.DrawFn) -> list[tuple[str, list[bytes]]]:
-    """Entries of two producers, nearly all as they are published: now and then one is laid out otherwise."""
+    """Return entries of two producers. Most have the layout of publishers; a few have another."""
     stream, seqs = [], {b"p": 0, b"q": 0}
     for place, made in enumerate(draw(st.lists(made_events(), max_size=12)), 1):
         producer = draw(st.sampled_from([b"p", b"p", b"p", b"q"]))
@@ -87,7 +87,7 @@ def _fed(
             ended.append((aggregate.version, error.gap))
         except FoldFailed as error:
             ended.append((error.entry_id, quarantine(error)))
-        # What an entry has spoiled goes on all the same: both ways from the same place.
+        # Folding continues after a failed entry: both paths start from the same state.
         stream = [
             (entry_id, parts) for entry_id, parts in stream if parse(entry_id) > parse(aggregate.version)
         ]
@@ -119,7 +119,7 @@ def _together(aggregate: Aggregate, stream: list[tuple[str, list[bytes]]]) -> No
 @thorough
 @given(published(), st.sampled_from([(), (2,)]))
 def test_both_ways_are_one(stream: list[tuple[str, list[bytes]]], suspects: tuple[int, ...]) -> None:
-    """What an entry does, parks, counts or raises depends neither on how it is laid out nor on what waits with it."""
+    """The effect of an entry depends neither on its layout nor on the entries that wait with it."""
     poison = {
         entry_id: QuarantinedEntry("known", entry_of(parts))
         for place, (entry_id, parts) in enumerate(stream)
@@ -158,7 +158,7 @@ def test_what_is_spoiled_on_the_quick_way_is_named() -> None:
 
 
 def test_a_section_that_does_not_take_what_was_left_is_doubted() -> None:
-    """What an event has left for later cannot be held against it: the caller looks again, with nothing left."""
+    """A deferred write of an earlier event cannot fail an entry: the caller folds it again, with nothing deferred."""
     stream = _laid_out_plainly(
         *(entry("OTHER", {"env_id": 0}, producer="p", seq=seq, timestamp=1.0) for seq in (1, 2))
     )
@@ -174,7 +174,7 @@ def test_a_section_that_does_not_take_what_was_left_is_doubted() -> None:
 def test_a_publisher_lays_entries_out_for_the_quick_way(
     producers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """What publishers of ours send is taken in at a glance, in turns too, once each is known."""
+    """The fast path accepts the entries of this project's publishers, also in turns, once each producer is known."""
     stream: list[tuple[bytes, list[bytes]]] = []
     for seq, producer in itertools.product((1, 2, 3), producers):
         packed = msgpack.packb({"v": 1, "timestamp": 1.0, "data": {}})

@@ -1,4 +1,4 @@
-"""Groups: the arms of an A/B test fold into sections of their own in the same run."""
+"""Groups: the arms of an A/B test fold into separate sections of the same run."""
 
 import pytest
 
@@ -75,7 +75,7 @@ def test_a_run_without_groups_lists_none() -> None:
 
 
 def test_a_groups_start() -> None:
-    """A start of a group starts only that group's sections anew."""
+    """A start of a group restarts only the sections of that group."""
     run = Run()
 
     run.start({"n_envs": 1})
@@ -122,7 +122,7 @@ def test_a_groups_batch_ends_only_its_episodes() -> None:
 
 
 def test_a_groups_mean_accuracy() -> None:
-    """Each arm has a mean accuracy of its own, in `<group>/run`."""
+    """Each arm has a separate mean accuracy, in `<group>/run`."""
     run = Run()
 
     for group, accuracy in (("A", 10.0), (None, 30.0)):
@@ -137,7 +137,7 @@ def test_a_groups_mean_accuracy() -> None:
 
 
 def test_a_groups_leaderboard() -> None:
-    """Each arm has a leaderboard of its own."""
+    """Each arm has a separate leaderboard."""
     run = Run()
 
     for group, accuracy in (("A", 10.0), (None, 30.0)):

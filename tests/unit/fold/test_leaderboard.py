@@ -21,7 +21,7 @@ def _places(run: Run, *names: str, section: str = "best") -> list[list[Any]]:
 
 
 def test_a_record() -> None:
-    """A record says which episode it was, how good it got and when, how it ended and with which seeds."""
+    """A record has the episode, its best accuracy and when it occurred, how the episode ended, and its seeds."""
     run = Run()
 
     run.start({"n_envs": 1, "host_params": 1000})
@@ -111,7 +111,7 @@ def test_a_batch_that_nobody_ran() -> None:
 
 
 def test_an_environment_without_an_accuracy_did_not_run() -> None:
-    """Where no accuracy was reported there is no peak, and no record."""
+    """If no accuracy was reported, there is no peak and no record."""
     run = Run()
 
     run.reward(0, 1.0)
@@ -196,7 +196,7 @@ def test_a_peak_of_zero_is_a_peak() -> None:
 
 
 def test_a_record_does_not_change_later() -> None:
-    """What happens to the seeds afterwards does not reach into a record."""
+    """Later events of the seeds do not change a record."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"r0c0": {"stage": "BLENDING", "blueprint_id": "norm"}})

@@ -1,4 +1,4 @@
-"""The seed event log: which entries have a line, and what the line says."""
+"""The seed event log: which entries have a line, and what the line contains."""
 
 from typing import Any
 
@@ -79,7 +79,7 @@ def test_high_rate_types_have_none(event_type: str, data: dict[str, Any]) -> Non
 
 
 def test_a_parked_entry_has_no_line() -> None:
-    """What could not be folded is a dead letter and no line."""
+    """An entry that could not be folded is a dead letter, and has no line."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": None}, slot_id="r0c0")
@@ -100,7 +100,7 @@ def test_the_type_is_canonical() -> None:
 
 
 def test_the_blueprint_is_the_seeds() -> None:
-    """Where the event does not name the blueprint, the line has that of the seed in the slot."""
+    """If the event does not name the blueprint, the line has the blueprint of the seed in the slot."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -153,7 +153,7 @@ def test_the_end_of_a_run() -> None:
 
 
 def test_a_loss_is_a_field_of_the_line() -> None:
-    """What an entry also revealed, a loss say, is a field of its one line."""
+    """Other findings of an entry, such as lost events, are fields of its one line."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": 0}, slot_id="r0c0", producer="p", seq=5)
@@ -164,7 +164,7 @@ def test_a_loss_is_a_field_of_the_line() -> None:
 
 
 def test_what_the_publisher_dropped_is_told_apart() -> None:
-    """Where the entry has no line of its own, the line says what was lost and what of it the publisher dropped."""
+    """An entry without a line gets one with the lost events, and how many of them the publisher dropped."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=8, dropped=3)
@@ -190,7 +190,7 @@ def test_a_loss_before_an_entry_that_parks() -> None:
     ("event_type", "shown"), [("OTHER", "_lost"), ("SEED_GERMINATED", "SEED_GERMINATED")]
 )
 def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None:
-    """What was trimmed unread is in the line of the entry that came next, and in no other."""
+    """The line of the next entry, and no other, has the number of entries that were trimmed before a read."""
     run = Run()
     run.aggregate.record_trim("1-5", 4)
 
@@ -203,7 +203,7 @@ def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None
 
 
 def test_a_trim_is_told_until_it_is_committed() -> None:
-    """Found again at the same version it still waits for its line; once an entry was folded it was told."""
+    """A repeated loss at the same version still waits for its line; after the next folded entry the line is written."""
     run = Run()
     run.aggregate.record_trim("3-0", 1)
     again = Aggregate(counters=run.aggregate.counters)

@@ -62,7 +62,7 @@ def test_fossilized(improvement: float | None, part: str) -> None:
     ],
 )
 def test_fossilized_without_all(data: dict[str, Any], message: str) -> None:
-    """What is not known is left out, the brackets too when nothing is left."""
+    """An unknown value is left out, and so are the brackets if nothing is in them."""
     assert _message("SEED_FOSSILIZED", data) == message
 
 
@@ -94,7 +94,7 @@ def test_culled(data: dict[str, Any], message: str) -> None:
     ],
 )
 def test_pruned(data: dict[str, Any], message: str) -> None:
-    """`pruned` where the emitter says so."""
+    """The message is `pruned` if the producer reports it."""
     assert _message("SEED_PRUNED", data) == message
 
 
@@ -129,14 +129,14 @@ def test_gate(data: dict[str, Any], message: str) -> None:
 
 
 def test_gate_by_the_envelopes_message() -> None:
-    """Where the data have no message, the envelope's is the message."""
+    """If the data has no message, the message of the envelope is used."""
     data = {"gate": "G2", "passed": False, "checks_failed": []}
     assert _message("SEED_GATE_EVALUATED", data, message="why") == "r0c0 gate G2 failed (why)"
 
 
 @pytest.mark.parametrize("data", [{}, {"passed": None}])
 def test_a_gate_without_a_verdict(data: dict[str, Any]) -> None:
-    """A null verdict is no value: the line claims neither that the gate was passed nor that it failed."""
+    """A null verdict does not count: the line reports neither a passed nor a failed gate."""
     message = _message("SEED_GATE_EVALUATED", {"gate": "G2", **data})
 
     assert message.startswith("r0c0 gate G2")
@@ -160,7 +160,7 @@ def test_early_stop(epoch: float, message: str) -> None:
 
 
 def test_a_rollback_is_no_early_stop() -> None:
-    """The notice of a rollback is no update, so it did not stop early."""
+    """The report of a rollback does not count as an update, so the line does not mention an early stop."""
     run = Run()
 
     run.event("PPO_UPDATE_COMPLETED", {"skipped": True, "early_stop_epoch": 3})

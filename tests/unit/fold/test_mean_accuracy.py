@@ -50,7 +50,7 @@ def test_closed_by_a_start() -> None:
 
 
 def test_a_batch_end_closes_it_once() -> None:
-    """Where nothing is open nothing is closed: a second batch end adds no value."""
+    """A second batch end adds no value, because no episode is open."""
     run = Run()
 
     run.epoch(0, 1, 40.0)
@@ -117,7 +117,7 @@ def test_the_inner_epoch_of_the_run() -> None:
 
 
 def test_heuristic_runs_have_a_mean_too() -> None:
-    """Where only the envelope knows the inner epoch, it closes on that."""
+    """If only the envelope has the inner epoch, the episode ends with it."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": 10.0}, epoch=1)

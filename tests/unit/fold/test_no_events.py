@@ -1,4 +1,4 @@
-"""Entries that are no events at all."""
+"""Entries that are not events."""
 
 import msgpack
 import pytest

@@ -39,12 +39,12 @@ needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings bes
 
 
 class Compared(NamedTuple):
-    """What came of comparing a recording's old states with ours.
+    """The result of comparing a recording's old states with those of this project.
 
     Args:
-        different: what is different, in words.
-        times: path -> how often it was compared.
-        telling: path -> how often with a value of ours.
+        different: descriptions of the differences.
+        times: path -> number of comparisons.
+        telling: path -> number of comparisons in which this project has a value.
         paths: the path of every field of the old states.
     """
 
@@ -110,7 +110,7 @@ def test_every_old_field_is_in_a_table(recording: Recording) -> None:
 
 
 def test_a_field_is_in_one_table() -> None:
-    """What is compared needs no reason why it is not, and what has a reason is not compared inside."""
+    """A field is either compared or has a reason why it is not, and never both."""
     assert sorted(_COMPARED_PATHS & set(DIFFERENT)) == []
     inside = [one for one in _COMPARED_PATHS for path in DIFFERENT if one.startswith(path + ".")]
     assert inside == []

@@ -82,7 +82,7 @@ def test_folding_twice_gives_the_same() -> None:
 
 
 def test_commits_leave_no_trace() -> None:
-    """Where the changes were taken, between which entries, makes no difference to the state."""
+    """The state does not depend on the entries between which the changes were taken."""
     one, other = fold_entries(_stream()), Run()
 
     for entry_id, fields in _stream():

@@ -1,4 +1,4 @@
-"""Every other type: the last payload and the count of it, in a section of its own."""
+"""Every other type: the last payload and the number of events, in a separate section."""
 
 from typing import Any
 

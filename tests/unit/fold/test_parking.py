@@ -207,7 +207,7 @@ def test_the_run_goes_on() -> None:
 
 @pytest.mark.parametrize("field", ["host_params", "max_epochs", "start_episode"])
 def test_what_only_later_folds_need(field: str) -> None:
-    """A configuration value that is no number keeps neither the start nor a batch from being folded."""
+    """A configuration value that is not a number prevents the fold of neither the start nor a batch."""
     run = Run()
 
     run.start({"n_envs": 1, field: "high"})

@@ -1,4 +1,4 @@
-"""The 142 fields of the plan, generated from the catalogue: each fed alone is found in the snapshot."""
+"""The 142 fields of the plan, generated from the catalog: each fed alone is found in the snapshot."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ _VALUES: dict[str, Any] = {
     "object{slot_id:str}": {"r3c7": "Blending 37ep"},
 }
 
-#: What routes each kind of event: type and shape -> the section that takes it, the prefix there, and the fields needed.
+#: The routes of each kind of event: type and shape -> the section, the prefix in it, and the required fields.
 _ROUTES: dict[tuple[str, str], tuple[str, str, Fields]] = {
     ("TRAINING_STARTED", "ppo"): ("run", "", {}),
     ("EPOCH_COMPLETED", "per_env"): ("env:37", "", {"env_id": 37}),
@@ -43,7 +43,7 @@ _ROUTES: dict[tuple[str, str], tuple[str, str, Fields]] = {
 #: Fields that name the section in which they are found, so that their value is the section's.
 _ROUTING: Fields = {"env_id": 37, "slot_id": "r3c7"}
 
-#: Counted by the plan although nobody emitted them on its day, or only under another name.
+#: Fields that the plan counts, but no producer emitted at its date, or only under another name.
 _PHANTOMS = (
     ("REWARD_COMPUTED", "host_accuracy"),
     ("REWARD_COMPUTED", "action_slot"),
@@ -83,7 +83,7 @@ class Case(NamedTuple):
 
 
 def planned() -> list[tuple[Declared, Variant]]:
-    """The plan's fields, as the catalogue marks them."""
+    """The plan's fields, as the catalog marks them."""
     return [
         (row, variant) for row in catalog.declared().values() for variant in row.variants if variant.in_plan
     ]
@@ -137,8 +137,8 @@ def test_a_field_is_found_under_its_name(case: Case) -> None:
 
 
 @pytest.mark.parametrize(("row", "variant"), planned(), ids=lambda part: getattr(part, "field", ""))
-def test_the_catalogue_says_where(row: Declared, variant: Variant) -> None:
-    """The first place that the catalogue names for a planned field is the one in which it is found."""
+def test_the_catalog_says_where(row: Declared, variant: Variant) -> None:
+    """The first place that the catalog names for a planned field is the one in which it is found."""
     section, prefix, _ = _ROUTES[row.event_type, variant.name]
     general = section.replace("env:37", "env:<env_id>").replace("seed:37:r3c7", "seed:<env_id>:<slot_id>")
     in_slots = row.field == "seeds"
@@ -149,7 +149,7 @@ def test_the_catalogue_says_where(row: Declared, variant: Variant) -> None:
 
 @pytest.mark.parametrize(("event_type", "field"), _PHANTOMS, ids=".".join)
 def test_a_phantom_is_kept_when_somebody_sends_it(event_type: str, field: str) -> None:
-    """What the plan counts and its day's emitter never sent under that name is captured like any other field."""
+    """A field that the plan counts and the producer never sent under that name is captured like any other field."""
     (shape,) = (shape for kind, shape in _ROUTES if kind == event_type)
     row = catalog.declared()[event_type, field]
     (variant,) = (one for one in row.variants if one.in_plan)
@@ -187,7 +187,7 @@ def test_the_fields_of_seeds_are_found_in_their_slots() -> None:
 
 
 def test_a_null_for_seeds_is_no_seed() -> None:
-    """Where `seeds` is null there is nothing to report, and nothing is parked."""
+    """If `seeds` is null, no seed is reported and nothing is parked."""
     run = Run()
     run.event("EPOCH_COMPLETED", {"env_id": 37, "val_accuracy": 3.7, "seeds": None})
 

@@ -75,7 +75,7 @@ def test_early_stops(epoch: float | None, stops: int) -> None:
     ],
 )
 def test_a_rollback(notice: dict[str, Any]) -> None:
-    """Where `skipped` is true or `reason` is not null it is a rollback, and the last real update's metrics stay."""
+    """If `skipped` is true or `reason` is not null, the event is a rollback, and the metrics of the last update stay."""
     real = {"entropy": 1.5, "grad_norm": 0.7, "lr": 0.1, "early_stop_epoch": 2}
     run = _updates(real, {"batch": 4, "entropy": 9.0, "early_stop_epoch": 1, **notice})
 
@@ -124,7 +124,7 @@ def test_not_a_number_is_folded() -> None:
 
 
 def test_an_update_touches_nothing_else() -> None:
-    """An update changes the policy, and of the run at most when it was last heard of."""
+    """An update changes the policy, and of the run only the time of its last event."""
     run = Run()
     run.start({"n_envs": 1})
     run.epoch(0, 1, 50.0)

@@ -1,4 +1,4 @@
-"""Producers' numbers: what came twice, what never came, and who has said goodbye."""
+"""Sequence numbers of producers: duplicates, lost events, and end-of-stream markers."""
 
 import copy
 from typing import Any
@@ -68,7 +68,7 @@ def test_an_undecodable_entry_has_its_number() -> None:
 
 
 def test_a_hole_is_suspected_first() -> None:
-    """A hole is not believed at first sight: the aggregate is to be thrown away."""
+    """The first occurrence of a gap is unconfirmed: the caller must discard the aggregate."""
     aggregate = Aggregate()
     first, second = _stream(1, 4)
 
@@ -81,7 +81,7 @@ def test_a_hole_is_suspected_first() -> None:
 
 
 def test_a_hole_that_is_still_there_is_believed() -> None:
-    """A gap that the start-over has shown again is believed, and counted as lost."""
+    """A gap that occurs again after the restart is confirmed, and counts as lost events."""
     with pytest.raises(UnconfirmedGap) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
     believing = Aggregate(memo=RecoveryMemo(confirmed={caught.value.gap}))
@@ -93,7 +93,7 @@ def test_a_hole_that_is_still_there_is_believed() -> None:
 
 
 def test_another_hole_is_suspected_again() -> None:
-    """Belief in one gap is no belief in another."""
+    """The confirmation of one gap does not confirm another."""
     with pytest.raises(UnconfirmedGap) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
 
@@ -109,7 +109,7 @@ def _feed_all(aggregate: Aggregate, entries: list[tuple[str, Entry]]) -> None:
 
 
 def test_fold_entries_believes_by_itself() -> None:
-    """Folding a file believes what it sees twice, however many holes there are."""
+    """The fold of a file confirms every gap that it finds twice, regardless of their number."""
     aggregate = fold_entries(_stream(1, 4, 5, 9, 3))
 
     counters = aggregate.counters
@@ -118,7 +118,7 @@ def test_fold_entries_believes_by_itself() -> None:
 
 
 def test_a_hole_of_each_producer() -> None:
-    """Each producer has numbers of its own."""
+    """Each producer has separate numbers."""
     entries = [
         *_stream(1, 3),
         *((f"9-{place}", fields) for place, (_, fields) in enumerate(_stream(1, 2, producer="q"))),
@@ -163,7 +163,7 @@ def test_an_entry_put_back() -> None:
 
 @pytest.mark.parametrize("seq", [b"x", b"", b"-1", b"0", b"1.5"])
 def test_a_number_that_is_none(seq: bytes) -> None:
-    """A seq that is no number from 1 on parks the entry."""
+    """An entry is parked if its sequence number is not an integer of at least 1."""
     run = Run()
 
     run.raw({**entry("OTHER", {}, producer="p"), b"seq": seq})
@@ -208,7 +208,7 @@ def test_a_new_start_is_running() -> None:
 
 
 def test_a_lost_tail() -> None:
-    """The goodbye has a number as well: what was lost before it is counted."""
+    """The end-of-stream marker has a sequence number: a loss before it is counted."""
     counters = fold_entries([*_stream(1, 2), _closed(3, 6)]).counters
 
     assert sum(counters.lost.values()) == 3
@@ -216,7 +216,7 @@ def test_a_lost_tail() -> None:
 
 
 def test_a_goodbye_is_no_event() -> None:
-    """The goodbye is counted as an entry, but neither folded nor covered."""
+    """The end-of-stream marker counts as an entry, but it is neither folded nor covered."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)
@@ -230,14 +230,14 @@ def test_a_goodbye_is_no_event() -> None:
 
 
 def test_a_goodbye_twice() -> None:
-    """A re-sent goodbye is a duplicate."""
+    """A repeated end-of-stream marker is a duplicate."""
     counters = fold_entries([*_stream(1), _closed(2, 2), _closed(3, 2)]).counters
 
     assert (counters.closed, counters.duplicates) == (["p"], 1)
 
 
 def test_a_run_without_producers_does_not_end() -> None:
-    """Where no producer is known, none can have closed."""
+    """Without a known producer, no producer can have closed."""
     run = Run()
 
     run.event("OTHER", {})

@@ -1,4 +1,4 @@
-"""What holds for every stream, whatever is in it."""
+"""Properties of the fold that are true for every stream."""
 
 import copy
 from typing import Any

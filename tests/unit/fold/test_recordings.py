@@ -37,7 +37,7 @@ _ABSENT = "(absent)"
 #: Action names of REWARD_COMPUTED that are penalties.
 _PENALTIES = {"PUNISHMENT", "AUTO_CULL_PENALTY"}
 
-#: Emitted type -> the section that takes its fields, where there is one of its own.
+#: Emitted type -> the section that has its fields, if it is a separate one.
 _SECTIONS = {
     "TRAINING_STARTED": "run",
     "PPO_UPDATE_COMPLETED": "policy",
@@ -78,7 +78,7 @@ _RENAMED: dict[str, dict[str, str]] = {
 #: The same inside `seeds` of EPOCH_COMPLETED.
 _RENAMED_IN_SEEDS = {"grad_ratio": "gradient_health"}
 
-#: Key of a raw line -> name in a section, for what is kept of the envelope.
+#: Key of a raw line -> name in a section, for the envelope values that are kept.
 _ENVELOPE = {
     "event_type": "event.type",
     "event_id": "event.id",
@@ -92,7 +92,7 @@ _ENVELOPE = {
 
 
 class Place(NamedTuple):
-    """Where a map of fields is to be found after its event."""
+    """Return the sections that may hold a map of fields after its event."""
 
     section: str
     prefix: str
@@ -143,7 +143,7 @@ def _epoch_places(data: Fields) -> Iterator[Place]:
 def _event_section(emitted: str, data: Fields) -> str:
     kind = data.get("kind")
     if emitted == "ANALYTICS_SNAPSHOT" and kind is None:
-        # Of what today's table tells by, the recordings hold two.
+        # The recordings contain two of the fields that decide the layout in the current table.
         known = {"value_variance": "batch_stats", "summary_table": "summary_table"}
         kind = next((known[name] for name in known if name in data), "other")
     where = "" if data.get("env_id") is None else f":{data['env_id']}"
@@ -158,7 +158,7 @@ def misplaced(sections: dict[str, Fields], line: Raw) -> Iterator[str]:
         section = sections.get(place.section, {})
         for name, value in place.fields.items():
             kept = section.get(place.prefix + place.renamed.get(name, name), _ABSENT)
-            # `repr` tells 1 from 1.0 and True, 0.0 from -0.0, and finds NaN equal to NaN.
+            # `repr` distinguishes 1 from 1.0 and True, and 0.0 from -0.0, and treats NaN as equal to NaN.
             if repr(kept) != repr(value):
                 yield f"{place.section} {place.prefix}{name}: {kept!r:.60}, not {value!r:.60}"
         kept_envelope = {name: value for name, value in section.items() if name.startswith("event.")}
@@ -167,11 +167,11 @@ def misplaced(sections: dict[str, Fields], line: Raw) -> Iterator[str]:
 
 
 class Walked(NamedTuple):
-    """What came of feeding a recording, with a look at the sections after every event.
+    """The result of folding a recording, with the sections compared after every event.
 
     Args:
-        types: emitted type -> events.
-        fields: emitted type and field -> events that bore the field.
+        types: emitted type -> number of events.
+        fields: emitted type and field -> number of events with the field.
     """
 
     aggregate: Aggregate
@@ -260,7 +260,7 @@ def _canonical(emitted: str, name: str) -> tuple[str, str]:
 
 @each_recording
 def test_the_packages_entries_are_those_of_the_wire(recording: Recording) -> None:
-    """What the package makes of a recording is, event by event, what the wire specifies; then comes the goodbye."""
+    """The encoder turns each event of a recording into the specified form; an end-of-stream marker follows."""
     mine = recording.entries()
 
     *theirs, (last_id, last) = offline.entries(package_recordings.read(recording.path))
@@ -275,7 +275,7 @@ def test_the_packages_entries_are_those_of_the_wire(recording: Recording) -> Non
 
 
 def _said(entry: Mapping[bytes, bytes]) -> tuple[bytes, list[bytes], list[tuple[str, str]]]:
-    """What an entry says, every two values told apart: type, its fields, and its event map without nulls."""
+    """Return type, fields and event map of an entry, without nulls, in a form that distinguishes every two values."""
     event = msgpack.unpackb(entry[b"event"])
     present = ((key, repr(value)) for key, value in event.items() if value is not None)
     return entry[b"type"], sorted(entry), sorted(present)
@@ -288,7 +288,7 @@ def test_the_packages_fold_is_the_same(recording: Recording) -> None:
     mine = walked(recording).aggregate.state.sections
 
     run = mine["run"] | {"status": "ended"}
-    # The order of a section's fields says nothing: a hash has none.
+    # The order of a section's fields has no meaning: a hash has none.
     assert _in_order(theirs) == _in_order(mine | {"run": run})
 
 

@@ -104,7 +104,7 @@ def test_a_prefixed_field_is_not_reserved() -> None:
     ],
 )
 def test_name_parts_are_percent_encoded(slot_id: str, part: str) -> None:
-    """A name part is percent-encoded outside letters, digits, dot, underscore and dash; the field is as it came."""
+    """A part of a name is percent-encoded outside ASCII alphanumerics, dot, underscore and dash; the field is unchanged."""
     run = Run()
 
     run.germinate(slot_id=slot_id)

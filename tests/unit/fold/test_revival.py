@@ -118,7 +118,7 @@ def test_the_same_seed_by_its_id() -> None:
 
 
 def test_another_seed_is_no_revival() -> None:
-    """Where the report names another `seed_id` it is another seed: it has neither the end nor the past of the one."""
+    """A report with another `seed_id` is another seed: it has neither the end nor the history of the first one."""
     run = _ended(seed_id="s1")
 
     run.event("SEED_STAGE_CHANGED", {"env_id": 0, "to": "TRAINING"}, slot_id="r0c0", seed_id="s2")
@@ -140,7 +140,7 @@ def test_a_live_seed_keeps_its_fields() -> None:
 
 
 def test_fields_of_the_reviving_event_count() -> None:
-    """What the reviving report itself says of the seed is captured, also under the name of an end field."""
+    """The fields of the report that revives a seed are captured, also under the names of the end fields."""
     run = _ended()
 
     run.stage("TRAINING", counterfactual=2.5)

@@ -29,7 +29,7 @@ def test_reward_history() -> None:
 
 
 def test_a_null_reward_enters_no_history() -> None:
-    """A null `total_reward` is no value: neither history nor best know it, but the step's action counts."""
+    """A null `total_reward` does not count: history and best ignore it, but the action of the step counts."""
     run = Run()
 
     run.reward(0, None, "WAIT")
@@ -70,7 +70,7 @@ def test_the_best_rewards_epoch_is_the_envelopes() -> None:
 
 
 @pytest.mark.parametrize(
-    ("emitted", "normalised"),
+    ("emitted", "normalized"),
     [
         ("GERMINATE_CONV_LIGHT", "GERMINATE"),
         ("GERMINATE_ANYTHING", "GERMINATE"),
@@ -86,14 +86,14 @@ def test_the_best_rewards_epoch_is_the_envelopes() -> None:
         ("cull_probation", "cull_probation"),
     ],
 )
-def test_actions_are_normalised_by_prefix(emitted: str, normalised: str) -> None:
+def test_actions_are_normalized_by_prefix(emitted: str, normalized: str) -> None:
     """GERMINATE_*, FOSSILIZE_*, CULL_* and PRUNE_* count as one action each; the raw name stays in `reward.`."""
     run = Run()
 
     run.reward(0, 1.0, emitted)
 
     env = run.section("env:0")
-    assert (env["action_history"], env["action_counts"]) == ([normalised], {normalised: 1})
+    assert (env["action_history"], env["action_counts"]) == ([normalized], {normalized: 1})
     assert env["reward.action_name"] == emitted
 
 
@@ -162,7 +162,7 @@ def test_a_decision() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"action_confidence": None}])
 def test_no_decision(data: dict[str, Any]) -> None:
-    """Without `action_confidence` a step is no decision, and the last decision stays."""
+    """A step without `action_confidence` does not count as a decision, and the last decision stays."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"env_id": 0, "action_name": "WAIT", "action_confidence": 0.5})
@@ -185,7 +185,7 @@ def test_a_decision_holds_nothing_of_the_one_before() -> None:
 
 @pytest.mark.parametrize("kind", ["PUNISHMENT", "AUTO_CULL_PENALTY"])
 def test_a_penalty(kind: str) -> None:
-    """A penalty is counted by kind and kept with its prefix; it is no action, no reward and no decision."""
+    """A penalty counts by kind and keeps its prefix; it counts neither as an action nor as a reward or a decision."""
     run = Run()
 
     run.reward(0, 1.0, "WAIT", epoch=3)

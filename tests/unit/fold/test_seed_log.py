@@ -1,6 +1,6 @@
-"""The seed event log of recorded runs: one line for each SEED_* event and each milestone, in the words of the semantics.
+"""The seed event log of recorded runs: one line for each SEED_* event and each milestone, with the specified messages.
 
-What a line should say is worked out here from the raw events, not by the fold.
+This test derives the expected lines from the raw events, without the fold.
 """
 
 from collections.abc import Callable
@@ -153,7 +153,7 @@ _WORDS: dict[str, Callable[[str, Fields], str]] = {
 
 
 def in_brackets(*parts: str | None) -> str:
-    """What is known, in brackets; nothing where nothing is."""
+    """Return the known values in brackets, or nothing."""
     known = ", ".join(part for part in parts if part)
     return f" ({known})" if known else ""
 
@@ -189,7 +189,7 @@ def test_every_line_says_what_the_semantics_say(recording: Recording) -> None:
 
 
 def _told(line: Fields) -> list[tuple[str, str]]:
-    """A line as text that tells every two values apart."""
+    """Return a line as text that distinguishes every two values."""
     return sorted((name, repr(value)) for name, value in line.items())
 
 
@@ -225,7 +225,7 @@ def test_the_milestones_are_there(recording: Recording) -> None:
     ],
 )
 def test_a_line_reads_as_the_semantics_print_it(name: str, entry_id: str, message: str) -> None:
-    """The words, letter by letter, on lines of the small runs: what is checked above is not only our own sentence twice."""
+    """The lines of the small runs have the exact specified text, so that the test does not rely on its own derivation only."""
     recording = next(one for one in recordings() if one.id == name)
 
     assert dict(logged(recording))[entry_id]["message"] == message

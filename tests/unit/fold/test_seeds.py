@@ -43,7 +43,7 @@ def test_a_new_seed_inherits_nothing(last: str) -> None:
 
 
 def test_a_null_identity_in_the_envelope() -> None:
-    """`seed_id` comes from the envelope or from the data, whichever knows it."""
+    """`seed_id` comes from the envelope or from the data, whichever has it."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": 0, "seed_id": "by data"}, slot_id="a")
@@ -117,7 +117,7 @@ def test_a_null_stage_is_no_stage() -> None:
     [([True], 1, 0), ([False], 0, 1), ([True, False, True, None], 2, 1), ([], 0, 0)],
 )
 def test_gates_are_counted(verdicts: list[bool | None], passed: int, failed: int) -> None:
-    """`gates_passed` and `gates_failed` count the verdicts; one that is null is no verdict."""
+    """`gates_passed` and `gates_failed` count the verdicts; null does not count."""
     run = Run()
 
     run.germinate()
@@ -221,7 +221,7 @@ def test_the_stage_of_a_culled_seed(what: str, change: str | None, stage: str) -
 
 
 def test_a_cull_does_not_enter_its_stage_again() -> None:
-    """Where the stage change came first, the stage began with it."""
+    """If the stage change came first, the stage began with it."""
     run = Run()
 
     run.stage("CULLED")
@@ -274,7 +274,7 @@ def test_seeds_of_other_slots_are_apart() -> None:
 
 
 def test_words_are_one_object() -> None:
-    """A stage or a blueprint that hundreds of seeds bear is in memory once, and what is said again is not written again."""
+    """A stage or blueprint that many seeds share is in memory once, and an unchanged value is not written again."""
     run, written = Run(), dict[str, WrittenSection]()
     seeds = {
         f"r0c{column}": {"stage": "TRAINING", "blueprint_id": "conv_light", "alpha": 0.5} for column in (0, 1)

@@ -79,7 +79,7 @@ def test_environments_exist_from_the_start() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"n_envs": None}, {"n_envs": 0}])
 def test_no_environments_from_the_start(data: dict[str, Any]) -> None:
-    """Without `n_envs` no environment exists yet; null is no value."""
+    """Without `n_envs` no environment exists yet; null does not count."""
     run = Run()
 
     run.start(data)
@@ -132,7 +132,7 @@ def test_devices(data: dict[str, Any], devices: list[str]) -> None:
 
 
 def test_another_rank_only_leaves_its_fields() -> None:
-    """With `rank` above 0 the fields are kept as `rank.<rank>.<field>`, and nothing starts anew."""
+    """With `rank` above 0 the fields are kept as `rank.<rank>.<field>`, and nothing restarts."""
     run = Run()
 
     run.start({"rank": 0, "lr": 0.1, "n_envs": 1})
@@ -173,7 +173,7 @@ def test_a_resent_start_is_a_duplicate() -> None:
 
 
 def test_starts_without_an_id_are_no_duplicates() -> None:
-    """Where no `event_id` tells starts apart, each is a start."""
+    """Without `event_id` to distinguish starts, each event is a start."""
     run = Run()
 
     run.start(event_id=None)
@@ -197,7 +197,7 @@ def test_a_start_sent_again_fills_what_is_missing() -> None:
 
 
 def test_a_start_sent_again_overwrites_nothing() -> None:
-    """What is there stays: also fields of an earlier start, and the number of starts."""
+    """Existing values stay, also the fields of an earlier start and the number of starts."""
     run = Run()
 
     run.start({"lr": 0.1}, event_id="one")
@@ -230,7 +230,7 @@ def test_last_event_at() -> None:
 
 
 def test_labels_have_names_that_fit() -> None:
-    """Labels that are no map, or whose name is too long, park their event."""
+    """Labels that are not a map, or have a name that is too long, park their event."""
     run = Run()
 
     run.event("OTHER", {}, labels=["team"])

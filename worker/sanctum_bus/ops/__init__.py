@@ -1,1 +1,1 @@
-"""What an operator does: rebuild, dead letters, removal, the doctor and the embedded server."""
+"""Operations: rebuild, dead letters, removal, the doctor and the embedded server."""

@@ -77,7 +77,7 @@ TABLE = (
     KeyRow(
         "{p}:{{R}}:none",
         "never exists",
-        "nobody",
+        "no client",
         "declared by each script, so that a cluster slot in migration refuses the script",
     ),
     KeyRow(

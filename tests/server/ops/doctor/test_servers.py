@@ -145,7 +145,7 @@ def test_every_server_of_a_cluster_is_checked() -> None:
 
 def test_a_server_that_cannot_be_asked(tmp_path: Path) -> None:
     """If no server replies, the exit status differs from that of a finding."""
-    ran = sanctum("doctor", "--json", url=f"unix://{tmp_path}/nobody")
+    ran = sanctum("doctor", "--json", url=f"unix://{tmp_path}/missing")
 
     assert (ran.status, ran.out) == (2, "")
     assert "no server answers" in ran.err

@@ -10,8 +10,8 @@ local events, checkpoint, dead = unpack(KEYS)
 
 local version = type_of(checkpoint) == 'hash' and redis.call('HGET', checkpoint, 'version') or ''
 if not version:match('^%d+-%d+$') then return {'refused', 'snapshot', version} end
--- A new history reads the parked entry again, and later the entry that was requeued for it. In between it has a dead
--- letter although the entry was requeued before. Requeuing it again would fold the entry twice.
+-- A new history reads the parked entry again, and later the entry that was requeued for it. In between, the run has a
+-- dead letter although the entry was requeued before. Requeuing it again would fold the entry twice.
 local until_id = redis.call('HGET', checkpoint, 'meets_again_until')
 if until_id and id_less(version, until_id) then return {'refused', 'behind', until_id} end
 
