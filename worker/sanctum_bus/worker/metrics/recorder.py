@@ -33,13 +33,13 @@ _ASSIGNED, _APPEARED, _UNAVAILABLE = "assigned", "appeared", "unavailable"
 
 
 class CommitFigures(NamedTuple):
-    """What the metrics count of one commit. The figures are taken before the commit is sent.
+    """The counts and times of one commit, taken before the commit is sent.
 
     Args:
         counters: a copy of the run's counters.
         entries: number of entries.
         oldest: ID of the first entry, "" if there is none.
-        event_at: when the last event was emitted, Unix seconds; NaN if no event says.
+        event_at: when the last event was emitted, Unix seconds; NaN if it is unknown.
         folding_s: seconds that the fold took.
     """
 
@@ -181,7 +181,7 @@ class WorkerMetrics:
 
 
 class RunMetrics:
-    """What one run's loop reports. Without a worker's metrics, the reports go nowhere.
+    """The counts and times of one run. Without the metrics of a worker, they are added to no total.
 
     Attributes:
         generation: of the lease.
