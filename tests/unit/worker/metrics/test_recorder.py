@@ -98,4 +98,4 @@ def test_a_meter_of_nobody_counts_for_nobody() -> None:
     first, second = RunMetrics(), RunMetrics()
     first.restarted(CommitRefused("first"))
 
-    assert first._tally is not second._tally
+    assert first._worker is not second._worker

@@ -33,13 +33,13 @@ _ASSIGNED, _APPEARED, _UNAVAILABLE = "assigned", "appeared", "unavailable"
 
 
 class CommitFigures(NamedTuple):
-    """The figures of one commit, taken before it is sent.
+    """The counts and times of one commit, taken before the commit is sent.
 
     Args:
         counters: a copy of the run's counters.
         entries: number of entries.
         oldest: ID of the first entry, "" if there is none.
-        event_at: when the last event was emitted, Unix seconds; NaN if unknown.
+        event_at: when the last event was emitted, Unix seconds; NaN if it is unknown.
         folding_s: seconds that the fold took.
     """
 
@@ -181,7 +181,7 @@ class WorkerMetrics:
 
 
 class RunMetrics:
-    """Record the metrics of one run. Without a worker's metrics, the records are discarded.
+    """The counts and times of one run. Without the metrics of a worker, they are added to no total.
 
     Attributes:
         generation: of the lease.
@@ -190,8 +190,8 @@ class RunMetrics:
         events: events that this worker has folded and committed.
     """
 
-    def __init__(self, tally: WorkerMetrics | None = None, run_id: str = "") -> None:
-        self._tally = tally or WorkerMetrics()
+    def __init__(self, worker: WorkerMetrics | None = None, run_id: str = "") -> None:
+        self._worker = worker or WorkerMetrics()
         self._run_id = run_id
         self._counters = Counters()
         self._reason = _ASSIGNED
@@ -224,10 +224,10 @@ class RunMetrics:
             lease: from the acquisition.
             counters: of the checkpoint.
         """
-        _count(self._tally.acquisitions, self._reason)
+        _count(self._worker.acquisitions, self._reason)
         self._reason = _APPEARED
         self._counters = _copied(counters)
-        self.generation, self.since_ms = int(lease.generation), self._tally.server_ms
+        self.generation, self.since_ms = int(lease.generation), self._worker.server_ms
         self.is_owned = True
         self.tick()
 
@@ -238,33 +238,33 @@ class RunMetrics:
             figures: taken before the commit was sent.
             seconds: until its reply arrived.
         """
-        tally = self._tally
+        worker = self._worker
         self.tick()
         if not figures.entries:
-            tally.ownership_checks += 1
+            worker.ownership_checks += 1
             return
-        tally.commits += 1
-        tally.commit_s.observe(seconds)
-        tally.fold_s.observe(figures.folding_s)
-        tally.commit_entries.observe(figures.entries)
-        if tally.since_ms:
-            tally.stream_s.observe((tally.server_ms - milliseconds(figures.oldest)) / 1000)
+        worker.commits += 1
+        worker.commit_s.observe(seconds)
+        worker.fold_s.observe(figures.folding_s)
+        worker.commit_entries.observe(figures.entries)
+        if worker.since_ms:
+            worker.stream_s.observe((worker.server_ms - milliseconds(figures.oldest)) / 1000)
         self._count(figures)
 
     def _count(self, figures: CommitFigures) -> None:
-        tally, before, after = self._tally, self._counters, figures.counters
+        worker, before, after = self._worker, self._counters, figures.counters
         self._counters = after
         events = after.events - before.events
         self.events += events
-        tally.events += events
-        tally.entries += after.entries - before.entries
-        tally.parked += after.parked - before.parked
-        tally.duplicates += after.duplicates - before.duplicates
+        worker.events += events
+        worker.entries += after.entries - before.entries
+        worker.parked += after.parked - before.parked
+        worker.duplicates += after.duplicates - before.duplicates
         for reason, lost in after.lost.items():
             if more := lost - before.lost.get(reason, 0):
-                _count(tally.lost, reason, more)
+                _count(worker.lost, reason, more)
         if events and not math.isnan(figures.event_at):
-            tally.end_to_end_s.observe(time.time() - figures.event_at)
+            worker.end_to_end_s.observe(time.time() - figures.event_at)
 
     def restarted(self, error: BaseException) -> None:
         """Record why the run restarts from its checkpoint. A gap or an entry to park is progress, and not an error."""
@@ -273,9 +273,9 @@ class RunMetrics:
             self._reason = error.reason
             return
         self._reason = "refused" if isinstance(error, RestartRun) else _UNAVAILABLE
-        self._tally.count_error("run", self._run_id, error)
+        self._worker.count_error("run", self._run_id, error)
         if isinstance(error, CommitRefused):
-            _count(self._tally.commits_refused, error.reason)
+            _count(self._worker.commits_refused, error.reason)
 
 
 def _copied(counters: Counters) -> Counters:
