@@ -71,17 +71,15 @@ class EmbeddedServer:
                 with locked(home) as lock:
                     url, listen = _address(home, port, undo)
                     log = _fresh_log(home)
-                    where = [*listen, "--dir", str(home)]
-                    process = launch([chosen, *where, *_DURABLE, *options], log, keep_open=(lock,))
+                    command = [chosen, *listen, "--dir", str(home), *_DURABLE, *options]
+                    process = launch(command, log, keep_open=(lock,))
                     undo.callback(end, process)
                 wait_for_server(process, url, log, deadline_s)
                 register(home, url, process.pid)
                 undo.callback(unregister, home, process.pid)
                 return cls(process, url, home, undo.pop_all())
         except OSError as error:
-            raise ServerNotFound(
-                f"No server can start: {error}. Choose another SANCTUM_STATE_DIR."
-            ) from error
+            raise ServerNotFound(f"cannot start a server: {error}; set another SANCTUM_STATE_DIR") from error
 
     def wait(self, timeout_s: float | None = None) -> int | None:
         """Wait until the server exits unexpectedly; return its exit status, or None if `stop` ended it."""
