@@ -45,7 +45,7 @@ def test_every_kind_of_trouble_has_a_row() -> None:
     """So does who reads a worker's log: each guard of a commit, and each doubt of the store."""
     text, _ = script("commit")
     kinds = set(re.findall(r"refused\('(\w+)'", text))
-    kinds |= set(re.findall(r'StartOver\(\s*"(\w+)"', inspect.getsource(store)))
+    kinds |= set(re.findall(r'RestartRun\(\s*"(\w+)"', inspect.getsource(store)))
 
     assert kinds - {name for row in rows("A run that reloads") for name in names(row[0])} == set()
 

@@ -71,7 +71,7 @@ def test_refused(run: Run, valkey: Server) -> None:
 
     assert ran.status == 1
     assert list(ran.json["refused"]) == [source]
-    assert f"entry {source} cannot be requeued: 4,003 fields are over 3,500" in ran.err
+    assert f"entry {source} cannot be requeued: it has 4,003 fields; at most 3,500 can be requeued" in ran.err
     assert letters(side) == [source]
 
 
@@ -153,7 +153,7 @@ def test_rebuild_of_a_part(run: Run, parked: tuple[Side, list[str]]) -> None:
     shown = run.good("rebuild", "r", "--partial", "--yes").out
 
     assert refused.status == 1
-    assert "2 entries are gone" in refused.err
+    assert "2 entries are missing" in refused.err
     assert "--partial" in refused.err
     assert "0 events folded, 3 dead letters; 2 entries were missing" in shown
     assert json.loads(side.checkpoint("lost_ranges"))[0]["entries"] == 2
