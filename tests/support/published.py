@@ -1,4 +1,4 @@
-"""Read what a publisher wrote, and create clients that fail on request."""
+"""Helpers that read the stream of a publisher, and a client factory with faults."""
 
 import json
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.fold.offline import fold_entries
-from sanctum_bus.publisher.config import connect
+from sanctum_bus.publisher.config import client_factory_for
 
 RUN = "run-1"
 EVENTS = f"nissa:{{{RUN}}}:events"
@@ -30,7 +30,7 @@ class Sent(NamedTuple):
 
 
 def entries(client: Redis) -> list[Sent]:
-    """All entries of the run's stream, in order."""
+    """Return all entries of the run's stream, in order."""
     reply: Any = client.xrange(EVENTS)
     return [
         Sent(
@@ -44,18 +44,18 @@ def entries(client: Redis) -> list[Sent]:
 
 
 def seqs(client: Redis) -> list[int]:
-    """The numbers of all entries, in the order of the stream."""
+    """Return the numbers of all entries, in the order of the stream."""
     return [entry.seq for entry in entries(client)]
 
 
 def folded(client: Redis) -> Aggregate:
-    """The fold of the run's stream."""
+    """Return the fold of the run's stream."""
     reply: Any = client.xrange(EVENTS)
     return fold_entries((entry_id.decode(), entry) for entry_id, entry in reply)
 
 
 def report(client: Redis, producer: str | None) -> dict[str, Any]:
-    """Return the counts of sent and dropped events that a producer reports."""
+    """Return the report of a producer: its counts of sent and dropped events."""
     reply: Any = client.hget(PRODUCERS, str(producer))
     result = json.loads(reply)
     assert isinstance(result, dict)
@@ -63,19 +63,22 @@ def report(client: Redis, producer: str | None) -> dict[str, Any]:
 
 
 def numbered(count: int, first: int = 1) -> list[dict[str, object]]:
-    """Return events with their own number as data, so that a test can check order and content."""
+    """Return events with their number as data, so that a test can compare order and contents."""
     return [{"event_type": "STEP", "data": {"number": number}} for number in range(first, first + count)]
 
 
 class Gate:
-    """A way to Redis that a test opens and shuts, or that loses answers. It is a `client_factory`.
+    """A `client_factory` that a test can close, and that can lose replies.
 
     Args:
-        url: of the server behind it.
-        closed: no connection is made as long as this is true.
-        lost_answers: so many batches are executed, and then their answer is lost.
-        kept_answers: so many answers arrive before the first one is lost.
-        refused: positions in the first batch that the server refuses while it takes the others.
+        url: URL of the server.
+        closed: refuse to create clients while this is true.
+        lost_replies: number of batches that are executed, but whose reply is lost.
+        kept_replies: number of replies that arrive before the first one is lost.
+        refused: positions in the first batch that are refused while the others are accepted.
+
+    Attributes:
+        clients: number of calls so far.
     """
 
     def __init__(
@@ -83,23 +86,23 @@ class Gate:
         url: str,
         *,
         closed: bool = False,
-        lost_answers: int = 0,
-        kept_answers: int = 0,
+        lost_replies: int = 0,
+        kept_replies: int = 0,
         refused: frozenset[int] = frozenset(),
     ) -> None:
         self.url = url
         self.closed = closed
-        self.lost_answers = lost_answers
-        self.kept_answers = kept_answers
+        self.lost_replies = lost_replies
+        self.kept_replies = kept_replies
         self.refused = refused
         self.clients = 0
 
     def __call__(self) -> Redis:
-        """Make a client, or refuse."""
+        """Create a client, or raise if the gate is closed."""
         self.clients += 1
         if self.closed:
             raise RedisConnectionError("the gate is closed")
-        client = connect(self.url)
+        client = client_factory_for(self.url)()
         client.pipeline = self._losing(client.pipeline)  # type: ignore[method-assign]  # one client, not the class
         return client
 
@@ -115,14 +118,14 @@ class Gate:
                 replies = execute(*args, **options)
                 for at in sorted(refused):
                     replies.insert(at, ResponseError("OOM refused in the middle"))
-                if self.kept_answers:
-                    self.kept_answers -= 1
-                elif self.lost_answers:
-                    self.lost_answers -= 1
-                    raise RedisConnectionError("the answer was lost")
+                if self.kept_replies:
+                    self.kept_replies -= 1
+                elif self.lost_replies:
+                    self.lost_replies -= 1
+                    raise RedisConnectionError("the reply was lost")
                 return replies
 
-            pipe.execute = executed  # type: ignore[method-assign]
+            pipe.execute = executed  # type: ignore[method-assign]  # one pipeline
             return pipe
 
         return make

@@ -1,4 +1,4 @@
-"""Delivery to real servers: order, numbers, one transaction per batch, and what is written beside the events."""
+"""Delivery to real servers: order, numbers, one transaction per batch, the report and the index of runs."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,13 +16,13 @@ from tests.support.waiting import wait_until
 
 
 def calls(client: Redis, command: str) -> int:
-    """How often the server has executed a command."""
+    """Return how often the server has executed a command."""
     stats: Any = client.info("commandstats")
     return int(stats.get(f"cmdstat_{command}", {"calls": 0})["calls"])
 
 
 def test_events_arrive_in_order_and_numbered(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Every event is in the stream once, in the order in which it was emitted, and a goodbye closes the list."""
+    """Every event is in the stream once, in the order of `emit`, and an end-of-stream marker follows."""
     publisher = Publisher(RUN, url=server.url, producer="rank0", batch_events=7)
     for event in numbered(100):
         publisher.emit(event)
@@ -43,7 +43,7 @@ def test_events_arrive_in_order_and_numbered(server: Server, caplog: pytest.LogC
 
 
 def test_a_batch_is_one_transaction(server: Server) -> None:
-    """Separate XADDs can fail in the middle and reorder; a batch is all or nothing, whatever its size."""
+    """A batch of any size is one transaction: separate XADDs could fail in the middle and change the order."""
     client = server.client()
     client.config_resetstat()
     publisher = Publisher(RUN, url=server.url, batch_events=10, linger_s=60)
@@ -57,7 +57,7 @@ def test_a_batch_is_one_transaction(server: Server) -> None:
 
 
 def test_the_server_counts_no_errors(start_server: StartServer) -> None:
-    """Who watches a server's error count is not woken by a training that goes well, over TCP either."""
+    """A publisher without failures causes no entry in the server's error statistics, over TCP either."""
     server = start_server(VALKEY_9, port=free_port())
     client = server.client()
     client.ping()
@@ -70,7 +70,7 @@ def test_the_server_counts_no_errors(start_server: StartServer) -> None:
 
 
 def test_a_lone_event_does_not_wait_for_company(server: Server) -> None:
-    """A batch that is not full lingers for milliseconds, not until it is."""
+    """An incomplete batch is sent after milliseconds."""
     publisher = Publisher(RUN, url=server.url)
     client = server.client()
     publisher.emit({"type": "STEP"})
@@ -80,7 +80,7 @@ def test_a_lone_event_does_not_wait_for_company(server: Server) -> None:
 
 
 def test_the_run_is_in_the_index_with_the_servers_time(server: Server) -> None:
-    """Workers find a run by it; a clock of the training host that is wrong does no harm."""
+    """The index of runs has the time of the server, so a wrong clock of the training host has no effect."""
     client = server.client()
     before: Any = client.time()
     publisher = Publisher(RUN, url=server.url)
@@ -93,7 +93,7 @@ def test_the_run_is_in_the_index_with_the_servers_time(server: Server) -> None:
 
 
 def test_the_index_never_goes_back(server: Server) -> None:
-    """Another producer may be ahead; the greatest time counts."""
+    """A publisher never lowers the time of a run in the index: another producer may have set a later one."""
     client = server.client()
     client.zadd(INDEX, {RUN: 9e15})
     publisher = Publisher(RUN, url=server.url)
@@ -104,7 +104,7 @@ def test_the_index_never_goes_back(server: Server) -> None:
 
 
 def test_labels_go_with_the_first_event_and_with_each_start(server: Server) -> None:
-    """A reader learns what kind of run it is from the first entry on, and after every new start."""
+    """The producer's first event and each TRAINING_STARTED carry the labels."""
     publisher = Publisher(RUN, url=server.url, labels={"gpu": "h100", "nodes": 2})  # type: ignore[dict-item]  # a number
     for kind in ("STEP", "STEP", "TRAINING_STARTED", "STEP"):
         publisher.emit({"event_type": kind})
@@ -115,7 +115,7 @@ def test_labels_go_with_the_first_event_and_with_each_start(server: Server) -> N
 
 
 class Kind(Enum):
-    """Event types as the hub has them."""
+    """Event types of the hub."""
 
     EPOCH_COMPLETED = 1
 
@@ -130,7 +130,7 @@ class Epoch:
 
 @dataclass
 class HubEvent:
-    """An event as the hub emits it."""
+    """An event of the hub."""
 
     event_type: Kind
     timestamp: datetime
@@ -138,7 +138,7 @@ class HubEvent:
 
 
 class Hub:
-    """What a training script's hub does with a backend."""
+    """The hub of a training script, reduced to its calls of a backend."""
 
     def __init__(self) -> None:
         self.backends: list[Publisher] = []
@@ -149,18 +149,18 @@ class Hub:
         self.backends.append(backend)
 
     def emit(self, event: HubEvent) -> None:
-        """Hand an event to all of them."""
+        """Pass an event to all backends."""
         for backend in self.backends:
             backend.emit(event)
 
     def close(self) -> None:
-        """Close them all."""
+        """Close all backends."""
         for backend in self.backends:
             backend.close()
 
 
 def test_a_publisher_is_a_backend_of_the_hub(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`hub.add_backend(Publisher(run))` is all a training script needs; the server comes from the environment."""
+    """`hub.add_backend(Publisher(run))` is sufficient; the URL comes from the environment."""
     monkeypatch.setenv("SANCTUM_REDIS_URL", server.url)
     hub = Hub()
     hub.add_backend(Publisher(RUN))
@@ -175,7 +175,7 @@ def test_a_publisher_is_a_backend_of_the_hub(server: Server, monkeypatch: pytest
 
 
 def test_the_environment_says_what_keys_begin_with(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Publishers and readers take it from where workers and commands do."""
+    """Publishers and readers use the key prefix of the environment, like workers and commands."""
     monkeypatch.setenv("SANCTUM_REDIS_URL", server.url)
     monkeypatch.setenv("SANCTUM_KEY_PREFIX", "other")
     with Publisher(RUN) as publisher:
@@ -189,7 +189,7 @@ def test_the_environment_says_what_keys_begin_with(server: Server, monkeypatch: 
 
 
 def test_an_emptied_server_gets_the_start_of_every_group_again(server: Server) -> None:
-    """Without its TRAINING_STARTED a run is a riddle; it comes again as such, with the next number, and resets nothing."""
+    """After a flush of the server each group's TRAINING_STARTED is sent again, marked `again`, with the next number."""
     client = server.client()
     publisher = Publisher(RUN, url=server.url, labels={"a": "b"})
     for group in ("A", "B", None):
@@ -210,7 +210,7 @@ def test_an_emptied_server_gets_the_start_of_every_group_again(server: Server) -
 
 
 def test_a_start_that_comes_after_the_emptying_is_not_repeated(server: Server) -> None:
-    """What the new server has anyway needs no second telling."""
+    """A TRAINING_STARTED that was emitted after the flush is not sent twice."""
     client = server.client()
     publisher = Publisher(RUN, url=server.url)
     publisher.emit({"event_type": "TRAINING_STARTED"})
@@ -223,7 +223,7 @@ def test_a_start_that_comes_after_the_emptying_is_not_repeated(server: Server) -
 
 
 def test_a_server_emptied_just_before_the_end_is_told_too(server: Server) -> None:
-    """The goodbye may be the batch that finds out; then it is said once more, behind the start."""
+    """If the end-of-stream marker detects the flush, TRAINING_STARTED follows, then a second marker."""
     client = server.client()
     publisher = Publisher(RUN, url=server.url, labels={"a": "b"})
     publisher.emit({"event_type": "TRAINING_STARTED"})
@@ -236,7 +236,7 @@ def test_a_server_emptied_just_before_the_end_is_told_too(server: Server) -> Non
 
 
 def test_an_event_over_the_workers_limit_is_sent_all_the_same(server: Server) -> None:
-    """The worker parks it with its bytes, where somebody can see it; dropped it would be gone."""
+    """An event over the worker's limit is sent: the worker parks it with its bytes, and a person can examine it."""
     publisher = Publisher(RUN, url=server.url)
     publisher.emit({"type": "STEP", "data": {"text": "x" * (3 << 20)}})
     stats = publisher.close()
@@ -246,7 +246,7 @@ def test_an_event_over_the_workers_limit_is_sent_all_the_same(server: Server) ->
 
 
 def test_a_stream_can_be_bounded(server: Server) -> None:
-    """Who has no worker and little memory may ask for it."""
+    """`maxlen` bounds the stream, for servers with little memory and no worker."""
     publisher = Publisher(RUN, url=server.url, maxlen=100)
     for event in numbered(2000):
         publisher.emit(event)
@@ -256,7 +256,7 @@ def test_a_stream_can_be_bounded(server: Server) -> None:
 
 
 def test_the_producers_hash_being_something_else_stops_no_event(server: Server) -> None:
-    """The report is for people and counters; the events go in all the same, and the trouble is counted."""
+    """If the producers hash has another type, events are still sent, and the failure is counted."""
     client = server.client()
     client.set(PRODUCERS, "not a hash")
     publisher = Publisher(RUN, url=server.url)
@@ -269,7 +269,7 @@ def test_the_producers_hash_being_something_else_stops_no_event(server: Server) 
 
 
 def test_the_index_being_something_else_stops_no_event(server: Server) -> None:
-    """Likewise: a worker still finds the stream by looking for it."""
+    """If the index has another type, events are still sent: a worker finds the stream with a scan."""
     client = server.client()
     client.set(INDEX, "not a sorted set")
     publisher = Publisher(RUN, url=server.url)

@@ -1,4 +1,4 @@
-"""Servers that are away, full, killed, or keep their answers to themselves: nothing is lost, and nothing overtakes."""
+"""Servers that are unavailable, full, killed or silent: no event is lost, and the order stays."""
 
 import logging
 import socket
@@ -10,19 +10,19 @@ from redis import Redis
 from redis.exceptions import ConnectionError as RedisConnectionError
 
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.publisher.config import connect
+from sanctum_bus.publisher.config import client_factory_for
 from tests.support.published import EVENTS, RUN, Gate, entries, numbered, report, seqs
 from tests.support.servers import Server, StartServer
 from tests.support.waiting import wait_until
 
 
 def firsts(numbers: list[int]) -> list[int]:
-    """Each number where it appears first."""
+    """Return each number once, in order of first appearance."""
     return list(dict.fromkeys(numbers))
 
 
 def repeats_only_what_came_last(numbers: list[int]) -> bool:
-    """Whether there are no gaps, and everything that is there twice is a batch that follows itself."""
+    """Return whether there are no gaps, and every repetition is a batch directly after itself."""
     highest = at = 0
     while at < len(numbers):
         batch = list(range(numbers[at], highest + 1)) or [highest + 1]
@@ -34,17 +34,17 @@ def repeats_only_what_came_last(numbers: list[int]) -> bool:
 
 
 def wait_for_sent(publisher: Publisher, events: int) -> None:
-    """Wait until so many events were accepted."""
+    """Wait until the server has accepted this many events."""
     wait_until(lambda: publisher.stats.sent >= events, f"{events} events were accepted")
 
 
 def wait_for_errors(publisher: Publisher, errors: int) -> None:
-    """Wait until so many attempts failed."""
+    """Wait until this many attempts have failed."""
     wait_until(lambda: publisher.stats.errors >= errors, f"{errors} attempts failed")
 
 
 def test_a_server_that_comes_later_gets_everything(start_server: StartServer) -> None:
-    """Training starts when it likes; what it emits waits for the server."""
+    """Training can start before the server: its events wait in the buffer."""
     server = start_server()
     server.stop()
     publisher = Publisher(RUN, url=server.url)
@@ -63,7 +63,7 @@ def test_a_server_that_comes_later_gets_everything(start_server: StartServer) ->
 
 
 def test_a_server_that_is_killed_again_and_again_has_everything_in_the_end(start_server: StartServer) -> None:
-    """Every number is there, in order of first appearance; what is there twice is a whole batch sent again."""
+    """The stream has every number, in order of first appearance. A repetition is a whole batch that was sent again."""
     server = start_server()
     publisher = Publisher(RUN, url=server.url, batch_events=20)
     emitted = 0
@@ -91,8 +91,8 @@ def test_a_server_that_is_killed_again_and_again_has_everything_in_the_end(start
 
 
 def test_a_batch_whose_answer_was_lost_is_sent_again_as_it_was(server: Server) -> None:
-    """Nobody knows whether it arrived; sent again as a whole it can be told from new events by its numbers."""
-    gate = Gate(server.url, lost_answers=2)
+    """A batch without a reply may have arrived. It is sent again unchanged, so its numbers show that it is a duplicate."""
+    gate = Gate(server.url, lost_replies=2)
     publisher = Publisher(RUN, client_factory=gate, batch_events=5, linger_s=60)
     for event in numbered(10):
         publisher.emit(event)
@@ -108,13 +108,13 @@ def test_a_batch_whose_answer_was_lost_is_sent_again_as_it_was(server: Server) -
 
 
 def test_a_full_buffer_drops_the_oldest_but_never_what_is_under_way(server: Server) -> None:
-    """The gap in the numbers is exactly what is counted, in the report, in the goodbye and in the answer."""
+    """The gap in the numbers equals the count in the report, in the end-of-stream marker and in the result of `close`."""
     gate = Gate(server.url, closed=True)
     publisher = Publisher(RUN, client_factory=gate, batch_events=5, buffer_events=10, linger_s=0)
     for event in numbered(5):
         publisher.emit(event)
     wait_for_errors(publisher, 1)
-    under_way = 5
+    in_flight = 5
     for event in numbered(100, 6):
         publisher.emit(event)
     gate.closed = False
@@ -124,14 +124,14 @@ def test_a_full_buffer_drops_the_oldest_but_never_what_is_under_way(server: Serv
     found = seqs(client)
     assert found[-11:] == list(range(96, 107))
     assert found[:-11] == list(range(1, len(found) - 10))
-    assert 1 <= len(found[:-11]) <= under_way
+    assert 1 <= len(found[:-11]) <= in_flight
     dropped = 105 - len(found) + 1
     assert (stats.dropped, report(client, publisher.producer)["dropped"]) == (dropped, dropped)
     assert entries(client)[-1].body["data"] == {"sent": 105 - dropped, "dropped": dropped}
 
 
 def test_a_start_that_was_dropped_comes_again(server: Server) -> None:
-    """A night without a server must not cost the run its configuration."""
+    """A TRAINING_STARTED that was dropped during an outage is sent again, so the run keeps its configuration."""
     gate = Gate(server.url, closed=True)
     publisher = Publisher(RUN, client_factory=gate, batch_events=1, buffer_events=3)
     publisher.emit({"type": "STEP"})
@@ -149,7 +149,7 @@ def test_a_start_that_was_dropped_comes_again(server: Server) -> None:
 
 
 def test_a_batch_that_was_taken_in_part_never_goes_back(server: Server) -> None:
-    """No server is known to do it. What is behind the last entry taken is sent again; what is before it is counted."""
+    """No known server accepts a part of a batch. Entries after the last accepted one are sent again; those before it count as dropped."""
     gate = Gate(server.url, refused=frozenset({1, 4}))
     publisher = Publisher(RUN, client_factory=gate, batch_events=5, linger_s=60)
     for event in numbered(5):
@@ -163,7 +163,7 @@ def test_a_batch_that_was_taken_in_part_never_goes_back(server: Server) -> None:
 
 
 def test_a_key_that_is_no_stream_is_waited_for(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Nothing of the batch was added, so nothing is lost when somebody removes the key."""
+    """If the key of the stream has another type, nothing is added; after the key is removed every event arrives."""
     client = server.client()
     client.set(EVENTS, "not a stream")
     publisher = Publisher(RUN, url=server.url)
@@ -180,7 +180,7 @@ def test_a_key_that_is_no_stream_is_waited_for(server: Server, caplog: pytest.Lo
 
 
 def test_a_full_server_gets_the_batch_when_it_has_room(start_server: StartServer) -> None:
-    """It refuses the whole transaction; half a batch, and later events before earlier ones, would be a loss."""
+    """A server that is out of memory refuses the whole transaction; the batch arrives complete and in order later."""
     server = start_server()
     client = server.client()
     publisher = Publisher(RUN, url=server.url, batch_events=50)
@@ -197,7 +197,7 @@ def test_a_full_server_gets_the_batch_when_it_has_room(start_server: StartServer
 
 
 def test_closing_takes_no_longer_than_told_when_redis_is_away() -> None:
-    """A training that ends must end; what is left behind is said."""
+    """`close` returns within its timeout, and its result has the number of unsent events."""
     publisher = Publisher(RUN, url="redis://127.0.0.1:1/0")
     for event in numbered(20):
         publisher.emit(event)
@@ -209,7 +209,7 @@ def test_closing_takes_no_longer_than_told_when_redis_is_away() -> None:
 
 
 def test_closing_takes_no_longer_than_told_when_redis_does_not_answer() -> None:
-    """A server that accepts and is silent holds the thread for seconds; close does not wait for it."""
+    """A server that accepts a connection but never replies blocks the thread for seconds; `close` does not wait for it."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         publisher = Publisher(RUN, url=f"redis://127.0.0.1:{silent.getsockname()[1]}/0", close_timeout_s=0.2)
         publisher.emit({"type": "STEP"})
@@ -223,12 +223,12 @@ def test_closing_takes_no_longer_than_told_when_redis_does_not_answer() -> None:
 def test_trouble_is_logged_when_it_starts_changes_and_ends(
     server: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A night without a server is two lines, not a million; what was dropped is said with a number."""
+    """A long outage is two log lines, plus one for each change of the error. The last line has the number of dropped events."""
     gate = Gate(server.url, closed=True)
     with caplog.at_level(logging.INFO, "sanctum_bus.publisher"):
         publisher = Publisher(RUN, client_factory=gate, buffer_events=1, batch_events=1)
         publisher.emit({"type": "STEP"})
-        # From now on it is under way, and is not what is dropped.
+        # The event is in flight now, so it is not the one that is dropped.
         wait_for_errors(publisher, 1)
         for event in numbered(2):
             publisher.emit(event)
@@ -247,13 +247,13 @@ def test_trouble_is_logged_when_it_starts_changes_and_ends(
     assert len(starts) == 2
     assert "the gate is closed" in starts[0]
     assert "Error 111" in starts[1]
-    assert len([line for line in lines if "can send events" in line and "again, after" in line]) == 1
+    assert len([line for line in lines if "can send events" in line and "again after" in line]) == 1
     assert len([line for line in lines if "came after close" in line]) == 1
     assert any("1 dropped, 1 rejected" in line for line in lines)
 
 
 def test_connections_are_new_after_a_failure_and_few_otherwise(server: Server) -> None:
-    """One connection does for a whole run; a broken one is never used again."""
+    """A run uses one connection; after a failure the connection is replaced."""
     gate = Gate(server.url)
     publisher = Publisher(RUN, client_factory=gate, batch_events=1)
     for event in numbered(50):
@@ -269,7 +269,7 @@ def test_connections_are_new_after_a_failure_and_few_otherwise(server: Server) -
 
 
 def test_a_client_never_tries_again_by_itself() -> None:
-    """There is one place that decides what is sent again; a client with opinions of its own would send it thrice."""
+    """The client makes one attempt. Only the publisher decides to send a batch again."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         connections: list[int] = []
 
@@ -284,7 +284,7 @@ def test_a_client_never_tries_again_by_itself() -> None:
 
         threading.Thread(target=hang_up, daemon=True).start()
         with pytest.raises(RedisConnectionError):
-            connect(f"redis://127.0.0.1:{listener.getsockname()[1]}/0").ping()
+            client_factory_for(f"redis://127.0.0.1:{listener.getsockname()[1]}/0")().ping()
         listener.shutdown(socket.SHUT_RDWR)
 
         assert len(connections) == 1

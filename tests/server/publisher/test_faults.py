@@ -1,7 +1,7 @@
-"""Faults of the server under a publisher: it says so, keeps what it has, and in the end the stream has every number.
+"""Faults of the server: the publisher reports them and keeps its events, and at the end the stream has every number.
 
-What is full, emptied, killed again and again, or of another type is in `test_publisher_trouble.py` and
-`test_publisher_delivery.py`.
+`test_failures.py` and `test_delivery.py` cover servers that are full, flushed or killed repeatedly, and keys of a wrong
+type.
 """
 
 import pytest
@@ -16,9 +16,9 @@ from tests.support.worker_rig import assert_is_fold, drain, side_of
 
 
 def wait_for_error(publisher: Publisher, words: str) -> None:
-    """Wait until the publisher has met a failure."""
+    """Wait until the publisher's last error contains these words."""
     wait_until(
-        lambda: words in str(publisher.stats.last_error), f"the publisher was told {words!r}", DEADLINE_S
+        lambda: words in str(publisher.stats.last_error), f"the last error contains {words!r}", DEADLINE_S
     )
 
 
@@ -27,7 +27,7 @@ def wait_for_error(publisher: Publisher, words: str) -> None:
 def test_a_fault_under_a_publisher(
     start_server: StartServer, kind: ServerKind, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """P17: what is emitted meanwhile waits, and follows in order; a batch without an answer is there once or twice."""
+    """P17: events emitted during a fault follow in order; a batch without a reply is in the stream once or twice."""
     monkeypatch.setattr("sanctum_bus.publisher.config.ANSWER_TIMEOUT_S", 1.0)
     server = fault.start(start_server, kind)
     publisher = Publisher(RUN, url=server.url)
@@ -49,7 +49,7 @@ def test_a_fault_under_a_publisher(
 def test_wrong_credentials_are_said_and_raise_nothing(
     valkey: Server, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """P17: a training goes on without its telemetry; the log and the answer say why, and no password is in them."""
+    """P17: training continues without telemetry. The log and the stats name the error, and contain no password."""
     publisher = Publisher(RUN, url=valkey.url.replace("unix://", "unix://nobody:hidden@"))
     publisher.emit({"event_type": "STEP"})
     wait_for_error(publisher, "AuthenticationError")
@@ -61,7 +61,7 @@ def test_wrong_credentials_are_said_and_raise_nothing(
 
 
 def test_a_stream_that_was_deleted_is_made_again(server: Server) -> None:
-    """P10: the numbers go on in the new stream, so whoever folds it knows how many are gone."""
+    """P10: the numbers continue in the new stream, so the fold counts the missing ones."""
     publisher = Publisher(RUN, url=server.url)
     for event in numbered(5):
         publisher.emit(event)
@@ -78,7 +78,7 @@ def test_a_stream_that_was_deleted_is_made_again(server: Server) -> None:
 
 
 def test_a_report_that_was_deleted_costs_a_second_start(server: Server) -> None:
-    """A10: it looks like an emptied server, and the start that comes again for it resets nothing."""
+    """A10: a deleted report looks like a flushed server: TRAINING_STARTED is sent again, and resets nothing."""
     publisher = Publisher(RUN, url=server.url)
     publisher.emit({"event_type": "TRAINING_STARTED", "data": {"n_envs": 2, "task": "cifar10"}})
     publisher.emit({"event_type": "BATCH_EPOCH_COMPLETED", "data": {"episodes_completed": 2}})

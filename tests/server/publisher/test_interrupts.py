@@ -1,4 +1,4 @@
-"""What comes in from outside while a publisher works: Ctrl-C, handlers that close, logs and objects that raise."""
+"""Interruptions of a publisher: Ctrl-C, signal handlers that close, log handlers and objects that raise."""
 
 import logging
 import os
@@ -23,7 +23,7 @@ from tests.support.waiting import wait_until
 def test_an_interrupted_start_leaves_one_sender(
     server: Server, monkeypatch: pytest.MonkeyPatch, when: str
 ) -> None:
-    """Ctrl-C may come out of the start of the thread: the next event starts one, and nothing is sent twice."""
+    """If Ctrl-C interrupts the start of the thread, the next event starts one, and nothing is sent twice."""
     start = threading.Thread.start
     interrupts = iter([True])
 
@@ -49,7 +49,7 @@ def test_an_interrupted_start_leaves_one_sender(
 
 
 def test_an_interrupted_look_at_the_buffer_leaves_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Wherever Ctrl-C gets out, and whoever keeps its traceback, another thread can still emit."""
+    """After Ctrl-C inside the buffer another thread can emit, even while the traceback is alive."""
     buffer = Buffer(100, 1000, lambda: None)
     empty = Buffer._empty_inbox
     kept: list[BaseException] = []
@@ -60,7 +60,7 @@ def test_an_interrupted_look_at_the_buffer_leaves_it_open(monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Buffer, "_empty_inbox", interrupted)
     try:
-        buffer.arm(1)
+        buffer.wake_at(1)
     except KeyboardInterrupt as error:
         kept.append(error)
     other = threading.Thread(target=buffer.put, args=("T", b"x"), daemon=True)
@@ -75,7 +75,7 @@ def test_an_interrupted_look_at_the_buffer_leaves_it_open(monkeypatch: pytest.Mo
 def test_a_handler_that_closes_during_a_flush_loses_nothing(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The thread that flushes holds nothing that the sending thread needs."""
+    """A thread in `flush` holds no lock that the sender thread needs."""
     gate = Gate(server.url, closed=True)
     publisher = Publisher(RUN, client_factory=gate)
     for event in numbered(600):
@@ -97,7 +97,7 @@ def test_a_handler_that_closes_during_a_flush_loses_nothing(
 
 
 class Raising(logging.Handler):
-    """A handler of the training's own."""
+    """A log handler that fails."""
 
     def emit(self, record: logging.LogRecord) -> None:
         """Fail."""
@@ -114,7 +114,7 @@ def _raising() -> Iterator[None]:
 
 @pytest.mark.usefixtures("raising")
 def test_a_log_handler_that_raises_ends_nothing(server: Server) -> None:
-    """Neither the thread that sends nor the training hears of it."""
+    """An error of a log handler stops neither the sender thread nor the training."""
     gate = Gate(server.url, closed=True)
     publisher = Publisher(RUN, client_factory=gate)
     publisher.emit({"type": "STEP"})
@@ -128,11 +128,11 @@ def test_a_log_handler_that_raises_ends_nothing(server: Server) -> None:
 
 
 class Panic(BaseException):
-    """What libraries in other languages raise where they give up; it is no Exception."""
+    """An error that is not an Exception, as libraries in other languages raise it."""
 
 
 class Panicking:
-    """An event that cannot be read."""
+    """An event whose attribute raises."""
 
     event_type = "STEP"
 
@@ -143,7 +143,7 @@ class Panicking:
 
 
 def test_what_objects_raise_stays_with_them() -> None:
-    """An error of an event's own is no error of the training's, whatever it is derived from."""
+    """`emit` raises no error of an event object, of any base class; the event counts as rejected."""
     publisher = Publisher(RUN, url="redis://127.0.0.1:1/0")
 
     publisher.emit(Panicking())
@@ -153,7 +153,7 @@ def test_what_objects_raise_stays_with_them() -> None:
 
 
 def test_waits_may_be_endless(server: Server) -> None:
-    """A wait that no clock can count is as long as one can; what is no number is none at all."""
+    """Infinite timeouts are limited to what the clock supports; NaN raises nothing."""
     endless = Publisher(RUN, url=server.url, close_timeout_s=float("inf"), linger_s=float("inf"))
     endless.emit({"type": "STEP"})
     assert endless.flush(float("inf"))
@@ -164,7 +164,7 @@ def test_waits_may_be_endless(server: Server) -> None:
 
 
 def test_a_server_that_does_not_answer_keeps_nothing_from_the_files(server: Server, tmp_path: Path) -> None:
-    """What could not be sent is written down in time, though a request hangs; the next publisher sends it."""
+    """If a request hangs, `close` writes the unsent events to files in time; the next publisher sends them."""
     process = server.pid
     publisher = Publisher(RUN, url=server.url, spill_path=tmp_path)
     publisher.emit({"event_type": "STEP", "data": {"number": 0}})
@@ -173,7 +173,7 @@ def test_a_server_that_does_not_answer_keeps_nothing_from_the_files(server: Serv
     try:
         for event in numbered(200):
             publisher.emit(event)
-        wait_until(lambda: bool(publisher._producer.buffer._under_way), "a request hangs")
+        wait_until(lambda: bool(publisher._producer.buffer._in_flight), "a request hangs")
         stats = publisher.close(2.0)
     finally:
         os.kill(process, signal.SIGCONT)
@@ -182,8 +182,8 @@ def test_a_server_that_does_not_answer_keeps_nothing_from_the_files(server: Serv
     with Publisher(RUN, url=server.url, spill_path=tmp_path) as after:
         after.emit({"event_type": "STEP", "data": {"number": 201}})
         assert after.flush(20)
-    told = {one.body["data"]["number"] for one in entries(server.client()) if one.type == "STEP"}
-    assert told == set(range(202))
+    found = {one.body["data"]["number"] for one in entries(server.client()) if one.type == "STEP"}
+    assert found == set(range(202))
 
 
 @pytest.mark.parametrize(
@@ -192,12 +192,12 @@ def test_a_server_that_does_not_answer_keeps_nothing_from_the_files(server: Serv
 def test_a_file_that_cannot_be_read_just_now_is_read_later(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: OSError
 ) -> None:
-    """Trouble of the disk, or of this process, is no reason to think that the events are gone."""
+    """A temporary read error loses no events: the file is read again."""
     gate = Gate(server.url, closed=True)
     publisher = Publisher(RUN, client_factory=gate, buffer_events=20, batch_events=7, spill_path=tmp_path)
     for event in numbered(200):
         publisher.emit(event)
-        wait_until(lambda: len(publisher._producer.buffer._entries) < 15, "there is room in memory")
+        wait_until(lambda: len(publisher._producer.buffer._memory) < 15, "there is room in memory")
     failures = iter([error] * 3)
     read = Path.read_bytes
 
@@ -215,12 +215,12 @@ def test_a_file_that_cannot_be_read_just_now_is_read_later(
 
 
 def test_a_file_that_is_torn_is_kept(server: Server, tmp_path: Path) -> None:
-    """What can be read of it is sent, the rest is counted as dropped, and somebody may still look at it."""
+    """The complete events of a truncated file are sent, the rest counts as dropped, and the file is kept as `.torn`."""
     gate = Gate(server.url, closed=True)
     publisher = Publisher(RUN, client_factory=gate, buffer_events=20, batch_events=7, spill_path=tmp_path)
     for event in numbered(100):
         publisher.emit(event)
-        wait_until(lambda: len(publisher._producer.buffer._entries) < 15, "there is room in memory")
+        wait_until(lambda: len(publisher._producer.buffer._memory) < 15, "there is room in memory")
     torn = sorted(tmp_path.rglob("*.spill"))[1]
     torn.write_bytes(torn.read_bytes()[:-3])
     gate.closed = False
@@ -235,8 +235,8 @@ ENDING = f"""
 import sys
 from sanctum_bus.publisher import Publisher
 
-away = Publisher("{RUN}", url="redis://127.0.0.1:1/0")
-away.emit({{"type": "STEP"}})
+unavailable = Publisher("{RUN}", url="redis://127.0.0.1:1/0")
+unavailable.emit({{"type": "STEP"}})
 live = [Publisher("{RUN}", url=sys.argv[1], producer=f"live{{number}}") for number in range(3)]
 for publisher in live:
     publisher.emit({{"type": "STEP"}})
@@ -244,7 +244,7 @@ for publisher in live:
 
 
 def test_a_server_that_is_away_takes_nobody_elses_time(server: Server) -> None:
-    """At the end of a process all publishers say goodbye at once."""
+    """At the exit of a process all publishers close at the same time."""
     run(ENDING, server.url)
 
     assert sorted(one.producer[:5] for one in entries(server.client()) if one.type == "_closed") == [

@@ -1,4 +1,4 @@
-"""Forks, and processes that end without closing."""
+"""Forks, and processes that exit without `close`."""
 
 import subprocess
 import sys
@@ -10,7 +10,7 @@ from tests.support.servers import Server
 
 
 def run(script: str, *arguments: str, timeout_s: float = 30, code: int = 0) -> str:
-    """Run a script in a fresh interpreter, whose warnings about forks with threads are no news."""
+    """Run a script in a new interpreter, without warnings about forks of threads; return its output."""
     result = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", script, *arguments],
         capture_output=True,
@@ -23,7 +23,7 @@ def run(script: str, *arguments: str, timeout_s: float = 30, code: int = 0) -> s
 
 
 def by_producer(sent: list[Sent]) -> list[list[Sent]]:
-    """The entries of each producer, those of the one with the most first."""
+    """Return the entries of each producer, the longest list first."""
     producers: dict[str, list[Sent]] = defaultdict(list)
     for entry in sent:
         producers[entry.producer].append(entry)
@@ -37,7 +37,7 @@ from sanctum_bus.publisher import Publisher
 publisher = Publisher("{RUN}", url=sys.argv[1], linger_s=0.05, labels={{"a": "b"}})
 publisher.emit({{"type": "BEFORE"}})
 publisher.flush(10)
-# These are in the buffer, or under way, at the moment of the fork.
+# These events are in the buffer or in flight at the time of the fork.
 for number in range(200):
     publisher.emit({{"type": "PARENT", "data": {{"number": number}}}})
 pid = os.fork()
@@ -54,7 +54,7 @@ print(stats.sent, stats.errors)
 
 
 def test_after_a_fork_there_are_two_producers(server: Server) -> None:
-    """The child has an id, numbers and an empty buffer of its own; the parent does not notice."""
+    """The child has a new ID, numbers from 1 and an empty buffer; the parent is unaffected."""
     assert run(FORK, server.url) == "301 0"
 
     parent, child = by_producer(entries(server.client()))
@@ -82,7 +82,7 @@ print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), stats.dropped)
 
 
 def test_a_closed_publisher_is_closed_in_the_child_too(server: Server) -> None:
-    """A fork does not bring it back to life."""
+    """A publisher that was closed before a fork is closed in the child."""
     assert run(FORK_CLOSED, server.url) == "1 1"
     assert [entry.type for entry in entries(server.client())] == ["BEFORE", "_closed"]
 
@@ -96,7 +96,7 @@ stop = threading.Event()
 def emit():
     while not stop.is_set():
         publisher.emit({{"type": "OTHER"}})
-        # A machine that is slow to send must not lose any: that is another test's matter.
+        # Wait for a slow machine, so that the buffer drops nothing: other tests cover drops.
         while publisher.stats.buffered > 10_000 and not stop.wait(0.001):
             pass
 threads = [threading.Thread(target=emit) for _ in range(3)]
@@ -117,7 +117,7 @@ print(stats.buffered, stats.dropped, stats.errors)
 
 
 def test_a_fork_in_the_middle_of_an_emit_hangs_nobody(server: Server) -> None:
-    """Locks that other threads hold at that moment are no locks of the child's."""
+    """The child does not inherit locks that other threads held at the time of the fork."""
     assert run(FORK_BUSY, server.url) == "0 0 0"
 
     producers = by_producer(entries(server.client()))
@@ -140,14 +140,14 @@ train()
 
 
 def test_a_process_that_forgets_to_close_loses_nothing(server: Server) -> None:
-    """Also when nobody holds the publisher any more: what it has is sent, and the goodbye is said."""
+    """A publisher without references is closed at exit: its events and the end-of-stream marker are sent."""
     run(EXIT, server.url)
 
     assert [entry.type for entry in entries(server.client())] == [*["STEP"] * 100, "_closed"]
 
 
 def test_a_process_ends_when_redis_is_away() -> None:
-    """It waits two seconds at most, and then goes."""
+    """At exit a process waits at most two seconds for Redis."""
     before = time.monotonic()
     run(EXIT, "redis://127.0.0.1:1/0")
 
@@ -177,7 +177,7 @@ assert [child.exitcode for child in children] == [0, 0, 0]
 
 
 def test_a_child_of_multiprocessing_closes_at_its_end(server: Server) -> None:
-    """It ends without running what was registered with `atexit`; nothing that it emitted is lost, and it says goodbye."""
+    """A multiprocessing child skips `atexit`, but its events and the end-of-stream marker are sent."""
     run(POOL, server.url)
 
     sent = entries(server.client())
@@ -201,7 +201,7 @@ signal.pause()
 
 
 def test_a_signal_that_is_made_an_exit_loses_nothing(server: Server) -> None:
-    """What the documentation advises for SIGTERM: the exit closes the publisher."""
+    """A SIGTERM handler that calls `sys.exit`, as the documentation recommends, closes the publisher."""
     run(SIGNALLED, server.url, code=143)
 
     sent = entries(server.client())

@@ -1,4 +1,4 @@
-"""What a publisher promises to the training: it does not raise, does not block, does not touch what is not its own."""
+"""Guarantees for the training: a publisher does not raise, does not block, and changes no state outside of it."""
 
 import random
 import signal
@@ -21,13 +21,13 @@ from tests.support.waiting import wait_until
 
 
 def nowhere() -> Redis:
-    """A way to Redis that leads nowhere."""
-    raise RedisConnectionError("there is none")
+    """Fail like a client without a server."""
+    raise RedisConnectionError("no server")
 
 
 @pytest.mark.parametrize("run_id", ["", "-a", "a b", "a{b}", "x" * 129, "é", None, 7])
 def test_a_wrong_run_is_said_at_once(run_id: str) -> None:
-    """A wrong configuration is the one thing that raises, and it does so before training starts."""
+    """An invalid run ID raises in the constructor, before training starts."""
     with pytest.raises(InvalidArgument):
         Publisher(run_id)
 
@@ -51,7 +51,7 @@ def test_a_wrong_run_is_said_at_once(run_id: str) -> None:
     ],
 )
 def test_other_wrong_arguments_are_said_at_once(make: Callable[[], Publisher]) -> None:
-    """Each is named in the message; a password is not."""
+    """Each invalid argument raises in the constructor; the message has no password."""
     with pytest.raises(InvalidArgument) as caught:
         make()
 
@@ -59,7 +59,7 @@ def test_other_wrong_arguments_are_said_at_once(make: Callable[[], Publisher]) -
 
 
 def test_a_wrong_url_in_the_environment_is_said_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The message says which variable to mend."""
+    """The message names the environment variable with the invalid URL."""
     monkeypatch.setenv("SANCTUM_REDIS_URL", "nonsense")
 
     with pytest.raises(InvalidArgument, match="SANCTUM_REDIS_URL"):
@@ -67,7 +67,7 @@ def test_a_wrong_url_in_the_environment_is_said_by_name(monkeypatch: pytest.Monk
 
 
 def test_emit_never_raises(server: Server) -> None:
-    """Hostile events are counted, hostile values are sent as text, and the rest goes on in order."""
+    """Unreadable events are counted, unreadable values are sent as text, and all other events follow in order."""
     publisher = Publisher(RUN, url=server.url)
     cycle: dict[str, object] = {}
     cycle["self"] = cycle
@@ -86,12 +86,12 @@ def test_emit_never_raises(server: Server) -> None:
 
 
 def test_the_calling_thread_never_talks_to_redis() -> None:
-    """Neither start nor emit nor stats opens a connection: that is the thread's business, however long it takes."""
+    """Only the sender thread opens connections; `start`, `emit` and `stats` do not."""
     threads: list[threading.Thread] = []
 
     def factory() -> Redis:
         threads.append(threading.current_thread())
-        raise RedisConnectionError("there is none")
+        raise RedisConnectionError("no server")
 
     publisher = Publisher(RUN, client_factory=factory)
     publisher.start()
@@ -105,7 +105,7 @@ def test_the_calling_thread_never_talks_to_redis() -> None:
 
 
 def test_what_comes_after_close_is_dropped_and_counted(server: Server) -> None:
-    """It leaves no gap in the numbers, and what was said at the end stays true."""
+    """An event after `close` leaves no gap in the numbers, and nothing follows the end-of-stream marker."""
     publisher = Publisher(RUN, url=server.url)
     publisher.emit({"type": "STEP"})
     publisher.close()
@@ -118,7 +118,7 @@ def test_what_comes_after_close_is_dropped_and_counted(server: Server) -> None:
 
 
 def test_a_publisher_without_events_leaves_no_trace(server: Server) -> None:
-    """Only events make a stream; a publisher that had none says no goodbye either."""
+    """A publisher without events writes nothing, not even an end-of-stream marker."""
     with Publisher(RUN, url=server.url) as publisher:
         assert publisher.flush()
         assert publisher.producer is not None
@@ -130,7 +130,7 @@ def test_a_publisher_without_events_leaves_no_trace(server: Server) -> None:
 
 
 def test_two_publishers_are_two_producers(server: Server) -> None:
-    """Under one label, in one process: each counts from 1 under an id of its own, so neither looks like duplicates."""
+    """Two publishers with one label in one process have different IDs, and each numbers its events from 1."""
     first, second = (Publisher(RUN, url=server.url, producer="rank0") for _ in range(2))
     for publisher in (first, second):
         publisher.emit({"type": "STEP"})
@@ -142,7 +142,7 @@ def test_two_publishers_are_two_producers(server: Server) -> None:
 
 
 def test_many_threads_emit_and_nothing_is_lost_or_doubled(server: Server) -> None:
-    """The numbers have no gap, and each thread's own events stay in its order."""
+    """Events of many threads have numbers without a gap, and each thread's events stay in order."""
     publisher = Publisher(RUN, url=server.url)
 
     def emit(name: int) -> None:
@@ -165,7 +165,7 @@ def test_many_threads_emit_and_nothing_is_lost_or_doubled(server: Server) -> Non
 
 
 def test_a_signal_handler_may_emit_and_close(server: Server) -> None:
-    """A training that is told to stop says so in its last event, from within the handler."""
+    """A signal handler may emit a last event and close the publisher."""
     publisher = Publisher(RUN, url=server.url)
     stats = []
 
@@ -187,7 +187,7 @@ def test_a_signal_handler_may_emit_and_close(server: Server) -> None:
 def test_a_handler_may_close_while_the_thread_is_being_started(
     server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Then the thread learns it at once, sends what there is, says goodbye, and ends."""
+    """If a handler closes during the start of the thread, the thread sends all events and the end-of-stream marker."""
     publisher = Publisher(RUN, url=server.url)
     start = threading.Thread.start
 
@@ -200,14 +200,14 @@ def test_a_handler_may_close_while_the_thread_is_being_started(
         publisher.emit({"type": "STEP"})
 
     client = server.client()
-    wait_until(lambda: len(entries(client)) == 2, "the event and the goodbye are there")
+    wait_until(lambda: len(entries(client)) == 2, "the event and the end-of-stream marker are there")
     assert seqs(client) == [1, 2]
 
 
 def test_the_trainings_random_numbers_are_left_alone() -> None:
-    """The same seed must give the same training, with a publisher or without."""
+    """A publisher does not use the global random generator, so a seeded training stays reproducible."""
     random.seed(1)
-    expected = random.random()  # noqa: S311  # no secret is at stake
+    expected = random.random()  # noqa: S311  # a test of the generator
     random.seed(1)
 
     publisher = Publisher(RUN, client_factory=nowhere)
@@ -215,11 +215,11 @@ def test_the_trainings_random_numbers_are_left_alone() -> None:
     wait_until(lambda: publisher.stats.errors >= 2, "it has waited with jitter")
     publisher.close(0)
 
-    assert random.random() == expected  # noqa: S311  # likewise
+    assert random.random() == expected  # noqa: S311  # a test of the generator
 
 
 def test_without_threads_events_wait(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where no thread can be started now the next event tries again, and nothing is raised."""
+    """If no thread can be started, nothing is raised, and the next event tries again."""
     publisher = Publisher(RUN, url=server.url)
     with monkeypatch.context() as patch:
         patch.setattr(threading.Thread, "start", _no_more_threads)
@@ -238,32 +238,32 @@ def _no_more_threads(_thread: threading.Thread) -> None:
 
 @dataclass
 class Broken:
-    """A client factory that fails in a way nobody thought of."""
+    """A client factory with a bug."""
 
     server: Server
     fails: int = 2
 
     def __call__(self) -> Redis:
-        """Fail, or make a client."""
+        """Fail, or create a client."""
         if self.fails:
             self.fails -= 1
-            raise ZeroDivisionError("a bug in somebody's factory")
+            raise ZeroDivisionError("a bug in the factory")
         return Gate(self.server.url)()
 
 
 def test_no_error_ends_the_thread(server: Server) -> None:
-    """Whatever a client raises is trouble like any other: it is counted, and tried again."""
+    """Any error of a client is counted, and the batch is sent again."""
     publisher = Publisher(RUN, client_factory=Broken(server))
     publisher.emit({"type": "STEP"})
     assert publisher.flush(10)
     stats = publisher.close()
 
     assert (stats.sent, stats.errors) == (1, 2)
-    assert stats.last_error == "ZeroDivisionError: a bug in somebody's factory"
+    assert stats.last_error == "ZeroDivisionError: a bug in the factory"
 
 
 def test_importing_it_brings_in_nothing_heavy() -> None:
-    """Training processes are many; they get redis and msgpack, and nothing of what the worker needs."""
+    """Importing the publisher loads none of the worker's dependencies."""
     heavy = ("pydantic", "pydantic_settings", "msgspec", "rich", "structlog", "typer", "textual", "numpy")
     code = f"import sys, sanctum_bus.publisher; print([n for n in {heavy!r} if n in sys.modules])"
 

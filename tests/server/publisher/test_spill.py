@@ -1,4 +1,4 @@
-"""A publisher with a directory to spill to: nothing is lost while Redis is away, whatever does not fit into memory."""
+"""A publisher with a spill directory: events that do not fit into memory survive an outage of Redis."""
 
 import logging
 import os
@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from sanctum_bus.publisher import Publisher
-from sanctum_bus.publisher.spill.files import Folder
+from sanctum_bus.publisher.spill.files import SpillFolder
 from tests.support.published import RUN, Gate, entries, folded, numbered, report, seqs
 from tests.support.servers import Server, StartServer
 from tests.support.waiting import wait_until
 
 
 def spilling(gate: Gate, where: Path, *, buffer_events: int = 20, spill_bytes: int = 1 << 20) -> Publisher:
-    """A publisher with a tiny buffer."""
+    """Return a publisher with a small buffer."""
     return Publisher(
         RUN,
         client_factory=gate,
@@ -27,19 +27,19 @@ def spilling(gate: Gate, where: Path, *, buffer_events: int = 20, spill_bytes: i
 
 
 def emit_calmly(publisher: Publisher, count: int, first: int = 1) -> None:
-    """Emit events, and let the disk keep up: that it may not is another test's matter."""
+    """Emit events, and wait for the disk, so that nothing is dropped: other tests cover drops."""
     for event in numbered(count, first):
         publisher.emit(event)
-        wait_until(lambda: len(publisher._producer.buffer._entries) < 15, "there is room in memory")
+        wait_until(lambda: len(publisher._producer.buffer._memory) < 15, "there is room in memory")
 
 
 def files(where: Path) -> list[Path]:
-    """The files of events below a directory."""
+    """Return the spill files below a directory."""
     return sorted(where.rglob("*.spill"))
 
 
 def size_of(paths: list[Path]) -> int:
-    """The bytes of those files that are still there."""
+    """Return the size of the files that still exist, in bytes."""
     total = 0
     for path in paths:
         with suppress(FileNotFoundError):
@@ -48,18 +48,18 @@ def size_of(paths: list[Path]) -> int:
 
 
 def adds_up(publisher: Publisher) -> bool:
-    """Whether every event is accounted for."""
+    """Return whether the counts cover every event."""
     stats = publisher.stats
     return stats.emitted == stats.sent + stats.dropped + stats.buffered + stats.spilled
 
 
 def numbers(server: Server) -> list[int]:
-    """The events' own numbers, in the order of the stream."""
+    """Return the number in each event's data, in the order of the stream."""
     return [one.body["data"]["number"] for one in entries(server.client()) if one.type == "STEP"]
 
 
 def test_a_server_that_is_away_for_long(start_server: StartServer, tmp_path: Path) -> None:
-    """Everything arrives, in order and once, and is folded as if the server had never been away; no file is left."""
+    """After a long outage every event arrives once and in order, the fold is complete, and no file remains."""
     server = start_server()
     publisher = spilling(Gate(server.url), tmp_path)
     emit_calmly(publisher, 10)
@@ -83,7 +83,7 @@ def test_a_server_that_is_away_for_long(start_server: StartServer, tmp_path: Pat
 
 
 def test_files_that_are_full(server: Server, tmp_path: Path) -> None:
-    """The oldest events go; what the publisher says that it dropped is what the fold counts, and no gap."""
+    """If the files are full, the oldest events are dropped. The fold counts the number that the publisher reports, and no gap."""
     gate = Gate(server.url, closed=True)
     publisher = spilling(gate, tmp_path, spill_bytes=6_000)
     publisher.start()
@@ -105,15 +105,15 @@ def test_files_that_are_full(server: Server, tmp_path: Path) -> None:
 def test_a_directory_that_cannot_be_written(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Training does not notice; it is said once, counted, and the oldest events are dropped."""
+    """If the directory cannot be written, training is unaffected: one log line, counted errors, and the oldest events are dropped."""
     in_the_way = tmp_path / "file"
-    in_the_way.write_text("no directory")
+    in_the_way.write_text("not a directory")
     gate = Gate(server.url, closed=True)
     publisher = spilling(gate, in_the_way / "below")
     with caplog.at_level(logging.WARNING, logger="sanctum_bus.publisher"):
         for event in numbered(100):
             publisher.emit(event)
-        wait_until(lambda: "cannot spill events" in caplog.text, "the trouble is said")
+        wait_until(lambda: "cannot spill events" in caplog.text, "the failure is logged")
         gate.closed = False
         stats = publisher.close(20)
 
@@ -127,13 +127,13 @@ def test_a_directory_that_cannot_be_written(
 def test_files_that_somebody_removes(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """What was in them is dropped and counted, and the rest goes on in order."""
+    """Events of files that were removed count as dropped; the rest follows in order."""
     gate = Gate(server.url, closed=True)
     publisher = spilling(gate, tmp_path)
     publisher.start()
     emit_calmly(publisher, 200)
     with caplog.at_level(logging.WARNING, logger="sanctum_bus.publisher"):
-        # In one step: the publisher may be writing a file just then.
+        # In one step, because the publisher may be writing a file.
         (tmp_path / RUN).rename(tmp_path / "removed")
         emit_calmly(publisher, 100, first=201)
         gate.closed = False
@@ -149,16 +149,16 @@ def test_files_that_somebody_removes(
 def test_emit_does_not_wait_for_the_disk(
     server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """While a write hangs, the oldest events in memory are dropped and counted; nothing overtakes what is written."""
+    """While a write hangs, the oldest events in memory are dropped and counted, and the order stays."""
     gate = Gate(server.url)
     reader, writer = os.pipe()
-    write = Folder.write
+    write = SpillFolder.write
 
-    def slow(self: Folder, first: int, data: bytes) -> Path:
+    def slow(self: SpillFolder, first: int, data: bytes) -> Path:
         os.read(reader, 1)
         return write(self, first, data)
 
-    monkeypatch.setattr(Folder, "write", slow)
+    monkeypatch.setattr(SpillFolder, "write", slow)
     gate.closed = True
     publisher = spilling(gate, tmp_path)
     publisher.start()
@@ -180,7 +180,7 @@ def test_emit_does_not_wait_for_the_disk(
 
 
 def test_what_is_left_at_the_end_is_sent_by_the_next(server: Server, tmp_path: Path) -> None:
-    """A publisher that ends while Redis is away leaves everything in files; the next one of the run sends it first."""
+    """A publisher that closes during an outage leaves all events in files; the next one of the run sends them first."""
     gate = Gate(server.url, closed=True)
     first = spilling(gate, tmp_path)
     first.start()
@@ -201,7 +201,7 @@ def test_what_is_left_at_the_end_is_sent_by_the_next(server: Server, tmp_path: P
 
 
 def test_nothing_is_taken_from_a_publisher_that_lives(server: Server, tmp_path: Path) -> None:
-    """Its files are locked: another publisher of the run leaves them alone."""
+    """The files of a live publisher are locked: another publisher of the run does not send them."""
     gate = Gate(server.url, closed=True)
     first = spilling(gate, tmp_path)
     first.start()
@@ -220,9 +220,9 @@ def test_nothing_is_taken_from_a_publisher_that_lives(server: Server, tmp_path: 
 
 
 def test_a_batch_whose_answer_was_lost(server: Server, tmp_path: Path) -> None:
-    """What comes back from a file is frozen like any other: sent again as it was, and folded once."""
-    # The first batch may have been taken from memory before there was a file.
-    gate = Gate(server.url, closed=True, kept_answers=1, lost_answers=3)
+    """A batch from a file is sent again unchanged, like any other, and folded once."""
+    # The first batch may come from memory, before there is a file.
+    gate = Gate(server.url, closed=True, kept_replies=1, lost_replies=3)
     publisher = spilling(gate, tmp_path)
     publisher.start()
     emit_calmly(publisher, 100)
@@ -235,7 +235,7 @@ def test_a_batch_whose_answer_was_lost(server: Server, tmp_path: Path) -> None:
     again = len(found) - 101
     batch = found[start:][: again // 3]
     assert first_in_file <= batch[0].seq
-    # Where a file ends, and a batch with it, is a matter of time.
+    # The end of a file, which also ends a batch, depends on timing.
     assert 1 <= len(batch) <= 7
     assert found[start:][: 4 * len(batch)] == batch * 4
     assert [one.seq for one in found[:start] + found[start + again :]] == list(range(1, 102))
@@ -244,7 +244,7 @@ def test_a_batch_whose_answer_was_lost(server: Server, tmp_path: Path) -> None:
 
 
 def test_no_directory_is_made_before_it_is_needed(server: Server, tmp_path: Path) -> None:
-    """A run that never spills leaves no trace on the disk."""
+    """A publisher that never spills creates no directory."""
     publisher = Publisher(RUN, url=server.url, spill_path=tmp_path / "spill")
     publisher.start()
     for event in numbered(20):

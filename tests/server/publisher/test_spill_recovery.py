@@ -1,4 +1,4 @@
-"""Files of spilled events that outlive their process: how they are read, and who sends them."""
+"""Spill files of dead processes: their format, and their recovery by the next publisher."""
 
 import logging
 import os
@@ -12,53 +12,53 @@ import pytest
 
 from sanctum_bus.errors import SpillUnreadable
 from sanctum_bus.publisher import Publisher, sender
-from sanctum_bus.publisher.buffer import Entry
+from sanctum_bus.publisher.entry import Entry
 from sanctum_bus.publisher.spill import recovery
-from sanctum_bus.publisher.spill.files import Folder, Owner, folder_for, pack, unpack
+from sanctum_bus.publisher.spill.files import SpillFolder, SpillHeader, folder_for, pack, unpack
 from tests.server.publisher.test_processes import by_producer, run
 from tests.support.published import RUN, entries, folded
 from tests.support.servers import VALKEY_9, Server, StartServer
 from tests.support.waiting import wait_until
 
-OWNER = Owner("nissa", RUN, "p-1")
+HEADER = SpillHeader("nissa", RUN, "p-1")
 SOME = [Entry(4, "A", b"a"), Entry(6, "Ä", b"\x00" * 300), Entry(1 << 40, "C", b"")]
 
 
 def test_a_file_holds_what_was_put_in() -> None:
-    """Numbers, types and bytes come back as they were, and whose they are."""
-    assert unpack(pack(OWNER, SOME)) == (OWNER, SOME, 0)
+    """`unpack` returns the header and the events that `pack` was given."""
+    assert unpack(pack(HEADER, SOME)) == (HEADER, SOME, 0)
 
 
 @pytest.mark.parametrize("cut", [1, 5, 9, 18])
 def test_a_torn_tail(cut: int) -> None:
-    """What a dying process has left unfinished costs the last event only."""
-    data = pack(OWNER, SOME)[:-cut]
+    """A truncated file loses only its last event."""
+    data = pack(HEADER, SOME)[:-cut]
 
     owner, found, torn = unpack(data)
 
-    assert (owner, found[:1]) == (OWNER, SOME[:1])
+    assert (owner, found[:1]) == (HEADER, SOME[:1])
     assert len(found) == 2
     assert torn
 
 
 def test_a_bit_that_has_turned() -> None:
-    """Nothing behind it is believed."""
-    data = bytearray(pack(OWNER, SOME))
+    """Events after a damaged frame are not read."""
+    data = bytearray(pack(HEADER, SOME))
     data[-30] ^= 1
 
     assert unpack(bytes(data))[1] == SOME[:1]
 
 
-@pytest.mark.parametrize("data", [b"", b"hello, world", bytes(64), pack(OWNER, SOME)[5:]])
+@pytest.mark.parametrize("data", [b"", b"hello, world", bytes(64), pack(HEADER, SOME)[5:]])
 def test_a_file_that_is_none_of_ours(data: bytes) -> None:
-    """It is refused by name, whatever it holds."""
+    """Any file that is not a spill file raises SpillUnreadable."""
     with pytest.raises(SpillUnreadable):
         unpack(data)
 
 
 def test_one_folder_has_one_owner(tmp_path: Path) -> None:
-    """The lock goes with whoever holds it; names of producers make no other paths."""
-    odd = Owner("nissa", RUN, "../../näme-0123456789ab")
+    """Only one process can hold the lock of a folder. A producer's ID cannot lead outside of the directory."""
+    odd = SpillHeader("nissa", RUN, "../../näme-0123456789ab")
     one, other = folder_for(tmp_path, odd), folder_for(tmp_path, odd)
     one.write(1, b"x")
 
@@ -70,8 +70,8 @@ def test_one_folder_has_one_owner(tmp_path: Path) -> None:
     other.release()
 
 
-def leave(where: Path, owner: Owner, *files: list[Entry], cut: int = 0) -> Folder:
-    """Leave files as a producer that died would."""
+def leave(where: Path, owner: SpillHeader, *files: list[Entry], cut: int = 0) -> SpillFolder:
+    """Write files like a producer that has crashed since."""
     folder = folder_for(where, owner)
     for rows in files:
         data = pack(owner, rows)
@@ -81,20 +81,20 @@ def leave(where: Path, owner: Owner, *files: list[Entry], cut: int = 0) -> Folde
 
 
 def packed(number: int) -> bytes:
-    """An event's bytes."""
-    # A map of one key: {"data": {"n": number}}.
+    """Return the bytes of an event."""
+    # The map {"data": {"n": number}}.
     return b"\x81\xa4data\x81\xa1n" + bytes([number])
 
 
 def test_what_is_torn_or_foreign_is_kept(
     server: Server, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whole events are sent; no file goes of which not everything was, unless it is empty, and the log names each."""
+    """Complete events are sent. A file that was not sent completely is kept, unless it is empty, and the log names it."""
     rows = [Entry(seq, "STEP", packed(seq)) for seq in (3, 4, 7)]
-    torn = leave(tmp_path, OWNER, rows, cut=3)
+    torn = leave(tmp_path, HEADER, rows, cut=3)
     (torn.path / f"{8:020}.spill").touch()
     (torn.path / f"{9:020}.spill").write_bytes(b"nonsense")
-    foreign = leave(tmp_path, Owner("other", RUN, "p-2"), rows)
+    foreign = leave(tmp_path, SpillHeader("other", RUN, "p-2"), rows)
     with (
         caplog.at_level(logging.WARNING, logger="sanctum_bus.publisher"),
         Publisher(RUN, url=server.url, spill_path=tmp_path),
@@ -104,13 +104,17 @@ def test_what_is_torn_or_foreign_is_kept(
     assert [(one.producer, one.seq) for one in entries(server.client())] == [("p-1", 3), ("p-1", 4)]
     assert sorted(path.suffix for path in torn.path.iterdir() if path.name != "lock") == [".spill", ".torn"]
     assert len(foreign.files()) == 1
-    for word in ("kept as .torn", "leave it where it is", "is of run"):
-        assert word in caplog.text
+    for words in (
+        f"is truncated (24 trailing bytes not sent); kept as {torn.path / f'{3:020}.torn'}",
+        f"cannot read {torn.path / f'{9:020}.spill'}; the file stays",
+        f"belongs to run {RUN} with key prefix other; the file stays",
+    ):
+        assert words in caplog.text
 
 
 def test_holes_between_files_are_told(server: Server, tmp_path: Path) -> None:
-    """What the old producer dropped between what it left is told as such; what was before, nobody knows."""
-    leave(tmp_path, OWNER, [Entry(3, "STEP", packed(3))], [Entry(6, "STEP", packed(6))])
+    """Numbers that the dead producer dropped between its files count as dropped; those before its first file as a gap."""
+    leave(tmp_path, HEADER, [Entry(3, "STEP", packed(3))], [Entry(6, "STEP", packed(6))])
     with Publisher(RUN, url=server.url, spill_path=tmp_path):
         pass
 
@@ -128,7 +132,7 @@ print(publisher.producer, flush=True)
 sys.stdin.readline()
 for number in range(2, 300):
     publisher.emit({{"type": "STEP", "data": {{"number": number}}}})
-    while len(publisher._producer.buffer._entries) > 14:
+    while len(publisher._producer.buffer._memory) > 14:
         time.sleep(0.001)
 print("there", flush=True)
 sys.stdin.readline()
@@ -136,7 +140,7 @@ sys.stdin.readline()
 
 
 def test_a_process_that_was_killed(start_server: StartServer, tmp_path: Path) -> None:
-    """What it had in files is sent by the next publisher of the run under its numbers, and folded once."""
+    """After a kill the next publisher of the run sends the files, under the original numbers, and they are folded once."""
     server = start_server()
     command = [sys.executable, "-c", KILLED, server.url, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
@@ -172,7 +176,7 @@ publisher = Publisher("{RUN}", url=sys.argv[1], spill_path=sys.argv[2], buffer_e
 def emit(name):
     for number in range(300):
         publisher.emit({{"type": name, "data": {{"number": number}}}})
-        while len(publisher._producer.buffer._entries) > 14:
+        while len(publisher._producer.buffer._memory) > 14:
             time.sleep(0.001)
 emit("PARENT")
 pid = os.fork()
@@ -189,7 +193,7 @@ print(stats.sent, stats.dropped, stats.spilled)
 
 
 def test_after_a_fork_each_has_its_own_files(server: Server, tmp_path: Path) -> None:
-    """The child spills to a folder of its own, and leaves its parent's alone."""
+    """A forked child spills to a separate folder, and does not touch its parent's."""
     assert run(FORK, server.url, str(tmp_path)) == "600 0 0"
 
     parent, child = by_producer(entries(server.client()))
@@ -204,12 +208,12 @@ def test_what_the_server_does_not_take_keeps_nobody_else_waiting(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """A leftover that is refused stays where it is, and is tried again; the publisher's own events go on."""
+    """A spill file that the server refuses stays and is retried; the publisher's events are sent meanwhile."""
     monkeypatch.setattr(recovery, "_ATTEMPTS", 2)
-    monkeypatch.setattr(sender, "_ADOPT_EVERY_S", 0.05)
+    monkeypatch.setattr(sender, "_RECOVERY_INTERVAL_S", 0.05)
     server = start_server(VALKEY_9, "--proto-max-bulk-len", "1mb")
-    folder = leave(tmp_path, OWNER, [Entry(1, "LARGE", msgpack.packb({"data": {"x": "x" * (3 << 20)}}))])
-    leave(tmp_path, OWNER._replace(producer="p-2"), [Entry(1, "SMALL", msgpack.packb({"data": {}}))])
+    folder = leave(tmp_path, HEADER, [Entry(1, "LARGE", msgpack.packb({"data": {"x": "x" * (3 << 20)}}))])
+    leave(tmp_path, HEADER._replace(producer="p-2"), [Entry(1, "SMALL", msgpack.packb({"data": {}}))])
 
     publisher = Publisher(RUN, url=server.url, spill_path=tmp_path)
     with caplog.at_level(logging.WARNING, "sanctum_bus.publisher"):
@@ -217,9 +221,9 @@ def test_what_the_server_does_not_take_keeps_nobody_else_waiting(
         assert publisher.flush(20)
     sent = [one.type for one in entries(server.client())]
     server.client().config_set("proto-max-bulk-len", "100mb")
-    wait_until(lambda: len(entries(server.client())) == 3, "what was refused is sent as well")
+    wait_until(lambda: len(entries(server.client())) == 3, "the refused file is sent too")
     publisher.close(10)
 
     assert sorted(sent) == ["OWN", "SMALL"]
-    assert f"does not take the events of {folder.path}" in caplog.text
+    assert f"refuses the events of {folder.path}" in caplog.text
     assert not folder.path.exists()

@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 
 from sanctum_bus.protocol.entry import Entries
 from sanctum_bus.publisher.batch import parse_replies
-from sanctum_bus.publisher.buffer import Entry
+from sanctum_bus.publisher.entry import Entry
 from sanctum_bus.worker.store import Commit, Lease, RunStore
 from tests.system.simulation.network import Weather
 from tests.system.simulation.patches import Edit, untouched
@@ -93,10 +93,10 @@ class Thawing(SimPublisher):
             await super().deliver()
         except (RedisError, OSError):
             buffer = self.buffer
-            buffer._entries.extendleft(entry[:3] for entry in reversed(buffer._under_way))
-            buffer._handed_out = buffer._under_way[0].seq - 1 - buffer._under_way[0].dropped
-            buffer._bytes += sum(len(entry.event) for entry in buffer._under_way)
-            buffer._under_way.clear()
+            buffer._memory.extendleft(entry[:3] for entry in reversed(buffer._in_flight))
+            buffer._last_taken = buffer._in_flight[0].seq - 1 - buffer._in_flight[0].dropped
+            buffer._bytes += sum(len(entry.event) for entry in buffer._in_flight)
+            buffer._in_flight.clear()
             buffer._drop_oldest()
             await self._drop_client()
 

@@ -14,11 +14,12 @@ from redis.exceptions import RedisError
 from sanctum_bus.connection.retry import backoff_s
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.keys import RunKeys
-from sanctum_bus.publisher.batch import BatchResult, commands, parse_replies
-from sanctum_bus.publisher.buffer import Buffer, Counts, Entry
+from sanctum_bus.publisher.batch import BatchResult, batch_commands, parse_replies
+from sanctum_bus.publisher.buffer import Buffer
 from sanctum_bus.publisher.config import PublisherConfig
+from sanctum_bus.publisher.entry import Counts, Entry
 from sanctum_bus.publisher.sender import Sender
-from sanctum_bus.publisher.wakeup import Wake
+from sanctum_bus.publisher.wakeup import WakeUp
 
 NewClient = Callable[[], Redis]
 
@@ -94,7 +95,7 @@ class SimPublisher:
             close_timeout_s=1.0,
             maxlen=None,
         )
-        self.sender = Sender(self._plan, producer, self.buffer, Wake(), lambda: None)  # type: ignore[arg-type, return-value]
+        self.sender = Sender(self._plan, producer, self.buffer, WakeUp(), lambda: None)  # type: ignore[arg-type, return-value]
         self.accepted: list[int] = []
         self.refused: list[int] = []
         self._emitting = True
@@ -114,7 +115,7 @@ class SimPublisher:
 
     async def _send(self) -> None:
         while not self.done:
-            if self.buffer.arm(1):
+            if self.buffer.wake_at(1):
                 await self.deliver()
             elif self._emitting:
                 await asyncio.sleep(0.01)
@@ -135,14 +136,14 @@ class SimPublisher:
 
     def settle(self, result: BatchResult, entries: list[Entry]) -> None:
         """Record what the server has accepted."""
-        self.buffer.settle(result.sent, result.lost)
+        self.buffer.acknowledge(result.sent, result.lost)
         self.accepted += [entry.seq for entry in entries[result.lost :]]
         self.refused += [entry.seq for entry in entries[: result.lost]]
-        self.sender._accepted(result, entries)
+        self.sender._on_accepted(result, entries)
 
     def batch_of(self, entries: list[Entry], sent: int, counts: Counts) -> list[Any]:
         """Return the commands of a batch."""
-        return commands(self.sender._route, entries, sent, counts, asyncio.get_running_loop().time())
+        return batch_commands(self.sender._route, entries, sent, counts, asyncio.get_running_loop().time())
 
     async def insist(self, batch: list[Any]) -> BatchResult:
         """Send the same batch until it is accepted."""
@@ -179,7 +180,7 @@ class SimPublisher:
         await client.aclose()
 
     async def _say_goodbye(self) -> None:
-        farewell = self.buffer.farewell()
+        farewell = self.buffer.closing_entry()
         if farewell is not None:
             goodbye, counts = farewell
             data = {"sent": counts.sent, "dropped": counts.dropped - counts.unnumbered}
@@ -187,8 +188,8 @@ class SimPublisher:
             last = goodbye._replace(event=event)
             result = await self.insist(self.batch_of([last], counts.sent, counts))
             self.accepted.append(last.seq)
-            self.sender._accepted(result, [])
-        self.done = not self.buffer.arm(1)
+            self.sender._on_accepted(result, [])
+        self.done = not self.buffer.wake_at(1)
 
     async def _drop_client(self) -> None:
         client, self._client = self._client, None

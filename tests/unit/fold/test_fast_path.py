@@ -16,9 +16,9 @@ from sanctum_bus.fold.changes import Changes
 from sanctum_bus.fold.recovery import QuarantinedEntry, RecoveryMemo, quarantine
 from sanctum_bus.protocol.entry import RAW_LAYOUT, entry_of
 from sanctum_bus.protocol.stream_id import parse
-from sanctum_bus.publisher.batch import Route, commands
-from sanctum_bus.publisher.buffer import Counts
-from sanctum_bus.publisher.buffer import Entry as Sent
+from sanctum_bus.publisher.batch import Route, batch_commands
+from sanctum_bus.publisher.entry import Counts
+from sanctum_bus.publisher.entry import Entry as Sent
 from tests.support.fold_run import Entry, entry
 from tests.support.generated_events import Made, made_events
 from tests.unit.fold.test_properties import thorough
@@ -178,7 +178,7 @@ def test_a_publisher_lays_entries_out_for_the_quick_way(
     stream: list[tuple[bytes, list[bytes]]] = []
     for seq, producer in itertools.product((1, 2, 3), producers):
         packed = msgpack.packb({"v": 1, "timestamp": 1.0, "data": {}})
-        first, *_ = commands(
+        first, *_ = batch_commands(
             Route("stream", "producers", producer), [Sent(seq, "A", packed)], 1, Counts(*[0] * 7), 1.0
         )
         stream.append(

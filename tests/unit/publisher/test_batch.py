@@ -1,4 +1,4 @@
-"""One batch: its commands, and what the replies to it mean."""
+"""A batch: its commands, and the meaning of its replies."""
 
 import json
 
@@ -6,18 +6,18 @@ import pytest
 from redis.exceptions import ResponseError
 
 from sanctum_bus.connection.retry import MAX_BACKOFF_S, backoff_s
-from sanctum_bus.publisher.batch import BatchResult, Route, commands, parse_replies
-from sanctum_bus.publisher.buffer import Counts, Entry
+from sanctum_bus.publisher.batch import BatchResult, Route, batch_commands, parse_replies
+from sanctum_bus.publisher.entry import Counts, Entry
 
 ERROR = ResponseError("WRONGTYPE")
 COUNTS = Counts(9, 4, 3, 2, 1, 0, 0)
 
 
 def test_a_batch_is_its_entries_and_one_report() -> None:
-    """The report travels with the events, so that the worker never sees a gap before the count that explains it."""
+    """The report is in the same transaction as the events: a worker never sees a gap without the count that explains it."""
     route = Route("events", "producers", "p")
 
-    *added, report = commands(route, [Entry(6, "A", b"a"), Entry(7, "B", b"b")], 6, COUNTS, 1.23456)
+    *added, report = batch_commands(route, [Entry(6, "A", b"a"), Entry(7, "B", b"b")], 6, COUNTS, 1.23456)
 
     assert added == [
         ("XADD", "events", "*", "type", "A", "producer", "p", "seq", 6, "event", b"a"),
@@ -28,10 +28,10 @@ def test_a_batch_is_its_entries_and_one_report() -> None:
 
 
 def test_a_stream_is_bounded_only_if_that_is_asked_for() -> None:
-    """MAXLEN may delete what nobody has read; it is never sent by itself."""
+    """MAXLEN can delete unread entries, so it is sent only if the publisher has a `maxlen`."""
     route = Route("events", "producers", "p", maxlen=10)
 
-    first, _ = commands(route, [Entry(1, "A", b"a")], 1, COUNTS, 1.0)
+    first, _ = batch_commands(route, [Entry(1, "A", b"a")], 1, COUNTS, 1.0)
 
     assert first[:6] == ("XADD", "events", "MAXLEN", "~", 10, "*")
 
@@ -39,21 +39,21 @@ def test_a_stream_is_bounded_only_if_that_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("replies", "expected"),
     [
-        ([b"1-0", b"1-1", 0], BatchResult(2, 0, emptied=False, problem=None)),
-        ([b"1-0", 1], BatchResult(1, 0, emptied=True, problem=None)),
-        ([b"1-0", ERROR], BatchResult(1, 0, emptied=False, problem=ERROR)),
-        ([ERROR, ERROR, 0], BatchResult(0, 0, emptied=False, problem=ERROR)),
-        ([b"1-0", ERROR, 0], BatchResult(1, 0, emptied=False, problem=ERROR)),
-        ([ERROR, b"1-0", ERROR, b"1-1", ERROR, 0], BatchResult(2, 2, emptied=False, problem=ERROR)),
+        ([b"1-0", b"1-1", 0], BatchResult(2, 0, first_report=False, error=None)),
+        ([b"1-0", 1], BatchResult(1, 0, first_report=True, error=None)),
+        ([b"1-0", ERROR], BatchResult(1, 0, first_report=False, error=ERROR)),
+        ([ERROR, ERROR, 0], BatchResult(0, 0, first_report=False, error=ERROR)),
+        ([b"1-0", ERROR, 0], BatchResult(1, 0, first_report=False, error=ERROR)),
+        ([ERROR, b"1-0", ERROR, b"1-1", ERROR, 0], BatchResult(2, 2, first_report=False, error=ERROR)),
     ],
 )
 def test_replies_are_judged_one_by_one(replies: list[object], expected: BatchResult) -> None:
-    """What can still follow in order is sent again; what later entries have overtaken is lost, and counted."""
+    """Entries after the last accepted one can be sent again; refused entries before it are lost, and counted."""
     assert parse_replies(replies) == expected
 
 
 def test_waits_grow_and_are_bounded() -> None:
-    """A server that is away is asked ever more rarely, but never less than every two seconds."""
+    """The waits between attempts grow up to two seconds."""
     longest = [backoff_s(attempt, 1.0) for attempt in (1, 2, 3, 7, 10_000)]
 
     assert longest == [0.05, 0.1, 0.2, MAX_BACKOFF_S, MAX_BACKOFF_S]

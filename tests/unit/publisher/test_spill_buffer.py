@@ -1,4 +1,4 @@
-"""The buffer that spills: order, numbers and counts, whatever becomes of the files."""
+"""The spilling buffer: order, numbers and counts, for any fate of the files."""
 
 import random
 from pathlib import Path
@@ -6,19 +6,19 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sanctum_bus.publisher.buffer import TRAINING_STARTED, Entry
-from sanctum_bus.publisher.spill.buffer import Chunk, SpillingBuffer, starts_of
+from sanctum_bus.publisher.entry import TRAINING_STARTED, Entry
+from sanctum_bus.publisher.spill.buffer import SpillFile, SpillingBuffer, starts_of
 
 
 def nothing() -> None:
-    """Wake nobody."""
+    """Ignore a wake-up call."""
 
 
 class Disk:
-    """A buffer with files that are only kept in mind.
+    """A spilling buffer with files in memory.
 
     Args:
-        max_spilled: bound on the bytes of all files.
+        max_spilled: maximum size of all files in bytes.
     """
 
     def __init__(self, max_spilled: int = 400) -> None:
@@ -28,50 +28,50 @@ class Disk:
         self.sent = 0
 
     def move(self, *, works: bool = True, rest: bool = False) -> bool:
-        """Move a file's worth out; return whether there was any."""
-        entries = self.buffer.begin_move(rest=rest)
+        """Spill the events of one file; return whether there were any."""
+        entries = self.buffer.begin_spill(rest=rest)
         if entries:
             self.write(entries, works=works)
         return bool(entries)
 
     def write(self, entries: list[Entry], *, works: bool = True) -> None:
-        """Write down what was set aside, if that works."""
+        """Write the outgoing events to a file, or fail if `works` is false."""
         size = sum(len(entry.event) + 8 for entry in entries)
-        gone, fits = self.buffer.make_room(size)
-        for chunk in gone:
-            del self.files[chunk.path]
+        dropped, fits = self.buffer.make_room(size)
+        for file in dropped:
+            del self.files[file.path]
         path = Path(str(entries[0].seq))
         if works and fits:
             self.files[path] = entries
-            self.buffer.end_move(Chunk(path, entries[0].seq, len(entries), size, starts_of(entries)))
+            self.buffer.end_spill(SpillFile(entries[0].seq, len(entries), size, path, starts_of(entries)))
         else:
-            self.buffer.end_move(None)
+            self.buffer.end_spill(None)
         assert sum(len(entry.event) + 8 for file in self.files.values() for entry in file) <= 400
 
     def load(self, keep: int = 1_000) -> None:
-        """Read the next file, or its first events only."""
-        done, chunk = self.buffer.next_chunk()
+        """Read the next file, or only its first `keep` events."""
+        done, file = self.buffer.next_file()
         if done is not None:
             del self.files[done.path]
-        if chunk is not None:
-            self.buffer.loaded(self.files[chunk.path][:keep])
+        if file is not None:
+            self.buffer.end_read(self.files[file.path][:keep])
 
     def send(self, lost: int = 0) -> None:
-        """Take a batch, and settle it."""
+        """Take a batch and acknowledge it; its first `lost` events are lost."""
         batch = self.buffer.take(3, 50)
         self.out += batch
-        self.buffer.settle(len(batch) - min(lost, len(batch)), min(lost, len(batch)))
+        self.buffer.acknowledge(len(batch) - min(lost, len(batch)), min(lost, len(batch)))
         self.sent += len(batch) - min(lost, len(batch))
 
     def drain(self) -> None:
         """Send everything."""
-        while self.buffer.holds_any:
+        while self.buffer.has_unsent:
             self.load()
             self.send()
 
 
 def test_what_is_oldest_moves_out_and_comes_back_first() -> None:
-    """From half full down to a quarter, so that memory holds what is newest; the numbers leave in order."""
+    """If memory is half full, the oldest events move to a file until it is a quarter full. Events leave in order."""
     disk = Disk()
     for _ in range(5):
         disk.buffer.put("T", b"x" * 10)
@@ -85,22 +85,22 @@ def test_what_is_oldest_moves_out_and_comes_back_first() -> None:
 
 
 def test_nothing_overtakes_what_is_on_its_way_to_a_file() -> None:
-    """While events are set aside, what is newer stays; the sender is woken when they have arrived."""
+    """While events are on the way to a file, newer events cannot be taken. `wake` is called when the file is written."""
     disk = Disk()
     for _ in range(5):
         disk.buffer.put("T", b"x")
-    entries = disk.buffer.begin_move()
+    entries = disk.buffer.begin_spill()
 
-    assert not disk.buffer.arm(1)
+    assert not disk.buffer.wake_at(1)
     assert disk.buffer.take(3, 50) == []
-    assert disk.buffer.holds_any
+    assert disk.buffer.has_unsent
     assert disk.buffer.settled_seq == 0
     disk.write(entries)
-    assert disk.buffer.arm(1)
+    assert disk.buffer.wake_at(1)
 
 
 def test_what_could_not_be_written_is_in_memory_again() -> None:
-    """A disk that fails costs no event as long as memory is not full."""
+    """If a write fails, the events return to memory; none is lost while they fit."""
     disk = Disk()
     for _ in range(5):
         disk.buffer.put("T", b"x")
@@ -112,7 +112,7 @@ def test_what_could_not_be_written_is_in_memory_again() -> None:
 
 
 def test_a_start_is_brought_back_when_its_file_goes() -> None:
-    """A TRAINING_STARTED that was in a file that had to go, or that is gone, is known like any dropped one."""
+    """A TRAINING_STARTED in a file that was dropped or is missing is sent again, like any dropped one."""
     for works in (True, False):
         disk = Disk(max_spilled=100)
         disk.buffer.put(TRAINING_STARTED, b"start")
@@ -124,11 +124,11 @@ def test_a_start_is_brought_back_when_its_file_goes() -> None:
         else:
             disk.buffer.make_room(100)
 
-        assert [entry.event for entry in disk.buffer.take_lost_starts()] == [b"start"]
+        assert [entry.event for entry in disk.buffer.pop_dropped_starts()] == [b"start"]
 
 
 def test_what_is_under_way_at_the_end_goes_before_the_files() -> None:
-    """It is older than all of them, and has a file of its own; what came from a file still has it."""
+    """Events in flight are older than all files and get a separate file. Events that were read back still have theirs."""
     disk = Disk()
     for _ in range(3):
         disk.buffer.put("T", b"x")
@@ -136,7 +136,7 @@ def test_what_is_under_way_at_the_end_goes_before_the_files() -> None:
     for _ in range(6):
         disk.buffer.put("T", b"x" * 10)
         disk.move()
-    disk.write(disk.buffer.hand_back())
+    disk.write(disk.buffer.return_unsent())
     while disk.move(rest=True):
         pass
 
@@ -144,13 +144,13 @@ def test_what_is_under_way_at_the_end_goes_before_the_files() -> None:
     assert (disk.buffer.counts.buffered, disk.buffer.counts.spilled) == (0, 9)
     disk.load()
     disk.buffer.take(1, 50)
-    assert disk.buffer.hand_back() == []
+    assert disk.buffer.return_unsent() == []
     assert (disk.buffer.counts.buffered, disk.buffer.counts.spilled) == (0, 9)
 
 
 @given(st.lists(st.tuples(st.sampled_from("ppppmmflrts"), st.integers(0, 60)), max_size=80), st.randoms())
 def test_any_sequence_of_steps(steps: list[tuple[str, int]], chance: random.Random) -> None:
-    """The numbers go up, each says what was dropped before it, and every event is counted once."""
+    """After any sequence of steps numbers increase, each entry has the count dropped before it, and each event counts once."""
     disk, put = Disk(), 0
     buffer = disk.buffer
     settled = 0

@@ -1,6 +1,6 @@
-"""The client side that writes: from a training script into the run's stream.
+"""The publisher: sends events from a training process to the stream of a run.
 
-Importing it brings in redis and msgpack, and nothing else that is not Python's own.
+Importing this package loads redis and msgpack, and otherwise only the standard library.
 """
 
 from sanctum_bus.publisher.producer import PublisherStats

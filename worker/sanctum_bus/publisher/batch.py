@@ -1,4 +1,4 @@
-"""One batch: the commands of one MULTI/EXEC, and what the replies to it mean. Pure."""
+"""A batch of events: the commands of one MULTI/EXEC, and the meaning of its replies. Pure: no I/O."""
 
 import json
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from sanctum_bus.protocol.entry import DROPPED, EVENT, PRODUCER, SEQ, TYPE
-from sanctum_bus.publisher.buffer import Counts, Entry
+from sanctum_bus.publisher.entry import Counts, Entry
 
-#: One command as redis-py takes it.
+#: One command in the form that redis-py accepts.
 Command = tuple[str | bytes | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """Where a producer's entries go.
+    """Destination of one producer's entries.
 
     Args:
         events: key of the stream.
-        producers: key of the hash in which producers say what they sent and dropped.
-        producer: the producer's id.
-        maxlen: about how many entries the stream may keep, read or not; None: all.
+        producers: key of the hash in which each producer reports its counts of sent and dropped events.
+        producer: ID of the producer.
+        maxlen: approximate maximum length of the stream in entries, read or not; None: unlimited.
     """
 
     events: str
@@ -30,39 +30,43 @@ class Route:
 
 
 class BatchResult(NamedTuple):
-    """What a batch came to.
+    """Outcome of one batch.
 
     Args:
-        sent: entries that are in the stream.
-        lost: entries that are not, although later ones are: sent again, they would count as duplicates.
-        emptied: the server did not know this producer.
-        problem: the first error among the replies.
+        sent: number of entries that are in the stream.
+        lost: number of entries that are not in the stream although later ones are. They are not sent again, because a
+            worker would count them as duplicates.
+        first_report: the producers hash had no report of this producer: the batch is its first, or the server was
+            flushed.
+        error: the first error among the replies, or None.
     """
 
     sent: int
     lost: int
-    emptied: bool
-    problem: Exception | None
+    first_report: bool
+    error: Exception | None
 
 
-def commands(route: Route, entries: Sequence[Entry], sent: int, counts: Counts, at: float) -> list[Command]:
+def batch_commands(
+    route: Route, entries: Sequence[Entry], sent: int, counts: Counts, at: float
+) -> list[Command]:
     """Return the commands of a batch, in order.
 
     Args:
-        route: where to.
-        entries: what to send.
-        sent: events that the server has accepted once it has accepted this batch.
-        counts: the producer's counts; dropped events without a number are no business of the worker.
-        at: Unix seconds.
+        route: destination of the entries.
+        entries: the entries to send.
+        sent: number of events that the server has accepted once it accepts this batch.
+        counts: counts of the producer. The report excludes dropped events without a number, because they leave no gap.
+        at: current time in Unix seconds.
     """
     report = json.dumps({"sent": sent, "dropped": counts.dropped - counts.unnumbered, "at": round(at, 3)})
     return [*xadd_commands(route, entries), ("HSET", route.producers, route.producer, report)]
 
 
 def xadd_commands(route: Route, entries: Sequence[Entry]) -> list[Command]:
-    """Return the commands that add entries to the stream."""
+    """Return the commands that append entries to the stream."""
     trim: Command = () if route.maxlen is None else ("MAXLEN", "~", route.maxlen)
-    # In the order of `wire.fields.LAYOUT`, which a worker takes in quickest.
+    # The field order of `protocol.entry.LAYOUT`: a worker decodes this order fastest.
     head: Command = ("XADD", route.events, *trim, "*", TYPE)
     middle: Command = (PRODUCER, route.producer, SEQ)
     return [
@@ -72,15 +76,16 @@ def xadd_commands(route: Route, entries: Sequence[Entry]) -> list[Command]:
 
 
 def parse_replies(replies: Sequence[object]) -> BatchResult:
-    """Judge the replies to a batch that was executed.
+    """Return the outcome of a batch that the server executed.
 
-    EXEC does not roll back. The commands of a batch are alike and go to one key, so they all succeed or all fail (a
-    stream that is no stream; what a full server refuses, it refuses as a whole). Should a server still take some of
-    them: those before the first one taken can never follow it in order, and are lost; those after the last one taken
-    can.
+    EXEC does not roll back. All commands of a batch append to the same key, so normally all succeed or all fail. For
+    example, all fail if the key is not a stream; a server that is out of memory refuses the whole transaction.
+
+    If a server accepts only some entries, those before the last accepted one can no longer follow in order: they are
+    lost. Those after it can be sent again.
     """
     *added, report = replies
-    taken = [index for index, reply in enumerate(added) if not isinstance(reply, Exception)]
-    problem = next((reply for reply in replies if isinstance(reply, Exception)), None)
-    up_to = taken[-1] + 1 if taken else 0
-    return BatchResult(len(taken), up_to - len(taken), report == 1, problem)
+    accepted = [index for index, reply in enumerate(added) if not isinstance(reply, Exception)]
+    error = next((reply for reply in replies if isinstance(reply, Exception)), None)
+    up_to = accepted[-1] + 1 if accepted else 0
+    return BatchResult(len(accepted), up_to - len(accepted), report == 1, error)

@@ -1,133 +1,93 @@
-"""The bounded buffer between training and the sender's thread, and every count of a publisher. It does no I/O.
+"""The bounded buffer between training and the sender thread, and all counts of a publisher. No I/O.
 
-An event has its number (`seq`) from the moment it enters. What is dropped afterwards leaves a gap in the numbers, which
-the worker sees and the counts here explain: `emitted == sent + dropped + buffered + spilled`, always.
+An event gets its number (`seq`) when it enters. If it is dropped later, the numbers have a gap: a worker sees the gap,
+and the counts explain it. `emitted == sent + dropped + buffered + spilled` always holds.
 
-Signal handlers and finalisers may emit while the same thread is inside one of these methods. So the lock can be entered
-again, and what such an inner call brings waits in the inbox until the outer one is done: numbers stay in order. An
-exception that comes out of a handler, as Ctrl-C does, may leave at any place: so the lock is held by a `with` of the
-method itself, and what can be worked out is not counted.
+Signal handlers and finalizers may emit while the same thread is inside a method of the buffer. Therefore the lock is
+reentrant, and events of such an inner call wait in the inbox until the outer call is done: the numbers stay in order.
+
+An exception from a handler, such as Ctrl-C, may leave a method at any point. Therefore each method holds the lock in a
+`with` statement, and counts that follow from others are computed, not stored.
 """
 
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import wraps
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from sanctum_bus.protocol.entry import CLOSED
+from sanctum_bus.publisher.entry import MAX_SENT_BYTES, TRAINING_STARTED, Counts, Entry, size_of
 
-#: An entry over this many bytes is never sent: servers refuse a request of 512 MiB, and the memory is training's.
-MAX_SENT_BYTES = 64 << 20
-
-#: The type of the event that begins a run; everything that is known about a run hangs on it.
-TRAINING_STARTED = "TRAINING_STARTED"
-
-#: Dropped TRAINING_STARTED that are kept aside; more than groups are ever compared in one run.
-_MAX_LOST_STARTS = 64
+#: Maximum number of dropped TRAINING_STARTED that are kept; no run compares more groups.
+_MAX_DROPPED_STARTS = 64
 
 _NEVER = 1 << 62
-
-
-class Entry(NamedTuple):
-    """One event with its number.
-
-    Args:
-        dropped: how many numbers right before this one will never be sent.
-    """
-
-    seq: int
-    type: str
-    event: bytes
-    dropped: int = 0
-
-
-class Counts(NamedTuple):
-    """What became of the events of one producer.
-
-    Args:
-        emitted: events that were handed over and have a type; a TRAINING_STARTED that is sent again counts again.
-        sent: accepted by the server.
-        dropped: thrown away: the buffer was full, the event too large, or the publisher closed.
-        buffered: neither yet.
-        unnumbered: those of `dropped` that came after `close` and so leave no gap.
-        unconvertible: values that were sent as their `repr`, renamed, or could not be read.
-        rejected: events without a type; they are in no other count.
-        spilled: in files, and neither sent nor dropped.
-    """
-
-    emitted: int
-    sent: int
-    dropped: int
-    buffered: int
-    unnumbered: int
-    unconvertible: int
-    rejected: int
-    spilled: int = 0
-
-
-def size_of(entry: tuple[Any, ...]) -> int:
-    """Return the bytes that an event takes, those of its type among them."""
-    return len(entry[1]) + len(entry[2])
 
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 
-def alone(method: Method) -> Method:
-    """Let one thread at a time into a method of a buffer; what handlers brought meanwhile is taken in at its end."""
+def synchronized(method: Method) -> Method:
+    """Hold the buffer's lock during a method, and add the events of the inbox before and after it."""
 
     @wraps(method)
-    def held(self: "Buffer", *args: Any, **given: Any) -> Any:
+    def locked(self: "Buffer", *args: Any, **given: Any) -> Any:
         lock = self._lock
-        inner = lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  # as in `entered`
+        is_inner = lock._is_owned()  # type: ignore[attr-defined]  # noqa: SLF001  # see `held_by_caller`
         with lock:
             try:
-                if not inner:
+                if not is_inner:
                     self._empty_inbox()
                 return method(self, *args, **given)
             finally:
-                if not inner:
+                if not is_inner:
                     self._empty_inbox()
 
-    return cast("Method", held)
+    return cast("Method", locked)
 
 
 class Buffer:
-    """Events in order, those that are under way to the server included.
+    """Events in order, including the batch in flight to the server.
+
+    Events pass through stages, oldest first: in flight, then memory. A subclass may put further stages between them.
 
     Args:
-        max_events: bound on the events that were never sent.
-        max_bytes: bound on their bytes.
-        wake: called when there is as much as `arm` asked for; must neither block nor take a lock.
+        max_events: maximum number of events in memory that were never sent.
+        max_bytes: maximum size of these events in bytes.
+        wake: called when the number of events requested with `wake_at` is reached; must not block or take a lock.
     """
 
     def __init__(self, max_events: int, max_bytes: int, wake: Callable[[], None]) -> None:
         self._max_events = max_events
         self._max_bytes = max_bytes
+        # Above these bounds `put` calls `_relieve`.
         self._high_events, self._high_bytes = max_events, max_bytes
         self._max_entry = min(max_bytes, MAX_SENT_BYTES)
         self._wake = wake
-        self._wake_at = _NEVER
+        self._wake_threshold = _NEVER
         self._lock = threading.RLock()
         self._inbox: deque[tuple[str, bytes, int, bool]] = deque()
-        # Plain tuples: an Entry costs more to make than all the rest of `put`.
-        self._entries: deque[tuple[int, str, bytes]] = deque()
-        self._under_way: list[Entry] = []
-        self._lost_starts: deque[Entry] = deque(maxlen=_MAX_LOST_STARTS)
+        self._in_flight: list[Entry] = []
+        # Plain tuples: creating an Entry costs more than the rest of `put`.
+        self._memory: deque[tuple[int, str, bytes]] = deque()
+        self._bytes = 0
+        # Oldest first. Each item of a stage starts with the number of its first event.
+        self._stages: list[Sequence[tuple[Any, ...]]] = [self._in_flight, self._memory]
+        self._dropped_starts: deque[Entry] = deque(maxlen=_MAX_DROPPED_STARTS)
         self._closed = False
-        self._bytes = self._last_seq = self._handed_out = 0
+        self._last_seq = self._last_taken = 0
         self._sent = self._dropped = self._unnumbered = 0
         self._unconvertible = self._rejected = self._spilled = 0
 
     def put(self, kind: str, event: bytes, unconvertible: int = 0) -> bool:
-        """Take an event in; when the buffer is full, the oldest go that were never sent.
+        """Add an event. If the buffer is full, drop the oldest events that were never sent.
 
         Returns:
-            False: the buffer is closed and the event was dropped.
+            False if the buffer is closed; then the event is dropped and counted.
         """
         lock = self._lock
-        if lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001  # as in `entered`
+        if lock._is_owned():  # type: ignore[attr-defined]  # noqa: SLF001  # see `held_by_caller`
             self._inbox.append((kind, event, unconvertible, self._closed))
             return not self._closed
         with lock:
@@ -140,104 +100,107 @@ class Buffer:
                 self._empty_inbox()
         return True
 
-    @alone
-    def put_again(self, kind: str, event: bytes) -> None:
-        """Take in an event of the publisher's own, also when the buffer is closed."""
+    @synchronized
+    def put_internal(self, kind: str, event: bytes) -> None:
+        """Add an event of the publisher, even if the buffer is closed."""
         self._add(kind, event)
 
-    @alone
+    @synchronized
     def reject(self) -> None:
-        """Count an event that has no type."""
+        """Count an event without a type."""
         self._rejected += 1
 
-    @alone
-    def arm(self, events: int) -> bool:
-        """Whether there are so many events that were never sent; if not, `wake` is called when there are."""
-        enough = len(self._entries) + len(self._under_way) >= events
-        self._wake_at = _NEVER if enough else events
-        return enough
+    @synchronized
+    def wake_at(self, events: int) -> bool:
+        """Return whether at least this many events can be taken; if not, call `wake` once when they can."""
+        ahead, is_blocked = self._ahead_of_memory(), self._is_memory_blocked()
+        is_enough = ahead + (0 if is_blocked else len(self._memory)) >= events
+        self._wake_threshold = _NEVER if is_enough or is_blocked else events - ahead
+        return is_enough
 
-    @alone
+    @synchronized
     def take(self, max_events: int, max_bytes: int) -> list[Entry]:
-        """Hand out the oldest events, at least one if there is any. From now on they are under way, and stay.
+        """Return the next batch: the oldest events within both bounds, at least one if there is any.
 
-        Nothing else may be under way.
+        The batch is in flight until `acknowledge`: until then it is neither changed nor dropped, and `take` returns it
+        again.
         """
-        self._wake_at = _NEVER
-        size = 0
-        while self._entries and len(self._under_way) < max_events:
-            size += size_of(self._entries[0])
-            if self._under_way and size > max_bytes:
-                break
-            self._under_way.append(self._after_dropped(self._pop()))
-        return list(self._under_way)
+        self._wake_threshold = _NEVER
+        source = self._sendable()
+        if not self._in_flight:
+            size = 0
+            while source and len(self._in_flight) < max_events:
+                size += size_of(source[0])
+                if self._in_flight and size > max_bytes:
+                    break
+                self._in_flight.append(self._after_dropped(self._pop(source)))
+        return list(self._in_flight)
 
-    @alone
-    def settle(self, sent: int, lost: int) -> None:
-        """Say what became of what is under way.
+    @synchronized
+    def acknowledge(self, sent: int, lost: int) -> None:
+        """Remove the oldest events in flight.
 
         Args:
-            sent: events that the server accepted.
-            lost: events before them that it refused for good.
+            sent: number of events that the server accepted.
+            lost: number of events before them that can no longer be sent in order.
         """
-        del self._under_way[: sent + lost]
+        del self._in_flight[: sent + lost]
         self._sent += sent
         self._dropped += lost
 
     def close(self) -> None:
-        """Take nothing more in, except what the publisher itself sends."""
+        """Accept no more events, except those of the publisher."""
         self._closed = True
 
-    @alone
-    def farewell(self) -> tuple[Entry, Counts] | None:
-        """Return the goodbye, still empty, and the final counts; None if there is nothing to take leave of.
+    @synchronized
+    def closing_entry(self) -> tuple[Entry, Counts] | None:
+        """Return the end-of-stream marker, with an empty map, and the final counts; None if no event was ever added.
 
-        Nothing may be left to be sent.
+        All events must have been sent before.
         """
         if not self._last_seq:
             return None
         self._last_seq += 1
         return self._after_dropped(Entry(self._last_seq, CLOSED, b"")), self.counts
 
-    @alone
-    def take_lost_starts(self) -> list[Entry]:
-        """Hand out the TRAINING_STARTED that were dropped since the last call."""
-        lost = list(self._lost_starts)
-        self._lost_starts.clear()
-        return lost
+    @synchronized
+    def pop_dropped_starts(self) -> list[Entry]:
+        """Return the TRAINING_STARTED that were dropped since the last call."""
+        dropped = list(self._dropped_starts)
+        self._dropped_starts.clear()
+        return dropped
 
     @property
-    def entered(self) -> bool:
-        """Whether the calling thread is inside one of these methods: it is a signal handler that interrupted one.
+    def held_by_caller(self) -> bool:
+        """Whether the calling thread is inside a method of this buffer: it runs a signal handler that interrupted one.
 
-        Nobody else can get in before the handler returns, so it must not wait for anybody.
+        No other thread can enter before the handler returns. So the handler must not wait for another thread.
         """
-        # What `threading.Condition` asks too; there is no public way.
+        # `threading.Condition` uses the same method; there is no public one.
         return bool(self._lock._is_owned())  # type: ignore[attr-defined]  # noqa: SLF001
 
     @property
-    @alone
+    @synchronized
     def last_seq(self) -> int:
-        """The number given last."""
+        """The last number that was assigned."""
         return self._last_seq
 
     @property
-    @alone
+    @synchronized
     def settled_seq(self) -> int:
-        """Everything up to this number was accepted by the server, or dropped."""
-        oldest = self._under_way or self._entries
-        return oldest[0][0] - 1 if oldest else self._last_seq
+        """The number up to which the server accepted every event, or the buffer dropped it."""
+        return next((stage[0][0] - 1 for stage in self._stages if stage), self._last_seq)
 
     @property
-    def holds_any(self) -> bool:
+    def has_unsent(self) -> bool:
         """Whether there are events that are neither sent nor dropped."""
         counts = self.counts
         return bool(counts.buffered or counts.spilled)
 
     @property
-    @alone
+    @synchronized
     def counts(self) -> Counts:
-        """All counts of one moment."""
+        """All counts at one moment."""
         dropped, buffered = self._dropped + self._unnumbered, self._in_memory()
         return Counts(
             self._sent + dropped + buffered + self._spilled,
@@ -250,14 +213,70 @@ class Buffer:
             self._spilled,
         )
 
+    # A subclass with more stages overrides these five.
+
     def _in_memory(self) -> int:
-        return len(self._entries) + len(self._under_way)
+        """Return the number of events in memory, in all stages."""
+        return sum(map(len, self._stages))
+
+    def _ahead_of_memory(self) -> int:
+        """Return the number of events that are older than those of the stage memory, and can be taken."""
+        return len(self._in_flight)
+
+    def _is_memory_blocked(self) -> bool:
+        """Return whether older events keep the stage memory from being taken for now."""
+        return False
+
+    def _sendable(self) -> deque[Any]:
+        """Return the stage of the next batch."""
+        return self._memory
+
+    def _relieve(self) -> None:
+        """Reduce the stage memory, which is above its high bounds; must not block."""
+        self._drop_oldest()
+
+    # A subclass calls the rest, with the lock held.
+
+    def _is_above(self, events: int, size: int) -> bool:
+        """Return whether the stage memory is above a number of events or of bytes."""
+        return self._bytes > size or len(self._memory) > events
+
+    def _drop_oldest(self) -> None:
+        # Without `_is_above` and `_note_dropped`: if the buffer is full, each `emit` runs this.
+        while self._bytes > self._max_bytes or len(self._memory) > self._max_events:
+            entry = self._pop(self._memory)
+            self._dropped += 1
+            if entry.type == TRAINING_STARTED:
+                self._dropped_starts.append(entry)
+
+    def _note_dropped(self, events: int, starts: Sequence[Entry] = ()) -> None:
+        """Count dropped events, and keep those of them that are a TRAINING_STARTED."""
+        self._dropped += events
+        self._dropped_starts.extend(starts)
+
+    def _pop(self, stage: deque[Any]) -> Entry:
+        """Remove and return the oldest event of a stage."""
+        entry = Entry(*stage.popleft())
+        if stage is self._memory:
+            self._bytes -= size_of(entry)
+        return entry
+
+    def _put_back(self, entries: Sequence[Entry]) -> None:
+        """Put events that were popped back at the front of the stage memory."""
+        self._memory.extendleft(entry[:3] for entry in reversed(entries))
+        self._bytes += sum(map(size_of, entries))
+
+    def _after_dropped(self, entry: Entry) -> Entry:
+        # Entries are sent in order: a number between the last taken one and this one is never sent.
+        dropped = entry.seq - 1 - self._last_taken
+        self._last_taken = entry.seq
+        return entry._replace(dropped=dropped) if dropped else entry
 
     def _empty_inbox(self) -> None:
         while self._inbox:
-            kind, event, unconvertible, late = self._inbox.popleft()
+            kind, event, unconvertible, is_late = self._inbox.popleft()
             self._unconvertible += unconvertible
-            if late:
+            if is_late:
                 self._unnumbered += 1
             else:
                 self._add(kind, event)
@@ -266,35 +285,14 @@ class Buffer:
         self._last_seq = seq = self._last_seq + 1
         size = len(kind) + len(event)
         if size > self._max_entry:
-            # It takes a number, so that the worker sees what is missing, but it must not push everything else out.
+            # It uses a number, so that the worker sees a gap. In the buffer it would displace everything else.
             self._dropped += 1
             return
-        entries = self._entries
-        entries.append((seq, kind, event))
+        memory = self._memory
+        memory.append((seq, kind, event))
         self._bytes += size
-        if self._bytes > self._high_bytes or len(entries) > self._high_events:
+        if self._bytes > self._high_bytes or len(memory) > self._high_events:
             self._relieve()
-        if len(entries) >= self._wake_at:
-            self._wake_at = _NEVER
+        if len(memory) >= self._wake_threshold:
+            self._wake_threshold = _NEVER
             self._wake()
-
-    def _relieve(self) -> None:
-        self._drop_oldest()
-
-    def _drop_oldest(self) -> None:
-        while self._bytes > self._max_bytes or len(self._entries) > self._max_events:
-            entry = self._pop()
-            self._dropped += 1
-            if entry.type == TRAINING_STARTED:
-                self._lost_starts.append(entry)
-
-    def _after_dropped(self, entry: Entry) -> Entry:
-        # All goes in order: what was not handed out by now never will be.
-        dropped = entry.seq - 1 - self._handed_out
-        self._handed_out = entry.seq
-        return entry._replace(dropped=dropped) if dropped else entry
-
-    def _pop(self) -> Entry:
-        entry = Entry(*self._entries.popleft())
-        self._bytes -= size_of(entry)
-        return entry

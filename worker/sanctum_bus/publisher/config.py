@@ -1,9 +1,10 @@
-"""How and where a publisher sends: its arguments, checked once."""
+"""The configuration of a publisher: each argument with its default and its check, in one place."""
 
 import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from redis import Redis
 
@@ -13,89 +14,115 @@ from sanctum_bus.events.bounded_repr import clean
 from sanctum_bus.protocol import keys
 from sanctum_bus.protocol.entry import LABELS
 
-#: Seconds that a server has to accept a connection, and to answer.
+#: Seconds within which a server has to accept a connection, and to reply.
 ANSWER_TIMEOUT_S = 5.0
 
 _MAX_LABEL_BYTES = keys.MAX_NAME_BYTES - len(f"{LABELS}.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _check_size(name: str, value: Any) -> None:
+    # Not `value < 1`: that accepts NaN.
+    if not value >= 1:
+        raise InvalidArgument(f"{name} must be at least 1, not {value}")
+
+
+def _check_optional_size(name: str, value: Any) -> None:
+    if value is not None:
+        _check_size(name, value)
+
+
+def _check_seconds(name: str, value: Any) -> None:
+    # Not `value < 0`, for the same reason.
+    if not value >= 0:
+        raise InvalidArgument(f"{name} must be 0 or more seconds, not {value}")
+
+
+#: The check of each argument that is a number. A check raises InvalidArgument, or TypeError for a value of a wrong type.
+CHECKS: Mapping[str, Callable[[str, Any], None]] = {
+    "buffer_events": _check_size,
+    "buffer_bytes": _check_size,
+    "batch_events": _check_size,
+    "batch_bytes": _check_size,
+    "linger_s": _check_seconds,
+    "close_timeout_s": _check_seconds,
+    "maxlen": _check_optional_size,
+    "spill_bytes": _check_size,
+}
+
+
+# Without slots: the signature of `Publisher` reads the defaults from the class.
+@dataclass(frozen=True, kw_only=True)
 class PublisherConfig:
-    """What a publisher was told; see `Publisher` for each part.
+    """Arguments of a `Publisher`, checked; its docstring describes each one.
 
     Raises:
-        BadInput: a part is not usable.
+        InvalidArgument: an argument is invalid; the message has its name and its value.
     """
 
     run_id: str
-    key_prefix: str
-    labels: Mapping[str, str]
-    buffer_events: int
-    buffer_bytes: int
-    batch_events: int
-    batch_bytes: int
-    linger_s: float
-    close_timeout_s: float
-    maxlen: int | None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    key_prefix: str = keys.DEFAULT_PREFIX
+    buffer_events: int = 100_000
+    buffer_bytes: int = 64 << 20
+    batch_events: int = 500
+    batch_bytes: int = 1 << 20
+    linger_s: float = 0.005
+    close_timeout_s: float = 5.0
+    maxlen: int | None = None
     spill_path: Path | None = None
     spill_bytes: int = 1 << 30
 
     def __post_init__(self) -> None:
         try:
-            self._check()
-        except TypeError as error:
-            raise InvalidArgument(f"an argument of the publisher has the wrong type: {error}") from error
-
-    def _check(self) -> None:
-        # Made for its checks of the run id and the prefix.
-        keys.RunKeys(self.run_id, self.key_prefix)
-        for name in ("buffer_events", "buffer_bytes", "batch_events", "batch_bytes", "maxlen", "spill_bytes"):
-            size = getattr(self, name)
-            if (size is not None or name != "maxlen") and size < 1:
-                raise InvalidArgument(f"{name} must be at least 1, not {size}")
-        for name in ("linger_s", "close_timeout_s"):
-            # Not `< 0`: it would let a NaN through, which no wait understands.
-            if not getattr(self, name) >= 0:
-                raise InvalidArgument(f"{name} must be 0 or more seconds, not {getattr(self, name)}")
+            # Creating the keys checks the run ID and the prefix.
+            keys.RunKeys(self.run_id, self.key_prefix)
+        except TypeError:
+            raise InvalidArgument(f"run_id must be text, not {self.run_id!r:.80}") from None
+        for name, check in CHECKS.items():
+            value = getattr(self, name)
+            try:
+                check(name, value)
+            except TypeError as error:
+                raise InvalidArgument(f"{name} has the wrong type: {value!r:.80}") from error
         for name in self.labels:
             if len(name.encode()) > _MAX_LABEL_BYTES:
-                raise InvalidArgument(f"a label's name of more than {_MAX_LABEL_BYTES} bytes: {name[:40]}...")
+                raise InvalidArgument(f"label name longer than {_MAX_LABEL_BYTES} bytes: {name[:40]!r}...")
 
     @property
     def keys(self) -> keys.RunKeys:
-        """The keys of the run."""
+        """Return the keys of the run."""
         return keys.RunKeys(self.run_id, self.key_prefix)
 
 
-def labels_of(labels: Mapping[str, str] | None) -> dict[str, str]:
-    """Return labels as text that can be sent; what is given as a number becomes text too.
+def parse_labels(labels: Mapping[str, str] | None) -> dict[str, str]:
+    """Return labels as text that can be sent. Values of other types, such as numbers, become text.
 
     Raises:
-        BadInput: they are no mapping.
+        InvalidArgument: `labels` is not a mapping.
     """
     try:
         return {clean(str(name)): clean(str(text)) for name, text in (labels or {}).items()}
     except AttributeError:
-        raise InvalidArgument(f"labels should be a mapping of names to texts, not {labels!r:.80}") from None
+        raise InvalidArgument(f"labels must be a mapping of names to texts, not {labels!r:.80}") from None
 
 
-def folder_of(path: str | os.PathLike[str] | None) -> Path | None:
-    """Return where a publisher may spill, or None where it must not; nothing is made there yet.
+def parse_spill_path(path: str | os.PathLike[str] | None) -> Path | None:
+    """Return the absolute path of the spill directory, or None if there is none. Creates nothing.
 
     Raises:
-        BadInput: it is no path.
+        InvalidArgument: `path` is not a path.
     """
     try:
         return None if path is None else Path(path).absolute()
     except (TypeError, OSError) as error:
-        raise InvalidArgument(f"spill_path should be the path of a directory, not {path!r:.80}") from error
+        raise InvalidArgument(f"spill_path must be the path of a directory, not {path!r:.80}") from error
 
 
-def factory_of(url: str | None, environ: Mapping[str, str] = os.environ) -> Callable[[], Redis]:
-    """Return what makes clients for a URL, or for the one in the environment.
+def client_factory_for(url: str | None, environ: Mapping[str, str] = os.environ) -> Callable[[], Redis]:
+    """Return a factory of clients for a URL, or for the URL of the environment if `url` is None.
 
     Raises:
-        BadInput: it is no URL of a Redis server, or names a file that is not there.
+        InvalidArgument: the URL is invalid, or names a file that does not exist.
     """
     source = "url" if url is not None else URL_VARIABLE
     try:
@@ -103,8 +130,3 @@ def factory_of(url: str | None, environ: Mapping[str, str] = os.environ) -> Call
     except ConfigurationError as error:
         raise InvalidArgument(f"{source}: {error}") from None
     return lambda: connect_to(target, timeout_s=ANSWER_TIMEOUT_S)
-
-
-def connect(url: str) -> Redis:
-    """Return a client that never retries and never waits without end."""
-    return connect_to(target_of(url), timeout_s=ANSWER_TIMEOUT_S)

@@ -1,36 +1,36 @@
-"""What a publisher says in the log: trouble when it starts, when it changes and when it ends, with counts."""
+"""Log lines of a publisher: failures when they start, change and end, and lost events, with counts."""
 
 import logging
 import time
 from contextlib import suppress
 
 from sanctum_bus.connection.retry import FailureStreak
-from sanctum_bus.publisher.buffer import Counts
+from sanctum_bus.publisher.entry import Counts
 
 _logger = logging.getLogger("sanctum_bus.publisher")
 
 
-class _Log:
-    """The log, which ends nothing: a handler of the training's that raises is its own trouble."""
+class _SafeLogger:
+    """A logger that never raises: an error of the training's log handler must not stop the publisher."""
 
-    def warning(self, words: str, *details: object) -> None:
-        """Say something, if anybody can hear it."""
+    def warning(self, message: str, *details: object) -> None:
+        """Log a warning, unless a handler raises."""
         with suppress(Exception):
-            _logger.warning(words, *details, stacklevel=2)
+            _logger.warning(message, *details, stacklevel=2)
 
 
-log = _Log()
+log = _SafeLogger()
 
-#: Characters of a foreign error's text that are shown.
+#: Maximum number of characters of an error's text in a log line.
 _MAX_TEXT_CHARS = 300
 
 
 class Failures:
-    """Failures of a publisher, of every kind.
+    """Counter of a publisher's failures of every kind.
 
     Attributes:
-        count: how many there were.
-        last: the last one in words, or None.
+        count: number of failures.
+        last: text of the last failure, or None.
     """
 
     def __init__(self) -> None:
@@ -39,12 +39,12 @@ class Failures:
 
 
 class TaskLog:
-    """Logs the failures of one task: the first, each of another kind, and the end. A night of outage is two lines.
+    """Logs the failures of one task: the first, each of another kind, and the end. A long outage is two lines.
 
     Args:
         task: the task with its publisher, for the log.
-        failures: counts each failure too.
-        consequence: what happens to events while the task fails, for the log.
+        failures: counter of all failures of the publisher.
+        consequence: effect on events while the task fails, for the log.
     """
 
     def __init__(self, task: str, failures: Failures, consequence: str = "") -> None:
@@ -69,11 +69,11 @@ class TaskLog:
         """Record a success."""
         if failures := self._streak.reset():
             seconds = time.monotonic() - self._since
-            log.warning("can %s again, after %d failures in %.1f s", self._task, failures, seconds)
+            log.warning("can %s again after %d failures in %.1f s", self._task, failures, seconds)
 
 
-class Losses:
-    """Looks at the counts from time to time and reports what training lost.
+class LossLog:
+    """Logs what training lost, from the counts of its publisher.
 
     Args:
         who: run and producer, for the log.
@@ -82,28 +82,33 @@ class Losses:
     def __init__(self, who: str) -> None:
         self._who = who
         self._dropped = 0
-        self._dropping = self._rejected = self._unconvertible = False
+        self._is_dropping = self._has_rejected = self._has_unconvertible = False
 
-    def look_at(self, counts: Counts) -> None:
-        """Report what began or ended since the last look."""
+    def check(self, counts: Counts) -> None:
+        """Log each kind of loss that began or ended since the last call."""
         dropped = counts.dropped - counts.unnumbered
-        if dropped > self._dropped and not self._dropping:
-            log.warning("the buffer is full: the oldest events are dropped (%s)", self._who)
-        elif dropped == self._dropped and self._dropping:
-            log.warning("no more events are dropped; %d were so far (%s)", dropped, self._who)
-        self._dropping = dropped > self._dropped
-        self._dropped = dropped
-        if counts.rejected and not self._rejected:
-            log.warning("an event without a type was rejected; more are only counted (%s)", self._who)
-        if counts.unconvertible and not self._unconvertible:
-            log.warning("a value was sent as its repr; more are only counted (%s)", self._who)
-        self._rejected, self._unconvertible = bool(counts.rejected), bool(counts.unconvertible)
+        is_dropping = dropped > self._dropped
+        if is_dropping and not self._is_dropping:
+            log.warning("buffer full: dropping the oldest events (%s)", self._who)
+        elif self._is_dropping and not is_dropping:
+            log.warning("dropping stopped; %d events dropped in total (%s)", dropped, self._who)
+        self._is_dropping, self._dropped = is_dropping, dropped
+        if counts.rejected and not self._has_rejected:
+            log.warning(
+                "event without a type rejected; further occurrences are counted, not logged (%s)", self._who
+            )
+        if counts.unconvertible and not self._has_unconvertible:
+            log.warning(
+                "unsupported value serialized with repr(); further occurrences are counted, not logged (%s)",
+                self._who,
+            )
+        self._has_rejected, self._has_unconvertible = bool(counts.rejected), bool(counts.unconvertible)
 
-    def sum_up(self, counts: Counts) -> None:
-        """Report at the end what did not arrive as it was emitted, if anything."""
+    def summarize(self, counts: Counts) -> None:
+        """Log the final counts, if any event was not sent as it was emitted."""
         if counts.buffered or counts.dropped or counts.rejected or counts.unconvertible:
             log.warning(
-                "closed: %d events sent, %d left behind, %d dropped, %d rejected, %d values as their repr (%s)",
+                "closed: %d events sent, %d unsent, %d dropped, %d rejected, %d values serialized with repr() (%s)",
                 counts.sent,
                 counts.buffered,
                 counts.dropped,

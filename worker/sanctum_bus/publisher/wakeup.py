@@ -1,23 +1,23 @@
-"""Waking the sending thread."""
+"""The wake-up call of a background thread."""
 
 import threading
 
 
-class Wake:
-    """Ends the wait of one thread. Unlike an Event it has no lock that a signal handler could find taken."""
+class WakeUp:
+    """Ends the wait of one thread. Unlike `threading.Event`, it has no lock that a signal handler could find held."""
 
     def __init__(self) -> None:
-        self._asleep = threading.Lock()
-        self._asleep.acquire()
+        self._waiting = threading.Lock()
+        self._waiting.acquire()
 
-    def call(self) -> None:
-        """End the wait that is going on, or else the next one."""
+    def trigger(self) -> None:
+        """End the current wait, or the next one if the thread is not waiting. Never blocks."""
         try:
-            self._asleep.release()
+            self._waiting.release()
         except RuntimeError:
-            # It has been called already.
+            # Triggered before, and no wait has started since.
             return
 
     def wait(self, timeout_s: float) -> None:
-        """Wait for a call."""
-        self._asleep.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX))
+        """Wait until triggered, or until `timeout_s` seconds have passed."""
+        self._waiting.acquire(timeout=min(timeout_s, threading.TIMEOUT_MAX))

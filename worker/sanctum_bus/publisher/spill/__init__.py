@@ -1,1 +1,1 @@
-"""Spill files: events that do not fit into the publisher's buffer."""
+"""Spill files: events on disk that do not fit into the publisher's memory."""

@@ -1,38 +1,38 @@
-"""The buffer of a publisher that may spill: what is oldest in memory moves to files, and comes back when its turn is.
+"""The buffer of a publisher with a spill directory: the oldest events in memory move to files, and are read back later.
 
-The order is always: under way, read back from a file, in files, on its way to a file, in memory. So the numbers go up
-from one to the next. Like its base it does no I/O: others read and write, between two calls and without the lock, so
-`emit` never waits for a disk.
+Events pass through five stages, oldest first: in flight, read back from a file, in files, on the way to a file, in
+memory. So the numbers stay in order. Like its base class this buffer does no I/O: a `SpillWriter` reads and writes the
+files between two calls and without the lock, so `emit` never waits for a disk.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sanctum_bus.publisher.buffer import TRAINING_STARTED, Buffer, Entry, alone, size_of
+from sanctum_bus.publisher.buffer import Buffer, synchronized
+from sanctum_bus.publisher.entry import TRAINING_STARTED, Entry, size_of
 
-#: Bounds on one file. `emit` may have to wait while so many events are set aside.
-_CHUNK_EVENTS = 2_000
-_CHUNK_BYTES = 4 << 20
-
-_NEVER = 1 << 62
+#: Bounds of one file. `emit` may have to wait while this many events are removed from memory.
+_FILE_EVENTS = 2_000
+_FILE_BYTES = 4 << 20
 
 
-class Chunk(NamedTuple):
+class SpillFile(NamedTuple):
     """Events in one file.
 
     Args:
-        first: number of the first.
-        events: how many there are.
-        size: bytes of the file.
-        starts: the TRAINING_STARTED among them: they are brought back even if the file goes.
+        first: number of the first event.
+        events: number of events.
+        size: size of the file in bytes.
+        path: path of the file.
+        starts: the TRAINING_STARTED among the events. They are sent again even if the file is lost.
     """
 
-    path: Path
     first: int
     events: int
     size: int
+    path: Path
     starts: tuple[Entry, ...]
 
 
@@ -42,14 +42,14 @@ def starts_of(entries: Sequence[Entry]) -> tuple[Entry, ...]:
 
 
 class SpillingBuffer(Buffer):
-    """A buffer of which the oldest events move to files before it is full.
+    """A buffer whose oldest events move to files before memory is full.
 
     Args:
-        max_events: bound on the events in memory that were never sent.
-        max_bytes: bound on their bytes.
-        max_spilled: bound on the bytes of all files.
-        wake: called when there is as much as `arm` asked for.
-        wake_mover: called when memory is half full; neither may block or take a lock.
+        max_events: maximum number of events in memory that were never sent.
+        max_bytes: maximum size of these events in bytes.
+        max_spilled: maximum size of all files in bytes.
+        wake: called when the number of events requested with `wake_at` is reached.
+        wake_writer: called when memory is half full. Neither callback may block or take a lock.
     """
 
     def __init__(
@@ -58,163 +58,138 @@ class SpillingBuffer(Buffer):
         max_bytes: int,
         max_spilled: int,
         wake: Callable[[], None],
-        wake_mover: Callable[[], None],
+        wake_writer: Callable[[], None],
     ) -> None:
         super().__init__(max_events, max_bytes, wake)
         self._high_events, self._high_bytes = max_events // 2, max_bytes // 2
         self._max_spilled = max_spilled
-        self._chunk_bytes = min(_CHUNK_BYTES, max_spilled // 4)
-        self._wake_mover = wake_mover
-        self._called = self._loading = False
-        self._moving: list[Entry] = []
-        self._chunks: deque[Chunk] = deque()
-        self._loaded: Chunk | None = None
-        self._front: deque[Entry] = deque()
+        self._max_file_bytes = min(_FILE_BYTES, max_spilled // 4)
+        self._wake_writer = wake_writer
+        self._writer_called = False
+        # Number of files that are being read: 0 or 1.
+        self._reading = 0
+        self._read_back: deque[Entry] = deque()
+        self._files: deque[SpillFile] = deque()
+        self._outgoing: list[Entry] = []
+        self._stages[1:1] = [self._read_back, self._files, self._outgoing]
+        # The file that `_read_back` was read from; it stays on disk until its events are sent.
+        self._read_file: SpillFile | None = None
         self._file_bytes = 0
 
-    @alone
-    def begin_move(self, *, rest: bool = False) -> list[Entry]:
-        """Set aside what is to go to a file next: the oldest in memory, once it is half full, until it is a quarter.
+    @synchronized
+    def begin_spill(self, *, rest: bool = False) -> list[Entry]:
+        """Remove the next file's events from memory: the oldest, if memory is half full, until it is a quarter full.
 
         Args:
-            rest: everything is to go.
+            rest: spill everything.
         """
-        self._called = False
-        if not (rest or self._is_high()):
+        self._writer_called = False
+        if not (rest or self._is_above(self._high_events, self._high_bytes)):
             return []
         low_events, low_bytes = (0, 0) if rest else (self._high_events // 2, self._high_bytes // 2)
         size = 0
-        while self._entries and (len(self._entries) > low_events or self._bytes > low_bytes):
-            size += size_of(self._entries[0])
-            if self._moving and (len(self._moving) >= _CHUNK_EVENTS or size > self._chunk_bytes):
+        while self._memory and self._is_above(low_events, low_bytes):
+            size += size_of(self._memory[0])
+            if self._outgoing and (len(self._outgoing) >= _FILE_EVENTS or size > self._max_file_bytes):
                 break
-            self._moving.append(self._pop())
-        return list(self._moving)
+            self._outgoing.append(self._pop(self._memory))
+        return list(self._outgoing)
 
-    @alone
-    def make_room(self, size: int) -> tuple[list[Chunk], bool]:
-        """Drop the oldest files until there is room for so many bytes; return them, and whether there is."""
-        gone = []
-        # What is just being read stays.
-        while len(self._chunks) > self._loading and self._file_bytes + size > self._max_spilled:
-            chunk = self._chunks[self._loading]
-            del self._chunks[self._loading]
-            self._file_bytes -= chunk.size
-            self._spilled -= chunk.events
-            self._dropped += chunk.events
-            self._lost_starts.extend(chunk.starts)
-            gone.append(chunk)
-        return gone, self._file_bytes + size <= self._max_spilled
+    @synchronized
+    def make_room(self, size: int) -> tuple[list[SpillFile], bool]:
+        """Drop the oldest files until `size` bytes fit; return the dropped files, and whether the bytes fit."""
+        dropped = []
+        # The file that is being read stays.
+        while len(self._files) > self._reading and self._file_bytes + size > self._max_spilled:
+            file = self._files[self._reading]
+            del self._files[self._reading]
+            self._file_bytes -= file.size
+            self._spilled -= file.events
+            self._note_dropped(file.events, file.starts)
+            dropped.append(file)
+        return dropped, self._file_bytes + size <= self._max_spilled
 
-    @alone
-    def end_move(self, chunk: Chunk | None) -> None:
-        """Say that what was set aside is in a file, or None: that it is not; then it is in memory again."""
-        moved, self._moving = self._moving, []
-        if chunk is None:
-            self._put_back(moved)
+    @synchronized
+    def end_spill(self, file: SpillFile | None) -> None:
+        """Record the file of the outgoing events; None if it was not written: then they return to memory."""
+        outgoing = list(self._outgoing)
+        self._outgoing.clear()
+        if file is None:
+            self._put_back(outgoing)
             self._drop_oldest()
         else:
-            oldest = not self._chunks or chunk.first < self._chunks[0].first
-            (self._chunks.appendleft if oldest else self._chunks.append)(chunk)
-            self._spilled += chunk.events
-            self._file_bytes += chunk.size
+            is_oldest = not self._files or file.first < self._files[0].first
+            (self._files.appendleft if is_oldest else self._files.append)(file)
+            self._spilled += file.events
+            self._file_bytes += file.size
         self._wake()
 
-    @alone
-    def next_chunk(self) -> tuple[Chunk | None, Chunk | None]:
-        """Return the file of which everything is settled, if any, and the one to be read now, if any."""
-        if self._front or self._under_way:
+    @synchronized
+    def next_file(self) -> tuple[SpillFile | None, SpillFile | None]:
+        """Return the file whose events are all settled, if any, and the file to read now, if any."""
+        if self._read_back or self._in_flight:
             return None, None
-        done, self._loaded = self._loaded, None
+        done, self._read_file = self._read_file, None
         if done is not None:
             self._file_bytes -= done.size
-        self._loading = bool(self._chunks)
-        return done, self._chunks[0] if self._chunks else None
+        self._reading = 1 if self._files else 0
+        return done, self._files[0] if self._files else None
 
-    @alone
-    def not_loaded(self) -> None:
-        """Say that the file to be read cannot be read now: it stays the next one."""
-        self._loading = False
+    @synchronized
+    def read_failed(self) -> None:
+        """Keep the file that cannot be read at the moment as the next one to read."""
+        self._reading = 0
 
-    @alone
-    def loaded(self, entries: Sequence[Entry]) -> int:
-        """Take in what was read; what is missing of it is dropped. Return how many events that is."""
-        self._loading = False
-        self._loaded = chunk = self._chunks.popleft()
-        self._spilled -= chunk.events
-        self._front.extend(entries)
+    @synchronized
+    def end_read(self, entries: Sequence[Entry]) -> int:
+        """Add the events of the file that was read; drop those that are missing, and return their number."""
+        self._reading = 0
+        self._read_file = file = self._files.popleft()
+        self._spilled -= file.events
+        self._read_back.extend(entries)
         found = {entry.seq for entry in entries}
-        self._lost_starts.extend(start for start in chunk.starts if start.seq not in found)
-        self._dropped += chunk.events - len(found)
-        return chunk.events - len(found)
+        missing = file.events - len(found)
+        self._note_dropped(missing, [start for start in file.starts if start.seq not in found])
+        return missing
 
-    @alone
-    def hand_back(self) -> list[Entry]:
-        """Take back what is under way or read: nothing will be sent any more, and what has a file still has it.
+    @synchronized
+    def return_unsent(self) -> list[Entry]:
+        """Return to files the events in flight and those read back. Call it after sending has ended.
 
         Returns:
-            What has no file and is older than all that has one: it is set aside, and needs one of its own.
+            The events that have no file. They are older than all events that have one; write them to a separate file.
         """
-        left = [*self._under_way, *self._front]
-        self._under_way.clear()
-        self._front.clear()
-        if self._loaded is None:
-            self._moving = left
-            return list(left)
-        if left:
-            chunk = self._loaded._replace(first=left[0].seq, events=len(left), starts=starts_of(left))
-            self._chunks.appendleft(chunk)
-            self._spilled += len(left)
-        self._loaded = None
+        unsent = [*self._in_flight, *self._read_back]
+        self._in_flight.clear()
+        self._read_back.clear()
+        if self._read_file is None:
+            self._outgoing[:] = unsent
+            return unsent
+        if unsent:
+            file = self._read_file._replace(first=unsent[0].seq, events=len(unsent), starts=starts_of(unsent))
+            self._files.appendleft(file)
+            self._spilled += len(unsent)
+        self._read_file = None
         return []
 
-    @alone
-    def arm(self, events: int) -> bool:
-        """Whether there are so many events that can be taken; if not, `wake` is called when there are."""
-        before = len(self._under_way) + len(self._front) + self._spilled
-        enough = before + (0 if self._moving else len(self._entries)) >= events
-        # The end of a move wakes in any case.
-        self._wake_at = _NEVER if enough or self._moving else events - before
-        return enough
-
-    @alone
-    def take(self, max_events: int, max_bytes: int) -> list[Entry]:
-        """Hand out the oldest events; none while they are in a file that is to be read first, or on their way there."""
-        if self._front and not self._under_way:
-            size = 0
-            while self._front and len(self._under_way) < max_events:
-                size += size_of(self._front[0])
-                if self._under_way and size > max_bytes:
-                    break
-                self._under_way.append(self._after_dropped(self._front.popleft()))
-            return list(self._under_way)
-        if self._under_way or self._chunks or self._moving:
-            return list(self._under_way)
-        return super().take(max_events, max_bytes)
-
-    @property
-    @alone
-    def settled_seq(self) -> int:
-        """Everything up to this number was accepted by the server, or dropped."""
-        if self._under_way or self._front:
-            return (self._under_way or self._front)[0].seq - 1
-        if self._chunks:
-            return self._chunks[0].first - 1
-        return self._moving[0].seq - 1 if self._moving else super().settled_seq
-
     def _in_memory(self) -> int:
-        return super()._in_memory() + len(self._front) + len(self._moving)
+        return super()._in_memory() - len(self._files)
 
-    def _is_high(self) -> bool:
-        return self._bytes > self._high_bytes or len(self._entries) > self._high_events
+    def _ahead_of_memory(self) -> int:
+        return super()._ahead_of_memory() + len(self._read_back) + self._spilled
+
+    def _is_memory_blocked(self) -> bool:
+        # `end_spill` calls `wake`.
+        return bool(self._outgoing)
+
+    def _sendable(self) -> deque[Any]:
+        # While older events are in a file, or on the way to one, nothing can be sent.
+        is_blocked = self._files or self._outgoing
+        return self._read_back if self._read_back or is_blocked else self._memory
 
     def _relieve(self) -> None:
-        if not (self._moving or self._called):
-            self._called = True
-            self._wake_mover()
-        # The disk is slower than training: what is oldest in memory goes, and nobody waits.
+        if not (self._outgoing or self._writer_called):
+            self._writer_called = True
+            self._wake_writer()
+        # If the disk is slower than training, the oldest events in memory are dropped: `emit` never waits.
         self._drop_oldest()
-
-    def _put_back(self, entries: Sequence[Entry]) -> None:
-        self._entries.extendleft(entry[:3] for entry in reversed(entries))
-        self._bytes += sum(map(size_of, entries))

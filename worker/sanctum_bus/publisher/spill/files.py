@@ -1,9 +1,10 @@
-"""The files of spilled events: how they are written down, and the folder of one producer.
+"""Spill files: their format, and the folder of one producer.
 
-A file is a row of frames: length and CRC-32 of the payload, big-endian, 4 bytes each, then the payload in MessagePack.
-The first says whose events they are, each later one is an event with its number. Files are never changed, so of one that
-a dying process has left unfinished only the last frame is missing. Nothing is forced to the disk: the files survive the
-process, not the machine.
+A file is a sequence of frames. A frame is the length and the CRC-32 of its payload, 4 bytes each, big-endian, then the
+payload in MessagePack. The first frame is the header; each later frame is one event with its number.
+
+Files are never changed after they are written. If a process crashes while it writes a file, only the last frames are
+missing. The data is not flushed to the disk: files survive a crash of the process, but not a power loss of the machine.
 """
 
 import fcntl
@@ -19,73 +20,83 @@ from zlib import crc32
 import msgpack
 
 from sanctum_bus.errors import SpillUnreadable
-from sanctum_bus.publisher.buffer import Entry
+from sanctum_bus.publisher.entry import Entry
 
-_HEAD = struct.Struct(">II")
+_FRAME = struct.Struct(">II")
 _VERSION = 1
 _SUFFIX, _TORN_SUFFIX, _LOCK = ".spill", ".torn", "lock"
-_ODD = re.compile(r"[^A-Za-z0-9_.-]")
+_UNSAFE = re.compile(r"[^A-Za-z0-9_.-]")
 _MAX_NAME_CHARS = 100
 
 
-class Owner(NamedTuple):
-    """Whose events a file holds: the prefix of the keys, the run, the producer."""
+class SpillHeader(NamedTuple):
+    """Source of the events in a file.
+
+    Args:
+        prefix: prefix of the run's keys.
+        run_id: name of the run.
+        producer: ID of the producer.
+    """
 
     prefix: str
     run_id: str
     producer: str
 
 
-def pack(owner: Owner, entries: Sequence[Entry]) -> bytes:
-    """Return events as the contents of a file."""
-    rows = [(_VERSION, *owner), *((entry.seq, entry.type, entry.event) for entry in entries)]
+def pack(header: SpillHeader, entries: Sequence[Entry]) -> bytes:
+    """Return the contents of a file with these events."""
+    rows = [(_VERSION, *header), *((entry.seq, entry.type, entry.event) for entry in entries)]
     parts: list[bytes] = []
     for row in rows:
         payload = msgpack.packb(row)
-        parts += (_HEAD.pack(len(payload), crc32(payload)), payload)
+        parts += (_FRAME.pack(len(payload), crc32(payload)), payload)
     return b"".join(parts)
 
 
-def unpack(data: bytes) -> tuple[Owner, list[Entry], int]:
-    """Return what a file holds, up to the first frame that is not whole, and how many bytes there are from there on.
+def unpack(data: bytes) -> tuple[SpillHeader, list[Entry], int]:
+    """Return the contents of a file up to the first incomplete or damaged frame.
+
+    Returns:
+        The header, the events, and the number of bytes from that frame to the end; 0 if the file is complete.
 
     Raises:
-        Unreadable: not even the first frame is whole, or it is of another version.
+        SpillUnreadable: the first frame is damaged, or the file has another version.
     """
-    at, rows = 0, []
-    for row, end in _frames(data):
-        at = end
+    end, rows = 0, []
+    for row, frame_end in _frames(data):
+        end = frame_end
         rows.append(row)
     try:
         (version, *names), *events = rows
-        owner, entries = Owner(*names), [Entry(*event) for event in events]
+        header, entries = SpillHeader(*names), [Entry(*event) for event in events]
     except (ValueError, TypeError) as error:
-        raise SpillUnreadable("it does not begin like a file of spilled events") from error
+        raise SpillUnreadable("not a spill file: invalid header or event") from error
     if version != _VERSION:
-        raise SpillUnreadable(f"it is of version {version}, and this publisher reads version {_VERSION}")
-    return owner, entries, len(data) - at
+        raise SpillUnreadable(f"unsupported spill file version {version}; this publisher reads {_VERSION}")
+    return header, entries, len(data) - end
 
 
 def _frames(data: bytes) -> Iterator[tuple[Any, int]]:
-    at = 0
-    while at + _HEAD.size <= len(data):
-        length, check = _HEAD.unpack_from(data, at)
-        begin, at = at + _HEAD.size, at + _HEAD.size + length
-        payload = data[begin:at]
-        if len(payload) < length or crc32(payload) != check:
+    """Yield the payload of each frame and the offset of its end, up to the first frame that is damaged."""
+    end = 0
+    while end + _FRAME.size <= len(data):
+        length, checksum = _FRAME.unpack_from(data, end)
+        begin, end = end + _FRAME.size, end + _FRAME.size + length
+        payload = data[begin:end]
+        if len(payload) < length or crc32(payload) != checksum:
             return
         try:
             row = msgpack.unpackb(payload)
         except ValueError:
             return
-        yield row, at
+        yield row, end
 
 
-class Folder:
-    """The folder of one producer, its own as long as the lock is held.
+class SpillFolder:
+    """The folder of one producer's files. The process that holds its lock is the only one to read or write them.
 
     Args:
-        path: where; `folder_for` says it for a producer.
+        path: path of the folder; `folder_for` returns the folder of a producer.
     """
 
     def __init__(self, path: Path) -> None:
@@ -93,10 +104,14 @@ class Folder:
         self._lock: int | None = None
 
     def write(self, first: int, data: bytes) -> Path:
-        """Write a file whole, or leave none.
+        """Write a complete file, or leave none; acquire the lock if necessary.
+
+        Args:
+            first: number of the first event; it names the file.
+            data: contents of the file.
 
         Raises:
-            OSError: it could not be written, or another process holds the lock.
+            OSError: the file cannot be written, or another process holds the lock.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock is None or not (self.path / _LOCK).exists():
@@ -110,20 +125,20 @@ class Folder:
         return path
 
     def remove(self, path: Path) -> None:
-        """Remove a file, if it can be: one that stays is sent again by who finds it, and known by its numbers."""
+        """Remove a file if possible. A file that stays is sent again later; workers skip its numbers as duplicates."""
         with suppress(OSError):
             path.unlink()
 
-    def set_aside(self, path: Path) -> None:
-        """Keep a file that is not whole where nobody sends it again.
+    def keep_torn(self, path: Path) -> Path:
+        """Rename an incomplete file to `.torn`, so that no publisher sends it again; return the new path.
 
         Raises:
-            OSError: it cannot be renamed.
+            OSError: the file cannot be renamed.
         """
-        path.rename(path.with_suffix(_TORN_SUFFIX))
+        return path.rename(path.with_suffix(_TORN_SUFFIX))
 
     def files(self) -> list[Path]:
-        """All files of events, the oldest first.
+        """Return the paths of all spill files, oldest first.
 
         Raises:
             OSError: the folder cannot be read.
@@ -131,10 +146,11 @@ class Folder:
         return sorted(path for path in self.path.iterdir() if path.suffix == _SUFFIX)
 
     def acquire(self) -> None:
-        """Take the lock.
+        """Acquire the lock.
 
         Raises:
-            OSError: another process holds it, or the file system knows no locks.
+            BlockingIOError: another process holds it.
+            OSError: the lock file cannot be opened, or the file system does not support locks.
         """
         self.release()
         lock = os.open(self.path / _LOCK, os.O_CREAT | os.O_RDWR, 0o666)
@@ -146,14 +162,14 @@ class Folder:
         self._lock = lock
 
     def release(self) -> None:
-        """Let the lock go; in a forked child it stays the parent's."""
+        """Release the lock. If a forked child calls this, its parent keeps the lock."""
         lock, self._lock = self._lock, None
         if lock is not None:
             with suppress(OSError):
                 os.close(lock)
 
     def close(self) -> int:
-        """Remove the folder, if no file is in it, and let the lock go; return how many files stay."""
+        """Release the lock, remove the folder if it has no files, and return the number of files that remain."""
         left = 0
         with suppress(OSError):
             left = len(self.files())
@@ -165,19 +181,19 @@ class Folder:
         return left
 
 
-def folder_for(root: Path, owner: Owner) -> Folder:
-    """Return the folder of a producer: the end of its id is random, and so its own."""
-    name = _ODD.sub("_", owner.producer)[-_MAX_NAME_CHARS:]
-    return Folder(root / owner.run_id / name)
+def folder_for(root: Path, header: SpillHeader) -> SpillFolder:
+    """Return the folder of a producer. Its name is unique, because it contains the random end of the producer's ID."""
+    name = _UNSAFE.sub("_", header.producer)[-_MAX_NAME_CHARS:]
+    return SpillFolder(root / header.run_id / name)
 
 
-def folders_of(root: Path, run_id: str) -> list[Folder]:
-    """Return the folders that producers of a run have, or have left.
+def folders_of(root: Path, run_id: str) -> list[SpillFolder]:
+    """Return the folders of all producers of a run, both live and dead.
 
     Raises:
-        OSError: they cannot be listed.
+        OSError: the directory cannot be read.
     """
     try:
-        return [Folder(path) for path in sorted((root / run_id).iterdir()) if path.is_dir()]
+        return [SpillFolder(path) for path in sorted((root / run_id).iterdir()) if path.is_dir()]
     except FileNotFoundError:
         return []

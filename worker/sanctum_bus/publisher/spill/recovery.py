@@ -1,7 +1,7 @@
-"""What a producer that died has left in files is sent by the next publisher of its run.
+"""Recovery of spill files: a publisher sends the files that dead producers of its run left.
 
-It is sent under the old producer's name and numbers: what was sent before the end is known by them and left out. The
-lock of a producer's folder goes with its process, so nothing is taken from one that lives.
+The events keep their producer and their numbers, so a worker skips those that arrived before the crash. The lock of a
+producer's folder ends with its process. So recovery never reads files of a live producer.
 """
 
 import json
@@ -11,54 +11,59 @@ from pathlib import Path
 
 from sanctum_bus.errors import SpillUnreadable
 from sanctum_bus.publisher.batch import Command, Route, xadd_commands
-from sanctum_bus.publisher.buffer import Entry
 from sanctum_bus.publisher.config import PublisherConfig
 from sanctum_bus.publisher.connection import PublisherConnection
+from sanctum_bus.publisher.entry import Entry
 from sanctum_bus.publisher.log import log
-from sanctum_bus.publisher.spill.files import Folder, Owner, folders_of, unpack
+from sanctum_bus.publisher.spill.files import SpillFolder, SpillHeader, folders_of, unpack
 
-#: Attempts to send a batch of another producer, some seconds long: what the server refuses for ever must not keep this
-#: one's own events waiting for ever.
+#: Maximum number of attempts to send one batch; they take some seconds. A batch that the server always refuses must not
+#: delay this publisher's events indefinitely.
 _ATTEMPTS = 8
 
 
 class SpillRecovery:
-    """Sends what was left behind.
+    """Sends the spill files of dead producers.
 
     Args:
-        plan: which run, and where its files are.
-        route: where to.
-        link: the way there.
+        config: configuration of the publisher.
+        route: destination of the events; its producer is replaced.
+        connection: the connection to Redis.
     """
 
-    def __init__(self, plan: PublisherConfig, route: Route, link: PublisherConnection) -> None:
-        self._plan = plan
+    def __init__(self, config: PublisherConfig, route: Route, connection: PublisherConnection) -> None:
+        self._config = config
         self._route = route
-        self._link = link
+        self._connection = connection
 
-    def send_what_is_left(self) -> bool:
-        """Send the files of all producers of this run that are gone; what cannot be read stays, and is said.
+    def recover(self) -> bool:
+        """Send the files of all dead producers of this run. A file that cannot be read stays, and is logged.
 
         Returns:
-            False: the server does not take something of it, for now or for ever; that stays, too.
+            False if the server refused some files. They stay; a later call may succeed.
         """
-        if self._plan.spill_path is None:
+        if self._config.spill_path is None:
             return True
         try:
-            folders = folders_of(self._plan.spill_path, self._plan.run_id)
+            folders = folders_of(self._config.spill_path, self._config.run_id)
         except OSError as error:
-            log.warning("cannot look for spilled events (run %s): %s", self._plan.run_id, error)
+            log.warning(
+                "cannot list spill files in %s (run %s): %s",
+                self._config.spill_path,
+                self._config.run_id,
+                error,
+            )
             return True
-        taken = True
+        accepted = True
         for folder in folders:
             try:
-                taken = self._send_folder(folder) and taken
+                accepted = self._send_folder(folder) and accepted
             except OSError as error:
-                log.warning("cannot send the spilled events in %s: %s", folder.path, error)
+                log.warning("cannot send the spill files in %s: %s", folder.path, error)
                 folder.release()
-        return taken
+        return accepted
 
-    def _send_folder(self, folder: Folder) -> bool:
+    def _send_folder(self, folder: SpillFolder) -> bool:
         try:
             if not folder.files():
                 return True
@@ -68,68 +73,67 @@ class SpillRecovery:
         sent = last = 0
         for path in folder.files():
             if not path.stat().st_size:
-                # Made, and not written: its process died in between.
+                # The process crashed between creating and writing the file.
                 folder.remove(path)
                 continue
-            found = self._read(path)
-            if found is None:
+            contents = self._read(path)
+            if contents is None:
                 continue
-            owner, entries, torn = found
-            if not self._deliver(owner, entries, last):
+            header, entries, torn = contents
+            if not self._send(header, entries, last):
                 folder.release()
-                log.warning(
-                    "the server does not take the events of %s for now; they stay there, and are tried again",
-                    path,
-                )
+                log.warning("the server refuses the events of %s; the file stays, and is retried", path)
                 return False
             last = entries[-1].seq if entries else last
             sent += len(entries)
             if torn:
-                folder.set_aside(path)
-                log.warning("the last %d bytes of %s are no whole event; it is kept as .torn", torn, path)
+                kept = folder.keep_torn(path)
+                log.warning("%s is truncated (%d trailing bytes not sent); kept as %s", path, torn, kept)
             else:
                 folder.remove(path)
         left = folder.close()
-        log.warning("sent %d events that were left in %s; %d files stay there", sent, folder.path, left)
+        log.warning("sent %d events from spill files in %s; files remaining: %d", sent, folder.path, left)
         return True
 
-    def _read(self, path: Path) -> tuple[Owner, list[Entry], int] | None:
+    def _read(self, path: Path) -> tuple[SpillHeader, list[Entry], int] | None:
         try:
-            owner, entries, torn = unpack(path.read_bytes())
+            header, entries, torn = unpack(path.read_bytes())
         except SpillUnreadable as error:
-            log.warning("cannot read %s, and leave it where it is: %s", path, error)
+            log.warning("cannot read %s; the file stays: %s", path, error)
             return None
-        if owner[:2] != (self._plan.key_prefix, self._plan.run_id):
-            log.warning("%s is of run %s under %s, and is left where it is", path, owner.run_id, owner.prefix)
+        if header[:2] != (self._config.key_prefix, self._config.run_id):
+            log.warning(
+                "%s belongs to run %s with key prefix %s; the file stays", path, header.run_id, header.prefix
+            )
             return None
-        return owner, entries, torn
+        return header, entries, torn
 
-    def _deliver(self, owner: Owner, entries: Sequence[Entry], last: int) -> bool:
-        """Send events; False if that was given up before."""
-        route = replace(self._route, producer=owner.producer)
-        for batch in _batches(_with_holes(entries, last), self._plan):
+    def _send(self, header: SpillHeader, entries: Sequence[Entry], last: int) -> bool:
+        """Send events; return False if the server refused them, or sending was aborted."""
+        route = replace(self._route, producer=header.producer)
+        for batch in _batches(_with_dropped(entries, last), self._config):
             remaining = batch
             while remaining:
-                result = self._link.insist(_commands(route, remaining), _ATTEMPTS)
+                result = self._connection.send_until_accepted(_commands(route, remaining), _ATTEMPTS)
                 if result is None:
                     return False
                 remaining = remaining[result.sent + result.lost :]
         return True
 
 
-def _with_holes(entries: Sequence[Entry], last: int) -> Iterator[Entry]:
+def _with_dropped(entries: Sequence[Entry], last: int) -> Iterator[Entry]:
     for entry in entries:
-        # Before the first file it is not known what was sent and what was dropped.
+        # Before the first file it is unknown which events were sent and which were dropped.
         yield entry._replace(dropped=entry.seq - 1 - last if last else 0)
         last = entry.seq
 
 
-def _batches(entries: Iterator[Entry], plan: PublisherConfig) -> Iterator[list[Entry]]:
+def _batches(entries: Iterator[Entry], config: PublisherConfig) -> Iterator[list[Entry]]:
     batch: list[Entry] = []
     size = 0
     for entry in entries:
         size += len(entry.event)
-        if batch and (len(batch) >= plan.batch_events or size > plan.batch_bytes):
+        if batch and (len(batch) >= config.batch_events or size > config.batch_bytes):
             yield batch
             batch, size = [], len(entry.event)
         batch.append(entry)
@@ -138,6 +142,6 @@ def _batches(entries: Iterator[Entry], plan: PublisherConfig) -> Iterator[list[E
 
 
 def _commands(route: Route, entries: Sequence[Entry]) -> list[Command]:
-    # What the producer itself has said of its counts stands.
+    # HSETNX: an existing report of the producer stays.
     report = json.dumps({"sent": len(entries), "dropped": 0, "at": 0})
     return [*xadd_commands(route, entries), ("HSETNX", route.producers, route.producer, report)]

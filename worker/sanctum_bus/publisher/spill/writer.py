@@ -1,151 +1,163 @@
-"""Between buffer and files: a thread that moves out what is oldest, and for the sender's thread what comes back."""
+"""The transfer between a spilling buffer and its files: a thread writes files, and the sender thread reads them back."""
 
 import threading
 import time
 from contextlib import suppress
 
 from sanctum_bus.errors import SpillUnreadable
-from sanctum_bus.publisher.buffer import Entry
 from sanctum_bus.publisher.config import PublisherConfig
+from sanctum_bus.publisher.entry import Entry
 from sanctum_bus.publisher.log import Failures, TaskLog, log
-from sanctum_bus.publisher.spill.buffer import Chunk, SpillingBuffer, starts_of
-from sanctum_bus.publisher.spill.files import Folder, Owner, folder_for, pack, unpack
-from sanctum_bus.publisher.wakeup import Wake
+from sanctum_bus.publisher.spill.buffer import SpillFile, SpillingBuffer, starts_of
+from sanctum_bus.publisher.spill.files import SpillFolder, SpillHeader, folder_for, pack, unpack
+from sanctum_bus.publisher.wakeup import WakeUp
 
-#: Seconds before the next attempt to write after one that failed.
+#: Seconds between a failed attempt to write and the next one.
 _RETRY_S = 5.0
 
-#: Seconds after which an idle thread looks around without being called, and that its end may take.
-_IDLE_S = 1.0
+#: Maximum number of seconds that an idle thread waits for a call, and that `close` waits for the thread.
+_IDLE_WAIT_S = 1.0
 
 
 class SpillWriter:
-    """Moves events of one producer to files and back.
+    """Moves events of one producer from its buffer to files, and back.
 
     Args:
-        plan: where.
-        producer: the producer's id.
-        buffer: whence.
-        wake: what the buffer calls when it fills.
-        failures: where trouble is counted.
+        config: configuration of the publisher, with a `spill_path`.
+        producer: ID of the producer.
+        buffer: the buffer.
+        wake_up: triggered by the buffer when memory is half full.
+        failures: counter of the publisher's failures.
+
+    Raises:
+        ValueError: the configuration has no `spill_path`.
     """
 
     def __init__(
-        self, plan: PublisherConfig, producer: str, buffer: SpillingBuffer, wake: Wake, failures: Failures
+        self,
+        config: PublisherConfig,
+        producer: str,
+        buffer: SpillingBuffer,
+        wake_up: WakeUp,
+        failures: Failures,
     ) -> None:
-        if plan.spill_path is None:
-            raise ValueError("a publisher without a spill_path has nothing to move")
-        self._owner = Owner(plan.key_prefix, plan.run_id, producer)
-        self._folder: Folder = folder_for(plan.spill_path, self._owner)
+        if config.spill_path is None:
+            raise ValueError("a SpillWriter requires spill_path")
+        self._header = SpillHeader(config.key_prefix, config.run_id, producer)
+        self._folder: SpillFolder = folder_for(config.spill_path, self._header)
         self._buffer = buffer
-        self._wake = wake
-        where = f"{self._folder.path} (run {plan.run_id}, producer {producer})"
+        self._wake_up = wake_up
+        where = f"{self._folder.path} (run {config.run_id}, producer {producer})"
         self._where = where
         self._writing = TaskLog(
-            f"spill events to {where}", failures, "what does not fit into the buffer is dropped"
+            f"spill events to {where}", failures, "events that do not fit into memory are dropped"
         )
         self._reading = TaskLog(
-            f"read spilled events back from {where}",
+            f"read spilled events from {where}",
             failures,
-            "it is tried again, and what is gone of them is dropped",
+            "reading is retried; events that are missing are dropped",
         )
         self._thread: threading.Thread | None = None
         self._retry_at = 0.0
-        self._ending = False
+        self._closing = False
 
     @property
     def is_started(self) -> bool:
-        """Whether the thread that moves events out was started."""
+        """Whether `start` was called."""
         return self._thread is not None
 
     def start(self) -> None:
-        """Start the thread that moves events out."""
+        """Start the thread that writes files."""
         thread = threading.Thread(target=self._run, name="sanctum-publisher-spill", daemon=True)
         thread.start()
         self._thread = thread
 
-    def bring_back(self) -> bool:
-        """Remove the file that was sent, and read the next one, if nothing is in memory that is older.
+    def read_back(self) -> bool:
+        """Remove the file that was sent, and read the next one if no older event is in memory.
 
         Returns:
-            False: it cannot be read just now, and stays the next one.
+            False if the file cannot be read at the moment; it stays the next one.
         """
-        done, chunk = self._buffer.next_chunk()
+        done, file = self._buffer.next_file()
         if done is not None:
             self._folder.remove(done.path)
-        if chunk is None:
+        if file is None:
             return True
         entries: list[Entry] = []
         error: Exception | None = None
         try:
-            _, entries, _ = unpack(chunk.path.read_bytes())
+            _, entries, _ = unpack(file.path.read_bytes())
         except (FileNotFoundError, SpillUnreadable) as problem:
             error = problem
         except OSError as problem:
-            # The file is there: it is the disk, or this process, that has trouble.
+            # The file exists: the failure is one of the disk or of this process, and can pass.
             self._reading.failed(problem)
-            self._buffer.not_loaded()
+            self._buffer.read_failed()
             return False
-        if missing := self._buffer.loaded(entries):
-            self._reading.failed(error or SpillUnreadable(f"{chunk.path.name}: {missing} events are gone"))
+        if missing := self._buffer.end_read(entries):
+            self._reading.failed(error or SpillUnreadable(f"{file.path.name}: {missing} events are missing"))
             with suppress(OSError):
-                # Somebody may still make something of it.
-                self._folder.set_aside(chunk.path)
+                # Kept, so that a person can examine it.
+                self._folder.keep_torn(file.path)
         else:
             self._reading.succeeded()
         return True
 
-    def end(self, *, given_up: bool) -> None:
-        """End the thread; where sending was given up, leave in files what it could still hold."""
-        self._ending = True
-        self._wake.call()
+    def close(self, *, aborted: bool) -> None:
+        """End the thread.
+
+        Args:
+            aborted: sending was aborted: write all unsent events to files.
+        """
+        self._closing = True
+        self._wake_up.trigger()
         if self._thread is not None and self._thread.is_alive():
-            self._thread.join(_IDLE_S)
-        if given_up and (self._thread is None or not self._thread.is_alive()):
-            kept = self._write(self._buffer.hand_back())
-            while kept and (entries := self._buffer.begin_move(rest=True)):
-                kept = self._write(entries)
+            self._thread.join(_IDLE_WAIT_S)
+        if aborted and (self._thread is None or not self._thread.is_alive()):
+            is_written = self._write(self._buffer.return_unsent())
+            while is_written and (entries := self._buffer.begin_spill(rest=True)):
+                is_written = self._write(entries)
         if self._folder.close():
             log.warning(
-                "%d events are left in %s; the next publisher of this run with this spill_path sends them",
+                "%d unsent events remain in %s; the next publisher of this run with the same spill_path sends them",
                 self._buffer.counts.spilled,
                 self._where,
             )
 
-    def forget(self) -> None:
-        """Let the files be the parent's, after a fork."""
+    def release_folder(self) -> None:
+        """Leave the files to the parent process. Call it in a forked child."""
         self._folder.release()
 
     def _run(self) -> None:
-        while not self._ending:
+        while not self._closing:
             pause = self._retry_at - time.monotonic()
-            self._wake.wait(pause if pause > 0 else _IDLE_S)
-            while not self._ending and time.monotonic() >= self._retry_at and self._move():
+            self._wake_up.wait(pause if pause > 0 else _IDLE_WAIT_S)
+            while not self._closing and time.monotonic() >= self._retry_at and self._spill():
                 pass
 
-    def _move(self) -> bool:
-        """Move one file's worth of events out; return whether there were any, and they are."""
-        entries = self._buffer.begin_move()
+    def _spill(self) -> bool:
+        """Move the events of one file out of memory; return whether there were any and they were written."""
+        entries = self._buffer.begin_spill()
         return bool(entries) and self._write(entries)
 
     def _write(self, entries: list[Entry]) -> bool:
-        """Write down what was set aside; return whether it is in a file now."""
+        """Write events that were removed from memory to a file; return whether they are in a file now."""
         if not entries:
             return True
-        chunk = None
+        file = None
         try:
-            data = pack(self._owner, entries)
-            gone, fits = self._buffer.make_room(len(data))
-            for old in gone:
+            data = pack(self._header, entries)
+            dropped, fits = self._buffer.make_room(len(data))
+            for old in dropped:
                 self._folder.remove(old.path)
             if fits:
                 path = self._folder.write(entries[0].seq, data)
-                chunk = Chunk(path, entries[0].seq, len(entries), len(data), starts_of(entries))
+                file = SpillFile(entries[0].seq, len(entries), len(data), path, starts_of(entries))
                 self._writing.succeeded()
-        except Exception as error:  # noqa: BLE001  # the disk's trouble is no trouble of training
+        except Exception as error:  # noqa: BLE001  # a failure of the disk must not stop the publisher
             self._writing.failed(error)
         finally:
-            self._buffer.end_move(chunk)
-        if chunk is None:
+            self._buffer.end_spill(file)
+        if file is None:
             self._retry_at = time.monotonic() + _RETRY_S
-        return chunk is not None
+        return file is not None
