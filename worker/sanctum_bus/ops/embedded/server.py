@@ -71,7 +71,7 @@ class EmbeddedServer:
                 with locked(home) as lock:
                     url, listen = _address(home, port, undo)
                     log = _fresh_log(home)
-                    command = [chosen, *listen, "--dir", str(home), *_DURABLE, *options]
+                    command: list[str | Path] = [chosen, *listen, "--dir", str(home), *_DURABLE, *options]
                     process = launch(command, log, keep_open=(lock,))
                     undo.callback(end, process)
                 wait_for_server(process, url, log, deadline_s)
