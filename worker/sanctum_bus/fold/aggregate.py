@@ -10,13 +10,13 @@ from itertools import islice
 from sanctum_bus.errors import DuplicateStart, FoldFailed, Gap, InvalidEntry
 from sanctum_bus.events.decode import Event, decode, decode_plain
 from sanctum_bus.events.shape import Shape
-from sanctum_bus.fold import fold, note_event
 from sanctum_bus.fold.changes import Changes, Parked
 from sanctum_bus.fold.counters import Counters
 from sanctum_bus.fold.coverage import Coverage
+from sanctum_bus.fold.dispatch import fold
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.handlers.batch import batch_line
-from sanctum_bus.fold.handlers.run import edit_run
+from sanctum_bus.fold.handlers.run import edit_run, note_event
 from sanctum_bus.fold.log_line import LogFields, loss_line, synthetic_line
 from sanctum_bus.fold.recovery import RecoveryMemo
 from sanctum_bus.fold.sequences import GREATEST_SEQ, Sequences

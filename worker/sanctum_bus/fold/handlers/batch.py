@@ -3,22 +3,17 @@
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import capture_event, field_map, stored_names
+from sanctum_bus.fold.derived_fields import BEST_EPISODES, history_metrics, reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.handlers.run import close_epoch, edit_run
 from sanctum_bus.fold.log_line import LogFields, line, signed
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields, Value
 
-#: Metrics of which the last values are kept as `<metric>_history`.
-HISTORIES = ("avg_accuracy", "rolling_accuracy", "avg_reward")
+#: Metrics whose last values the section keeps as `<metric>_history`.
+HISTORIES = history_metrics("batch")
 
-#: Records on the leaderboard.
-BEST = 10
-
-#: Names in the `batch` section that the fold derives.
-DERIVED = frozenset({"epochs_per_second", "batches_per_hour", *(f"{name}_history" for name in HISTORIES)})
-
-_BATCH = field_map("BATCH_EPOCH_COMPLETED", reserved=DERIVED)
+_BATCH = field_map("BATCH_EPOCH_COMPLETED", reserved=reserved("batch"))
 
 
 def batch_completed(scope: Scope, event: Event) -> LogFields:
@@ -88,7 +83,7 @@ def _rank_episodes(scope: Scope, completed: int | None, accuracies: list[float |
     fresh = {_identity(record) for record in records}
     board = [record for record in known if _identity(record) not in fresh] + records
     board.sort(key=lambda record: -record["peak_accuracy"])
-    new = {str(place): record for place, record in enumerate(board[:BEST], 1)}
+    new = {str(place): record for place, record in enumerate(board[:BEST_EPISODES], 1)}
     # As texts: two NaN are equal only for being one object, which no snapshot keeps.
     if repr(new) != repr(old):
         scope.replace("best", new)

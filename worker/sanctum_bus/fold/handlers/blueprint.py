@@ -2,6 +2,7 @@
 
 import math
 
+from sanctum_bus.fold.derived_fields import new_record
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.protocol.entry import Fields, Value
 from sanctum_bus.protocol.section_names import blueprint_section
@@ -10,28 +11,13 @@ from sanctum_bus.protocol.section_names import blueprint_section
 _MOST_COUNTED, _OTHER = 100, "(other)"
 
 
-def _new() -> Fields:
-    return {
-        "germinated": 0,
-        "fossilized": 0,
-        "culled": 0,
-        "auto_culled": 0,
-        "cull_reasons": {},
-        "improvement_sum": 0.0,
-        "improvement_best": None,
-        "improvement_worst": None,
-        "epochs_total_sum": 0,
-        "fossilized_params": 0,
-    }
-
-
 def blueprint(scope: Scope, blueprint_id: Value) -> Fields | None:
     """Return a blueprint's section for writing, or None where the blueprint is not known."""
     if not isinstance(blueprint_id, str) or not blueprint_id:
         return None
     fields = scope.edit(blueprint_section(blueprint_id))
     if not fields:
-        fields.update(_new())
+        fields.update(new_record("blueprint"))
     return fields
 
 

@@ -6,13 +6,11 @@ from sanctum_bus.events.decode import Event
 from sanctum_bus.events.names import inferred_kind
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import FieldMap, capture, field_map, put_envelope, stored_names
+from sanctum_bus.fold.derived_fields import reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.log_line import LogFields, milestone
 from sanctum_bus.protocol.entry import Fields
 from sanctum_bus.protocol.section_names import name_part, type_part
-
-#: Names in an `event:` section that the fold derives.
-DERIVED = frozenset({"count", "last_at"})
 
 #: The type whose kinds are events of their own; without a kind it bears today's, by its fields.
 _KINDS_BY_FIELD = "ANALYTICS_SNAPSHOT"
@@ -35,7 +33,7 @@ def _put_others(fields: Fields, lasts: list[Event], items: list[None]) -> None:
 
 @lru_cache(maxsize=4096)
 def _way(event_type: str) -> FieldMap:
-    return field_map(event_type, reserved=DERIVED)
+    return field_map(event_type, reserved=reserved("event"))
 
 
 def section_of(event: Event) -> str:

@@ -1,66 +1,13 @@
 """One environment: its record, and where an episode of it begins."""
 
+from sanctum_bus.fold.derived_fields import episode_prefixes, new_record
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.log_line import episode_of
 from sanctum_bus.protocol.entry import Fields
 from sanctum_bus.protocol.section_names import env_section
 
-#: Fields that begin anew with an episode, besides those under a prefix.
-_PER_EPISODE_PREFIXES = ("reward.", "decision.", "penalty.")
-
-#: Names in an `env` section that the fold derives.
-DERIVED = frozenset(
-    {
-        "episode",
-        "episode_over",
-        "status",
-        "accuracy_history",
-        "best_accuracy",
-        "best_accuracy_epoch",
-        "best_accuracy_seeds",
-        "epochs_since_improvement",
-        "reward_history",
-        "best_reward",
-        "best_reward_epoch",
-        "action_history",
-        "action_counts",
-        "total_actions",
-        "cohort",
-        "penalties",
-        "germinated",
-        "fossilized",
-        "culled",
-        "fossilized_params",
-        "batch_accuracy",
-        "reward.",
-        "decision.",
-        "penalty.",
-        "aggregate.",
-    }
-)
-
-
-def _per_episode() -> Fields:
-    return {
-        "episode_over": False,
-        "status": "initializing",
-        "accuracy_history": [],
-        "best_accuracy": None,
-        "best_accuracy_epoch": None,
-        "best_accuracy_seeds": {},
-        "epochs_since_improvement": 0,
-        "reward_history": [],
-        "best_reward": None,
-        "best_reward_epoch": None,
-        "action_history": [],
-        "action_counts": {},
-        "total_actions": 0,
-        "penalties": {},
-        "germinated": 0,
-        "fossilized": 0,
-        "culled": 0,
-        "fossilized_params": 0,
-    }
+#: Prefixes of the fields that an episode ends.
+_PER_EPISODE_PREFIXES = episode_prefixes()
 
 
 def has_reported(env: Fields) -> bool:
@@ -88,4 +35,4 @@ def active_env(scope: Scope, env_id: int) -> Fields:
         old = scope.state.edit(name)
         scope.state.drop(scope.state.children(f"{scope.prefix}seed:{env_id}"))
         kept = {key: value for key, value in old.items() if not key.startswith(_PER_EPISODE_PREFIXES)}
-    return scope.state.replace(name, kept | _per_episode() | {"episode": episode_of(scope, env_id)})
+    return scope.state.replace(name, kept | new_record("env") | {"episode": episode_of(scope, env_id)})

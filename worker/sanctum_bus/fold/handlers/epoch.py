@@ -3,18 +3,17 @@
 from functools import lru_cache
 
 from sanctum_bus.events.decode import Event
+from sanctum_bus.events.stages import CONTRIBUTING
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import FieldMap, capture, capture_event, capture_last, field_map, stored_names
+from sanctum_bus.fold.derived_fields import reserved
 from sanctum_bus.fold.groups import Scope
-from sanctum_bus.fold.handlers.env import DERIVED, active_env
+from sanctum_bus.fold.handlers.env import active_env
 from sanctum_bus.fold.handlers.run import open_epoch
 from sanctum_bus.fold.handlers.slot import check_report, take_report
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields, Value
 from sanctum_bus.protocol.section_names import env_section
-
-#: Seeds in one of these stages have part in an environment's best accuracy.
-_CONTRIBUTING = frozenset({"FOSSILIZED", "PROBATIONARY", "HOLDING", "BLENDING"})
 
 #: Epochs without improvement after which an environment is stalled.
 _STALLED_EPOCHS = 10
@@ -25,7 +24,7 @@ _DEGRADED_POINTS = 1.0
 #: Accuracy, in percent, above which an environment is excellent.
 _EXCELLENT_PERCENT = 80.0
 
-_ENV = field_map("EPOCH_COMPLETED", reserved=DERIVED)
+_ENV = field_map("EPOCH_COMPLETED", reserved=reserved("env"))
 _AGGREGATE = field_map("EPOCH_COMPLETED")
 
 
@@ -98,7 +97,7 @@ def _contributing(scope: Scope, env_id: int) -> dict[str, Value]:
     return {
         seed["slot_id"]: {"blueprint": seed.get("blueprint_id"), "stage": seed["stage"]}
         for seed in scope.seeds(env_id)
-        if seed["stage"] in _CONTRIBUTING
+        if seed["stage"] in CONTRIBUTING
     }
 
 

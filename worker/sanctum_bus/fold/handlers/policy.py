@@ -3,29 +3,16 @@
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import capture, capture_event, field_map, put_envelope, stored_names
+from sanctum_bus.fold.derived_fields import history_metrics, new_record, reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.log_line import LogFields, line
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields
 
-#: Metrics of which the last values are kept as `<metric>_history`.
-HISTORIES = (
-    "entropy",
-    "kl_divergence",
-    "clip_fraction",
-    "grad_norm",
-    "explained_variance",
-    "policy_loss",
-    "value_loss",
-    "update_time_ms",
-)
+#: Metrics whose last values the section keeps as `<metric>_history`.
+HISTORIES = history_metrics("policy")
 
-#: Names in the `policy` section that the fold derives.
-DERIVED = frozenset(
-    {"updates", "early_stops", "rollbacks", "rollback.", *(f"{name}_history" for name in HISTORIES)}
-)
-
-_UPDATE = field_map("PPO_UPDATE_COMPLETED", reserved=DERIVED)
+_UPDATE = field_map("PPO_UPDATE_COMPLETED", reserved=reserved("policy"))
 _ROLLBACK = field_map("PPO_UPDATE_COMPLETED", prefix="rollback.")
 
 
@@ -58,6 +45,5 @@ def policy_updated(scope: Scope, event: Event) -> LogFields | None:
 def _policy(scope: Scope) -> Fields:
     policy = scope.edit("policy")
     if "updates" not in policy:
-        policy.update({"updates": 0, "early_stops": 0, "rollbacks": 0})
-        policy.update({f"{name}_history": [] for name in HISTORIES})
+        policy.update(new_record("policy"))
     return policy

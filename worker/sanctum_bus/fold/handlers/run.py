@@ -6,6 +6,7 @@ from sanctum_bus.errors import DuplicateStart, InvalidEntry
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import capture_event, field_map, put_envelope, stored_names
+from sanctum_bus.fold.derived_fields import new_record, reserved
 from sanctum_bus.fold.groups import Scope, scope_of
 from sanctum_bus.fold.handlers.env import active_env, has_reported
 from sanctum_bus.fold.log_line import LogFields, line, own_message
@@ -13,27 +14,7 @@ from sanctum_bus.fold.state import State, append_history
 from sanctum_bus.protocol.entry import Fields, Value
 from sanctum_bus.protocol.section_names import env_section
 
-#: Names in the `run` section that the fold derives.
-DERIVED = frozenset(
-    {
-        "status",
-        "starts",
-        "started_at",
-        "last_event_at",
-        "devices",
-        "inner_epoch",
-        "episodes_completed",
-        "batches_completed",
-        "mean_accuracy",
-        "mean_accuracy_epoch",
-        "mean_accuracy_history",
-        "groups",
-        "labels.",
-        "rank.",
-    }
-)
-
-_STARTED = field_map("TRAINING_STARTED", reserved=DERIVED)
+_STARTED = field_map("TRAINING_STARTED", reserved=reserved("run"))
 
 #: Sections and families of sections that go when training starts anew.
 _OF_ONE_START = ("policy", "batch", "epoch")
@@ -75,18 +56,7 @@ def _begin(scope: Scope, event: Event, devices: list[Value]) -> None:
 def _new_run(scope: Scope) -> Fields:
     old = scope.run
     kept = {name: value for name, value in old.items() if name == "groups" or name.startswith("labels.")}
-    return kept | {
-        "status": "running",
-        "starts": old.get("starts") or 0,
-        "started_at": None,
-        "devices": [],
-        "inner_epoch": None,
-        "episodes_completed": None,
-        "batches_completed": 0,
-        "mean_accuracy": None,
-        "mean_accuracy_epoch": None,
-        "mean_accuracy_history": [],
-    }
+    return kept | new_record("run") | {"starts": old.get("starts") or 0}
 
 
 def _drop_start(scope: Scope) -> None:

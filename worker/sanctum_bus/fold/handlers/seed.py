@@ -3,27 +3,26 @@
 import math
 
 from sanctum_bus.events.decode import Event
+from sanctum_bus.events.stages import CULLED_STAGES
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import FieldMap, capture, field_map, put_envelope, stored_names
+from sanctum_bus.fold.derived_fields import reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.handlers.blueprint import blueprint, count, ended
 from sanctum_bus.fold.handlers.env import active_env
-from sanctum_bus.fold.handlers.slot import DERIVED, Slot
+from sanctum_bus.fold.handlers.slot import Slot
 from sanctum_bus.fold.log_line import LogFields, first_line, line, signed
 from sanctum_bus.protocol.entry import Fields, Value
 from sanctum_bus.protocol.section_names import blueprint_section, env_section, name_part, seed_section
 
-#: Stages that say that the seed was culled, in the emitter's own word.
-_CULLED_STAGES = frozenset({"CULLED", "PRUNED"})
-
 #: What a stage begins with, until an epoch reports it.
 _BEGUN: Fields = {"epochs_in_stage": 0}
 
-_GERMINATED = field_map("SEED_GERMINATED", reserved=DERIVED)
-_STAGE_CHANGED = field_map("SEED_STAGE_CHANGED", reserved=DERIVED)
+_GERMINATED = field_map("SEED_GERMINATED", reserved=reserved("seed"))
+_STAGE_CHANGED = field_map("SEED_STAGE_CHANGED", reserved=reserved("seed"))
 _GATE = field_map("SEED_GATE_EVALUATED", prefix="gate.")
-_FOSSILIZED = field_map("SEED_FOSSILIZED", reserved=DERIVED)
-_CULLED = field_map("SEED_CULLED", reserved=DERIVED)
+_FOSSILIZED = field_map("SEED_FOSSILIZED", reserved=reserved("seed"))
+_CULLED = field_map("SEED_CULLED", reserved=reserved("seed"))
 
 
 def _slot_of(scope: Scope, event: Event, way: FieldMap) -> Slot:
@@ -127,7 +126,7 @@ def culled(scope: Scope, event: Event) -> LogFields:
     word = "PRUNED" if event.emitted_type == "SEED_PRUNED" else "CULLED"
     env = active_env(scope, slot.env_id)
     seed = slot.occupant()
-    if seed["stage"] not in _CULLED_STAGES:
+    if seed["stage"] not in CULLED_STAGES:
         slot.enter(seed, word)
     _end(slot, seed, event, _CULLED)
     env["culled"] += 1

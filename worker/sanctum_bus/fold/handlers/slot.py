@@ -7,20 +7,14 @@ from typing import TypeAlias
 from sanctum_bus.errors import InvalidEntry
 from sanctum_bus.events.decode import Event
 from sanctum_bus.events.shape import Shape, shape_of
+from sanctum_bus.events.stages import NOT_LIVE
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import FieldMap, capture, put_envelope, slot_field_map, stored_names
+from sanctum_bus.fold.derived_fields import new_record, reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.protocol.entry import MAX_FIELDS, Fields, Value
 from sanctum_bus.protocol.keys import MAX_NAME_BYTES
 from sanctum_bus.protocol.section_names import name_part, seed_section
-
-#: Names in a `seed` section that the fold derives; `env_id`, `slot_id` and `seed_id` are emitted under the same names.
-DERIVED = frozenset(
-    {"stage", "stage_entered_at", "germinated_at", "ended_at", "gates_passed", "gates_failed", "gate."}
-)
-
-#: Stages in which a slot holds no growing seed; every other word is a live one.
-_NOT_LIVE = frozenset({"FOSSILIZED", "CULLED", "PRUNED", "EMBARGOED", "RESETTING", "DORMANT"})
 
 #: What the end of a seed leaves in its record, and a revival takes away.
 _END_FIELDS = (
@@ -46,7 +40,7 @@ _TEXTS = ("stage", "seed_id", "blueprint_id")
 #: Fields of which many seeds have the same few values.
 _WORDS = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", "event.severity")
 
-_REPORT = slot_field_map(DERIVED - {"stage"})
+_REPORT = slot_field_map(reserved("seed") - {"stage"})
 
 #: What an event says of a seed: the fields, their shape, where they go, and fields that it sets besides.
 Captured: TypeAlias = tuple[Event, Fields, Shape, FieldMap, Fields]
@@ -84,9 +78,8 @@ class Slot:
                 "seed_id": self.seed_id,
                 "stage": None,
                 "stage_entered_at": self.at,
-                "gates_passed": 0,
-                "gates_failed": 0,
-            },
+            }
+            | new_record("seed"),
         )
 
     def occupant(self) -> Fields:
@@ -105,7 +98,7 @@ class Slot:
 
     def enter(self, seed: Fields, stage: str) -> None:
         """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
-        if "ended_at" in seed and stage not in _NOT_LIVE:
+        if "ended_at" in seed and stage not in NOT_LIVE:
             self.scope.state.edit(self.name)
             for field in _END_FIELDS:
                 seed.pop(field, None)
