@@ -270,12 +270,19 @@ def episode_prefixes() -> tuple[str, ...]:
 
 def new_record(section_kind: str) -> Fields:
     """Return the defaults of a new record, in the table's order. The caller can keep and change them."""
-    rows = (row for row in TABLE if row.section == section_kind and row.default is not ABSENT)
-    return {row.name: _copy(row.default) for row in rows}
+    defaults, mutable = _defaults(section_kind)
+    record = defaults.copy()
+    for name in mutable:
+        record[name] = record[name].copy()
+    return record
 
 
-def _copy(default: Value) -> Value:
-    return default.copy() if isinstance(default, list | dict) else default
+@cache
+def _defaults(section_kind: str) -> tuple[Fields, tuple[str, ...]]:
+    """Return the defaults of a kind, and which of them are lists or maps."""
+    rows = [row for row in TABLE if row.section == section_kind and row.default is not ABSENT]
+    mutable = tuple(row.name for row in rows if isinstance(row.default, list | dict))
+    return {row.name: row.default for row in rows}, mutable
 
 
 @cache

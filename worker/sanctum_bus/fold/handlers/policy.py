@@ -8,8 +8,9 @@ from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.log_line import LogFields, line
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields
+from sanctum_bus.protocol.section_names import POLICY
 
-#: Metrics whose last values the section keeps as `<metric>_history`.
+#: Metrics that have a history in the section.
 HISTORIES = history_metrics("policy")
 
 _UPDATE = field_map("PPO_UPDATE_COMPLETED", reserved=reserved("policy"))
@@ -17,21 +18,16 @@ _ROLLBACK = field_map("PPO_UPDATE_COMPLETED", prefix="rollback.")
 
 
 def policy_updated(scope: Scope, event: Event) -> LogFields | None:
-    """An update's metrics and histories. A rollback leaves the metrics of the last real update as they are."""
+    """Write an update's metrics and histories. A rollback leaves the metrics of the last real update unchanged."""
     data = event.data
     stored_names(_ROLLBACK, event.shape)
     if data.get("skipped") is True or data.get("reason") is not None:
-        policy = _policy(scope)
-        for name in [name for name in policy if name.startswith("rollback.")]:
-            del policy[name]
-        capture(policy, data, event.shape, _ROLLBACK)
-        put_envelope(policy, event)
-        policy["rollbacks"] += 1
+        _put_rollback(_edit_policy(scope), event)
         return None
     values = {name: require.number(data, name) for name in HISTORIES}
     stop = require.number(data, "early_stop_epoch")
-    policy = _policy(scope)
-    capture_event(scope.state, scope.prefix + "policy", event, _UPDATE)
+    policy = _edit_policy(scope)
+    capture_event(scope.state, scope.prefix + POLICY, event, _UPDATE)
     policy["updates"] += 1
     for name, value in values.items():
         if value is not None:
@@ -42,8 +38,16 @@ def policy_updated(scope: Scope, event: Event) -> LogFields | None:
     return line(scope, event, f"KL early stop at epoch {stop:g}")
 
 
-def _policy(scope: Scope) -> Fields:
-    policy = scope.edit("policy")
+def _put_rollback(policy: Fields, event: Event) -> None:
+    for name in [name for name in policy if name.startswith("rollback.")]:
+        del policy[name]
+    capture(policy, event.data, event.shape, _ROLLBACK)
+    put_envelope(policy, event)
+    policy["rollbacks"] += 1
+
+
+def _edit_policy(scope: Scope) -> Fields:
+    policy = scope.edit(POLICY)
     if "updates" not in policy:
         policy.update(new_record("policy"))
     return policy
