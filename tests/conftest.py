@@ -14,7 +14,11 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
+from sanctum_bus.fold.state import State
 from tests.support.servers import SUPPORTED, VALKEY_9, Server, ServerKind, StartServer, report
+
+# Every fold in this process checks that handlers use only live fields while writes to a section are deferred.
+State.checked = True
 
 
 def pytest_report_header() -> list[str]:

@@ -6,7 +6,7 @@ from typing import Any
 import msgpack
 
 from sanctum_bus.fold.aggregate import Aggregate
-from sanctum_bus.fold.changes import Parked
+from sanctum_bus.fold.changes import ParkedEntry
 from sanctum_bus.fold.counters import Counters
 
 Fields = dict[str, Any]
@@ -40,7 +40,7 @@ class Run:
         self.aggregate = Aggregate()
         self._numbers = itertools.count(1)
         self._lines: list[tuple[str, Fields]] = []
-        self._parked: list[Parked] = []
+        self._parked: list[ParkedEntry] = []
         self._coverage: dict[str, int] = {}
         self._batches: list[Any] = []
 
@@ -83,7 +83,7 @@ class Run:
         """The messages of all log lines so far."""
         return [line["message"] for _, line in self.lines()]
 
-    def parked(self) -> list[Parked]:
+    def parked(self) -> list[ParkedEntry]:
         """All entries parked so far: id, reason and the entry itself."""
         self._collect()
         return self._parked

@@ -13,6 +13,7 @@
     +-- InvalidEntry               one stream entry cannot be folded: the caller parks it
     +-- DuplicateStart             a TRAINING_STARTED that was folded before: the caller counts it
     +-- SpillUnreadable            a spill file holds bytes that are not an event
+    +-- StaleRead                  a defect of the fold: it uses a field whose writes are deferred
     +-- StreamMoved                the stream changed while a rebuild read it: it reads again
     +-- RestartRun                 the state in memory may be wrong: acquire the run again from its checkpoint
         +-- CommitRefused          a guard refused a commit; nothing was written
@@ -82,6 +83,13 @@ class InvalidEntry(SanctumError):
 
 class DuplicateStart(SanctumError):
     """A TRAINING_STARTED was folded before. The caller counts it as a duplicate; the state is unchanged."""
+
+
+class StaleRead(SanctumError, AssertionError):
+    """The fold uses a field that is not live while writes to its section are deferred. This is a defect of the fold.
+
+    The caller does not park the entry, because the entry is valid.
+    """
 
 
 class SpillUnreadable(SanctumError, ValueError):

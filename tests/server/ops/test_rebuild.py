@@ -8,7 +8,7 @@ import pytest
 from sanctum_bus.errors import Unavailable, UnknownRun
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import aggregate as aggregate_module
-from sanctum_bus.fold import fold as real_fold
+from sanctum_bus.fold.dispatch import fold as real_fold
 from sanctum_bus.fold.log_line import LogFields
 from sanctum_bus.fold.state import State
 from sanctum_bus.ops import stream_pages

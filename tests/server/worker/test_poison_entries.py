@@ -7,8 +7,8 @@ import structlog
 
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import aggregate as aggregate_module
-from sanctum_bus.fold import fold as real_fold
 from sanctum_bus.fold.aggregate import Aggregate
+from sanctum_bus.fold.dispatch import fold as real_fold
 from sanctum_bus.fold.log_line import LogFields
 from sanctum_bus.fold.recovery import QuarantinedEntry
 from sanctum_bus.fold.state import State

@@ -12,7 +12,8 @@ from unittest import mock
 from structlog.contextvars import get_contextvars
 
 from sanctum_bus.events.decode import Event
-from sanctum_bus.fold import aggregate, fold
+from sanctum_bus.fold import aggregate
+from sanctum_bus.fold.dispatch import fold
 from sanctum_bus.fold.log_line import LogFields
 from sanctum_bus.fold.state import State
 from sanctum_bus.protocol.scripts import Script, calls, script

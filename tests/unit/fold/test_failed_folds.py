@@ -6,9 +6,9 @@ from typing import Any, Never
 
 import pytest
 
-from sanctum_bus import fold
 from sanctum_bus.errors import FoldFailed
 from sanctum_bus.events.decode import Event
+from sanctum_bus.fold import dispatch
 from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.fold.offline import fold_entries
 from tests.support.fold_run import Entry, Run, entry
@@ -28,7 +28,7 @@ def _break(*_: object) -> Never:
 
 def test_a_fold_that_raised(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fold that fails half-way has spoiled the state: the caller learns which entry it was, and what happened."""
-    monkeypatch.setitem(fold.FOLDS, "SEED_CULLED", _break)
+    monkeypatch.setitem(dispatch.FOLDS, "SEED_CULLED", _break)
     aggregate = Aggregate()
 
     with pytest.raises(FoldFailed, match="a bug") as caught:
@@ -39,7 +39,7 @@ def test_a_fold_that_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_fold_that_raised_parks(monkeypatch: pytest.MonkeyPatch) -> None:
     """Starting over, the entry is parked unread, and everything around it is folded."""
-    monkeypatch.setitem(fold.FOLDS, "SEED_CULLED", _break)
+    monkeypatch.setitem(dispatch.FOLDS, "SEED_CULLED", _break)
     culled = entry("SEED_CULLED", {"env_id": 0}, slot_id="r0c0")
     entries = [("1-0", entry("OTHER", {"a": 1})), ("2-0", culled), ("3-0", entry("OTHER", {"a": 2}))]
 
@@ -75,7 +75,7 @@ def test_what_was_left_and_has_no_place_parks(monkeypatch: pytest.MonkeyPatch) -
 
 def test_poison_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     """An entry that was parked unread has been received: its number leaves no hole."""
-    monkeypatch.setitem(fold.FOLDS, "SEED_CULLED", _break)
+    monkeypatch.setitem(dispatch.FOLDS, "SEED_CULLED", _break)
     culled = entry("SEED_CULLED", {"env_id": 0}, slot_id="r0c0", producer="p", seq=2)
     numbered = [
         ("1-0", entry("OTHER", {}, producer="p", seq=1)),

@@ -104,7 +104,7 @@ def test_one_section_too_many_is_found_before_anything_is_written(
 
     run.event(event_type, data, **envelope)
 
-    assert "one over the limit of 8" in run.parked()[0].reason
+    assert "would exceed the limit of 8 sections" in run.parked()[0].reason
     assert run.sections == before
     assert run.coverage()[f"{event_type}.{next(iter(data))}!"] == 1
 
@@ -172,14 +172,14 @@ def test_memories_of_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_long_texts_are_in_no_memory_of_words() -> None:
     """Words that many events have in common are kept as one object each, texts of any length are not."""
     run = Run()
-    words, families = slot._word.cache_info().currsize, reward._family.cache_info().currsize
+    words, families = slot._shared.cache_info().currsize, reward._family.cache_info().currsize
     for number in range(10):
         run.event(
             "SEED_STAGE_CHANGED", {"env_id": 0, "to": "TRAINING", "from": f"{number}" * 200}, slot_id="a"
         )
         run.reward(0, 1.0, action=f"{number}" * 200)
 
-    assert slot._word.cache_info().currsize <= words + 4
+    assert slot._shared.cache_info().currsize <= words + 4
     assert reward._family.cache_info().currsize == families
 
 

@@ -65,7 +65,7 @@ def test_active_seeds_are_those_in_a_live_stage() -> None:
 
 def test_live_stages_are_those_of_the_fold() -> None:
     """The reader and the fold agree about which slots hold a growing seed."""
-    assert stages.NOT_LIVE == fold_slot._NOT_LIVE
+    assert vars(fold_slot)["NOT_LIVE"] is stages.NOT_LIVE
 
 
 @pytest.mark.parametrize(

@@ -20,3 +20,6 @@ NOT_LIVE = frozenset({"FOSSILIZED", "CULLED", "PRUNED", "EMBARGOED", "RESETTING"
 
 #: Seeds in one of these stages contribute to the best accuracy of their environment.
 CONTRIBUTING = frozenset({"FOSSILIZED", "PROBATIONARY", "HOLDING", "BLENDING"})
+
+#: Stages of a seed that was culled, in either of the emitters' words.
+CULLED_STAGES = frozenset({"CULLED", "PRUNED"})

@@ -1,7 +1,7 @@
-"""The aggregate of one run: state, counters and coverage, fed with stream entries in order, and what to commit of it.
+"""The aggregate of one run: its state, counters and coverage, and the changes to commit.
 
-This is the whole meaning of a stream: `feed` is a pure function of the entries, so any worker that feeds the same
-entries to the same aggregate has the same bytes to commit.
+This is the single place that gives a stream its meaning. `apply` is a pure function of the entries: every worker that
+applies the same entries in the same order commits the same bytes.
 """
 
 from dataclasses import dataclass, field
@@ -10,41 +10,50 @@ from itertools import islice
 from sanctum_bus.errors import DuplicateStart, FoldFailed, Gap, InvalidEntry
 from sanctum_bus.events.decode import Event, decode, decode_plain
 from sanctum_bus.events.shape import Shape
-from sanctum_bus.fold import fold, note_event
-from sanctum_bus.fold.changes import Changes, Parked
+from sanctum_bus.fold.changes import Changes, ParkedEntry
 from sanctum_bus.fold.counters import Counters
 from sanctum_bus.fold.coverage import Coverage
-from sanctum_bus.fold.groups import Scope
+from sanctum_bus.fold.dispatch import fold
+from sanctum_bus.fold.groups import PLAIN_GROUPS, Scope
 from sanctum_bus.fold.handlers.batch import batch_line
-from sanctum_bus.fold.handlers.run import edit_run
+from sanctum_bus.fold.handlers.run import edit_run, note_event
 from sanctum_bus.fold.log_line import LogFields, loss_line, synthetic_line
 from sanctum_bus.fold.recovery import RecoveryMemo
-from sanctum_bus.fold.sequences import GREATEST_SEQ, Sequences
+from sanctum_bus.fold.sequences import Sequences
 from sanctum_bus.fold.state import State
 from sanctum_bus.protocol import entry as wire
-from sanctum_bus.protocol.entry import PRODUCER_AT, RAW_LAYOUT, Entries, Entry, Fields, Value, entry_of
+from sanctum_bus.protocol.entry import Entries, Entry, Fields, Flat, Value, entry_of
 from sanctum_bus.protocol.stream_id import ZERO
 
 _CLOSED = wire.CLOSED.encode()
 
-#: The field that names the parked entry for which an entry stands, and the greatest length of an id.
+#: Indexes of two values in an entry of the publisher's layout.
+_TYPE_AT, _EVENT_AT = (2 * wire.LAYOUT.index(name) + 1 for name in (wire.TYPE, wire.EVENT))
+
+#: The field with the ID of the dead letter that an entry replaces, and the maximum length of that ID.
 _REQUEUED_FROM = wire.REQUEUED_FROM.encode()
 _MAX_ID_BYTES = 41
 
-#: Sections that are named where a fold failed.
-_MOST_NAMED = 5
+#: Sections that the reason of a failed fold names.
+_MAX_NAMED = 5
 
-#: Entries of which something may be left for later: enough to be worth it, and little in memory.
-_MOST_UNSETTLED = 4096
+#: Entries between two flushes of deferred writes: many enough that deferring pays, and few enough to save memory.
+_MAX_DEFERRED = 4096
+
+#: What a defect in a handler, or a section that was changed by hand, can raise.
+_FOLD_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 
 @dataclass(slots=True)
 class Aggregate:
-    """One run's aggregate.
+    """The aggregate of one run.
 
     Args:
-        version: id of the last entry fed.
-        memo: of earlier attempts.
+        state: all sections.
+        counters: of the checkpoint.
+        coverage: counts of event types and fields.
+        version: ID of the last entry applied.
+        memo: what earlier attempts at the same entries recorded.
     """
 
     state: State = field(default_factory=State)
@@ -54,10 +63,10 @@ class Aggregate:
     memo: RecoveryMemo = field(default_factory=RecoveryMemo)
     _lines: list[tuple[str, Fields]] = field(default_factory=list)
     _batches: list[tuple[str, Fields]] = field(default_factory=list)
-    _parked: dict[str, Parked] = field(default_factory=dict)
-    _put_back: list[str] = field(default_factory=list)
-    # Entries taken in since what they left for later was put where it belongs.
-    _unsettled: int = 0
+    _parked: dict[str, ParkedEntry] = field(default_factory=dict)
+    _requeued: list[str] = field(default_factory=list)
+    # Entries since the last flush of deferred writes.
+    _unflushed: int = 0
     _sequences: Sequences = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,119 +74,69 @@ class Aggregate:
         self.state.eager = self.memo.eager
 
     def apply(self, entry_id: str, entry: Entry) -> None:
-        """Take one entry in.
+        """Apply one entry.
 
         Raises:
-            Spoiled: the fold failed half-way; the aggregate is of no more use.
-            GapSuspected: the producer's numbers have a hole; the aggregate is of no more use.
-            Unsettled: what an earlier event had left could not be put in; the aggregate is of no more use.
+            FoldFailed: the fold failed after it had changed the state. The aggregate is invalid.
+            UnconfirmedGap: the producer's sequence has a gap that was not confirmed. The aggregate is invalid.
+            DeferredWriteFailed: a deferred write of an earlier event failed. The aggregate is invalid.
         """
-        self.version = self.state.at = entry_id
+        self.version = self.state.entry_id = entry_id
+        self.counters.entries += 1
         if _REQUEUED_FROM in entry:
-            self._note_put_back(entry)
+            self._note_requeued(entry)
         try:
-            if self._sequences.take(entry_id, entry):
-                self._take(entry_id, entry)
+            event = self._decode(entry_id, entry) if self._sequences.take(entry_id, entry) else None
         except InvalidEntry as error:
             self._park(entry_id, str(error), entry)
+        else:
+            if event is not None and self._apply(entry_id, event, entry):
+                self._count([event.shape])
         if self._sequences.missing:
             self._note_loss(entry_id, int(entry_id.partition("-")[0]) / 1000)
-        self.counters.entries += 1
-        self._settle_some(1)
+        self._flush_if_due(1)
 
     def apply_batch(self, entries: Entries) -> None:
-        """Take entries in as `feed` does one by one; quicker where they are what nearly all are.
+        """Apply entries in order, with the result of `apply` for each, but faster for the usual ones.
 
-        That is: the next ones of a known producer, laid out as its publisher does, and not suspicious.
+        An entry is usual if it is the next one of a known producer, has the publisher's layout, and is not quarantined.
 
         Raises:
-            Spoiled, GapSuspected, Unsettled: as `feed` does.
+            FoldFailed, UnconfirmedGap, DeferredWriteFailed: as `apply` does.
         """
-        place = 0
-        while place < len(entries):
-            taken = self._apply_fast(entries, place)
-            if taken == place:
-                raw_id, flat = entries[place]
+        index = end = 0
+        while index < len(entries):
+            if index >= end:
+                end = self._sequences.expected_until(entries, index)
+            stop = self._apply_run(entries, index, end)
+            if stop == index or stop < end:
+                raw_id, flat = entries[stop]
                 self.apply(raw_id.decode(), entry_of(flat))
-                taken += 1
-            place = taken
-        self._settle_some(len(entries))
+                stop += 1
+            index = stop
+        self._flush_if_due(len(entries))
 
     def gaps_after(self, entries: Entries) -> list[Gap]:
-        """Return the holes in those of the entries that come after the version; the aggregate is of no more use."""
+        """Return the sequence gaps in the entries after the version. The aggregate is invalid afterwards."""
         ids = [raw_id for raw_id, _ in entries]
-        return self._sequences.holes(entries[ids.index(self.version.encode()) + 1 :])
-
-    def _apply_fast(self, entries: Entries, first: int) -> int:
-        """Take usual entries of one producer in, from a place on; return the place of the first that is not one."""
-        flat = entries[first][1]
-        producer = self._sequences.known(flat[PRODUCER_AT]) if flat[::2] == RAW_LAYOUT else None
-        if producer is None or self.memo.quarantined or self._sequences.missing:
-            return first
-        state, raw_producer, seq = self.state, flat[PRODUCER_AT], self.counters.producers[producer]
-        place, due, last, shapes = first, repr(seq + 1).encode(), None, list[Shape]()
-        most = min(len(entries), first + GREATEST_SEQ - seq)
-        try:
-            for raw_id, flat in islice(entries, first, most):
-                if flat[::2] != RAW_LAYOUT:
-                    break
-                _, raw_type, _, whose, _, number, _, packed = flat
-                if number != due or whose != raw_producer or raw_type == _CLOSED:
-                    break
-                event = decode_plain(raw_type, packed)
-                if event is None:
-                    break
-                seq += 1
-                due = repr(seq + 1).encode()
-                self.version = state.at = entry_id = raw_id.decode()
-                try:
-                    # Of events in a row the run notes the last; and the first, so that there is a run.
-                    notes = not shapes or event.labels is not None or event.group_id is not None
-                    if self._fold(entry_id, event, notes=notes):
-                        shapes.append(event.shape)
-                        last = None if notes else (entry_id, event)
-                except InvalidEntry as error:
-                    self._park(entry_id, str(error), entry_of(flat))
-                except FoldFailed as error:
-                    error.with_entry(entry_of(flat))
-                    raise
-                place += 1
-        finally:
-            self._count_fast(producer, seq, place - first, shapes)
-            if last is not None:
-                state.at = last[0]
-                note_event(state, last[1])
-        return place
-
-    def _count_fast(self, producer: str, seq: int, entries: int, shapes: list[Shape]) -> None:
-        """Count what was taken in of one producer, up to a number of its."""
-        if not entries:
-            return
-        self._sequences.advance(producer, seq)
-        self.counters.entries += entries
-        self.counters.events += len(shapes)
-        self.coverage.see_all(shapes)
-
-    def _settle_some(self, entries: int) -> None:
-        """Keep what is left for later small in memory."""
-        self._unsettled += entries
-        if self._unsettled >= _MOST_UNSETTLED:
-            self._unsettled = 0
-            self.state.settle()
+        return self._sequences.gaps(entries[ids.index(self.version.encode()) + 1 :])
 
     def record_trim(self, until: str, entries: int) -> None:
-        """Keep that the stream lost entries between the version and an id before they could be read.
+        """Record that the stream was trimmed between the version and an ID before the entries were read.
 
-        How many events that were is known by their producers' numbers; `entries` counts those that bore none too, and is
-        the least that it can have been. The next entry's line in the log says it.
+        The next log line reports it. The producers' sequence numbers show how many events were lost.
+
+        Args:
+            until: ID of the last entry that was trimmed.
+            entries: minimum of the entries that were trimmed, including entries without a sequence number.
         """
         self._sequences.record_trim(self.version, until, entries)
 
     def drain_changes(self) -> Changes:
-        """Return what changed since the last call.
+        """Return the changes since the last call.
 
         Raises:
-            Unsettled: as `feed` does.
+            DeferredWriteFailed: as `apply` does.
         """
         state, sections = self.state, self.state.sections
         changes = Changes(
@@ -188,35 +147,57 @@ class Aggregate:
             self._batches,
             list(self._parked.values()),
             self.coverage.drain_changes(),
-            self._put_back,
+            self._requeued,
         )
         state.changed.clear()
-        self._lines, self._batches, self._parked, self._put_back = [], [], {}, []
+        self._lines, self._batches, self._parked, self._requeued = [], [], {}, []
         return changes
 
-    def _take(self, entry_id: str, entry: Entry) -> None:
-        poison = self.memo.quarantined.get(entry_id)
-        if poison is not None and poison.entry == entry:
-            if poison.can_be_read:
-                self.coverage.see(decode(entry_id, entry).shape, kept=False)
-            raise InvalidEntry(poison.why)
-        if entry.get(b"type") == _CLOSED:
-            self._close(entry_id, entry)
-            return
-        try:
-            event = decode(entry_id, entry)
-        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise InvalidEntry(f"not decodable: {error!r:.200}") from error
-        try:
-            if self._fold(entry_id, event):
-                self.coverage.see(event.shape)
-                self.counters.events += 1
-        except FoldFailed as error:
-            error.with_entry(entry)
-            raise
+    def _apply_run(self, entries: Entries, first: int, end: int) -> int:
+        """Apply a run of expected entries of one producer. Return the index of the first that was not applied.
 
-    def _fold(self, entry_id: str, event: Event, *, notes: bool = True) -> bool:
-        """Fold an event, and let the run note it; return whether it was folded, and is none that was here before."""
+        The run stops early at an entry that only the general way can decode, or if each entry needs a check.
+        """
+        if first == end or self.memo.quarantined or self._sequences.missing:
+            return first
+        state, index, shapes, unnoted = self.state, first, list[Shape](), None
+        try:
+            for raw_id, flat in islice(entries, first, end):
+                event = decode_plain(flat[_TYPE_AT], flat[_EVENT_AT])
+                if event is None:
+                    break
+                index += 1
+                self.version = state.entry_id = entry_id = raw_id.decode()
+                # The run notes the last of consecutive events, and the first, so that its section exists.
+                notes = not shapes or event.labels is not None or event.group_id not in PLAIN_GROUPS
+                if self._apply(entry_id, event, flat, notes=notes):
+                    shapes.append(event.shape)
+                    unnoted = None if notes else (entry_id, event)
+        finally:
+            if index > first:
+                self._sequences.advance(entries[first][1], index - first)
+                self.counters.entries += index - first
+                self._count(shapes)
+            if unnoted is not None:
+                state.entry_id = unnoted[0]
+                note_event(state, unnoted[1])
+        return index
+
+    def _apply(self, entry_id: str, event: Event, entry: Entry | Flat, *, notes: bool = True) -> bool:
+        """Fold one event, or park its entry. Every event passes through this function.
+
+        Args:
+            entry_id: ID of the entry.
+            event: the decoded entry.
+            entry: the entry, to park it.
+            notes: the run notes the event.
+
+        Returns:
+            Whether the event was folded. A parked or duplicate event was not.
+
+        Raises:
+            FoldFailed: the fold failed after it had changed the state.
+        """
         try:
             line = fold(self.state, event)
             if notes:
@@ -226,24 +207,59 @@ class Aggregate:
             return False
         except InvalidEntry as error:
             if self.state.touched:
-                raise FoldFailed(entry_id, str(error)) from error
+                raise FoldFailed(entry_id, str(error)).with_entry(_as_entry(entry)) from error
             self.coverage.see(event.shape, kept=False)
-            raise
-        except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError) as error:
-            raise FoldFailed(entry_id, self._failure(error)) from error
+            self._park(entry_id, str(error), _as_entry(entry))
+            return False
+        except _FOLD_ERRORS as error:
+            raise FoldFailed(entry_id, self._describe(error)).with_entry(_as_entry(entry)) from error
         if line is not None:
-            self._write_down(entry_id, event, line)
+            self._add_line(entry_id, line)
+            if event.shape.type == "BATCH_EPOCH_COMPLETED":
+                self._batches.append((entry_id, batch_line(event)))
         elif self._sequences.missing:
             self._note_loss(entry_id, event.timestamp)
         return True
 
-    def _failure(self, error: Exception) -> str:
-        """Say of a fold that failed where it was, and what may be the matter: the event was found to be all right."""
+    def _decode(self, entry_id: str, entry: Entry) -> Event | None:
+        """Return the event of an entry, or None for an end-of-stream marker, which is applied here.
+
+        Raises:
+            InvalidEntry: the entry is quarantined, or is not an event.
+        """
+        quarantined = self.memo.quarantined.get(entry_id)
+        if quarantined is not None and quarantined.entry == entry:
+            if quarantined.can_be_read:
+                self.coverage.see(decode(entry_id, entry).shape, kept=False)
+            raise InvalidEntry(quarantined.why)
+        if entry.get(b"type") == _CLOSED:
+            self._close(entry_id, entry)
+            return None
+        try:
+            return decode(entry_id, entry)
+        except _FOLD_ERRORS as error:
+            raise InvalidEntry(f"cannot be decoded: {error!r:.200}") from error
+
+    def _count(self, shapes: list[Shape]) -> None:
+        """Count events that were folded."""
+        self.counters.events += len(shapes)
+        self.coverage.see_all(shapes)
+
+    def _flush_if_due(self, entries: int) -> None:
+        """Flush deferred writes after enough entries, to limit their memory."""
+        self._unflushed += entries
+        if self._unflushed >= _MAX_DEFERRED:
+            self._unflushed = 0
+            self.state.flush()
+
+    def _describe(self, error: Exception) -> str:
+        """Return why the fold of a valid event failed, and in which sections."""
         touched = sorted(self.state.touched)
-        where = f" in {', '.join(touched[:_MOST_NAMED])}" if touched else ""
+        where = f" in {', '.join(touched[:_MAX_NAMED])}" if touched else ""
         return f"the fold failed{where}: {error!r:.200}; if a section was changed by hand, rebuild the run"
 
     def _close(self, entry_id: str, entry: Entry) -> None:
+        """Record that a producer has closed. When all known producers have, the run has ended."""
         producer = entry.get(b"producer", b"").decode("utf-8", "replace")
         closed, known = self.counters.closed, self.counters.producers
         if producer in known and producer not in closed:
@@ -254,11 +270,6 @@ class Aggregate:
         run["status"] = "ended"
         at: Value = run.get("last_event_at")
         self._add_line(entry_id, synthetic_line(wire.CLOSED, at, "run ended"))
-
-    def _write_down(self, entry_id: str, event: Event, line: LogFields) -> None:
-        self._add_line(entry_id, line)
-        if event.shape.type == "BATCH_EPOCH_COMPLETED":
-            self._batches.append((entry_id, batch_line(event)))
 
     def _note_loss(self, entry_id: str, at: float) -> None:
         self._add_line(entry_id, loss_line(at, self._sequences.missing))
@@ -271,15 +282,19 @@ class Aggregate:
 
     def _park(self, entry_id: str, reason: str, entry: Entry) -> None:
         self.counters.parked += 1
-        self._parked[entry_id] = Parked(entry_id, reason, entry)
+        self._parked[entry_id] = ParkedEntry(entry_id, reason, entry)
 
-    def _note_put_back(self, entry: Entry) -> None:
-        """Note that an entry stands for a parked one, whether it can be folded itself or not.
+    def _note_requeued(self, entry: Entry) -> None:
+        """Note that an entry replaces a dead letter, whether it can be folded or not.
 
-        The count of parked entries stays: as in `entries`, each entry of the stream is counted by what became of it.
+        The count of parked entries stays the same. As in `entries`, each entry of the stream is counted once.
         """
         named = entry.get(_REQUEUED_FROM)
         if named is not None and len(named) <= _MAX_ID_BYTES:
             parked_id = named.decode("ascii", "replace")
             self._parked.pop(parked_id, None)
-            self._put_back.append(parked_id)
+            self._requeued.append(parked_id)
+
+
+def _as_entry(entry: Entry | Flat) -> Entry:
+    return entry_of(entry) if isinstance(entry, list) else entry

@@ -1,4 +1,4 @@
-"""What is counted of a run, and what one commit has to write of it."""
+"""The changes of one commit."""
 
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -6,8 +6,8 @@ from typing import NamedTuple
 from sanctum_bus.protocol.entry import Entry, Fields
 
 
-class Parked(NamedTuple):
-    """An entry that could not be folded."""
+class ParkedEntry(NamedTuple):
+    """An entry that could not be folded. A commit writes it to the dead letters."""
 
     entry_id: str
     reason: str
@@ -16,16 +16,17 @@ class Parked(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What one commit has to write.
+    """What one commit writes.
 
     Args:
-        sections: name to the section as it is now, or None where it has gone.
-        index: name to the id of the entry that last changed it.
-        lines: lines of the seed event log, each with its id.
-        batches: lines of the batches stream, each with its id.
-        parked: entries that could not be folded, and were not put back since.
-        coverage: counts that changed, as they are now.
-        put_back: ids of parked entries that another entry stands for: they are dead letters no more.
+        version: ID of the last entry applied.
+        sections: section name -> current fields, or None if the section was dropped.
+        index: section name -> ID of the entry that last changed it.
+        lines: lines of the seed event log, each with its ID.
+        batches: lines of the batches stream, each with its ID.
+        parked: entries that could not be folded, without those requeued since.
+        coverage: current values of the counts that changed.
+        requeued: IDs of dead letters that later entries replace. The commit deletes these dead letters.
     """
 
     version: str
@@ -33,6 +34,6 @@ class Changes:
     index: dict[str, str]
     lines: list[tuple[str, Fields]]
     batches: list[tuple[str, Fields]]
-    parked: list[Parked]
+    parked: list[ParkedEntry]
     coverage: dict[str, int]
-    put_back: list[str]
+    requeued: list[str]

@@ -1,33 +1,32 @@
-"""The counters of a run, as the checkpoint keeps them."""
+"""The counters of a run, and their form in the checkpoint."""
 
 from dataclasses import dataclass, field
 
 from sanctum_bus.protocol.entry import Fields
 from sanctum_bus.protocol.schema import SCHEMA_VERSION
 
-#: Holes that are kept with their ranges; how many events were lost is counted for ever.
+#: Lost ranges that the checkpoint keeps. The number of lost events is exact without limit.
 MAX_RANGES = 100
 
-
-#: Producers of which the last `seq` is kept: those seen last.
+#: Producers whose last `seq` the checkpoint keeps: the most recently seen ones.
 MAX_PRODUCERS = 1000
 
 
 @dataclass(slots=True)
 class Counters:
-    """What a checkpoint counts.
+    """The counters of a checkpoint.
 
     Args:
-        entries: stream entries taken in, whatever became of them.
+        entries: stream entries applied, whatever their result.
         events: events folded.
         parked: entries parked.
-        duplicates: entries skipped because they had been folded before.
+        duplicates: entries skipped because they were folded before.
         lost: events that never arrived, by reason.
-        lost_ranges: where they are missing, the last 100 holes: by producer and `seq`, or by id where the stream was
-            trimmed before it was read.
-        producers: last `seq` by producer, the producer seen last at the end.
-        closed: producers that said goodbye.
-        marks: some versions of the stream, each with how many entries had been taken in by then, to trim at.
+        lost_ranges: the last 100 ranges of lost events: by producer and `seq`, or by ID if the stream was trimmed
+            before the entries were read.
+        producers: last `seq` by producer. The producer seen last is at the end.
+        closed: producers that sent an end-of-stream marker.
+        trim_points: some versions of the stream, each with the number of entries applied by then. Trimming uses them.
     """
 
     entries: int = 0
@@ -38,7 +37,7 @@ class Counters:
     lost_ranges: list[Fields] = field(default_factory=list)
     producers: dict[str, int] = field(default_factory=dict)
     closed: list[str] = field(default_factory=list)
-    marks: list[tuple[int, str]] = field(default_factory=list)
+    trim_points: list[tuple[int, str]] = field(default_factory=list)
 
     @classmethod
     def from_checkpoint(cls, fields: Fields) -> "Counters":
@@ -71,17 +70,17 @@ class Counters:
             "lost_ranges": self.lost_ranges,
             "producers": self.producers,
             "closed": self.closed,
-            "marks": self.marks,
+            "marks": self.trim_points,
         }
 
-    def keep_range(self, hole: Fields) -> None:
-        """Keep where something is missing."""
-        self.lost_ranges = [*self.lost_ranges, hole][-MAX_RANGES:]
+    def keep_range(self, lost: Fields) -> None:
+        """Keep a range of lost events."""
+        self.lost_ranges = [*self.lost_ranges, lost][-MAX_RANGES:]
 
-    def tells_of(self, hole: Fields) -> bool:
-        """Whether a range that was trimmed is known already, with as many entries."""
+    def knows_range(self, trimmed: Fields) -> bool:
+        """Return whether a trimmed range is kept already, with at least as many entries."""
         return any(
-            all(hole[name] == told[name] for name in ("reason", "until"))
-            and hole["entries"] <= told["entries"]
-            for told in self.lost_ranges
+            all(trimmed[name] == known[name] for name in ("reason", "until"))
+            and trimmed["entries"] <= known["entries"]
+            for known in self.lost_ranges
         )

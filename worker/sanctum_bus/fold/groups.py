@@ -1,4 +1,4 @@
-"""Where an event's sections are: in the run itself, or under the name of its group."""
+"""Scopes: the sections of the run itself, or those of one A/B group."""
 
 from dataclasses import dataclass
 
@@ -6,18 +6,18 @@ from sanctum_bus.errors import InvalidEntry
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold.state import State
 from sanctum_bus.protocol.entry import Fields
-from sanctum_bus.protocol.section_names import name_part
+from sanctum_bus.protocol.section_names import ENV, RUN, env_section, name_part, seed_family
 
-#: The groups whose sections are the plain ones.
-_PLAIN_GROUPS = frozenset({"", "default"})
+#: Groups whose sections have no prefix. None is an event without a group.
+PLAIN_GROUPS = frozenset({None, "", "default"})
 
-#: Scopes that are kept; more groups than are ever compared in one run.
+#: Scopes in the cache: more than the groups of any A/B test.
 _MAX_SCOPES = 64
 
 
 @dataclass(slots=True)
 class Scope:
-    """The sections that one event may touch.
+    """The sections that one event can change.
 
     Args:
         state: all sections of the run.
@@ -29,59 +29,61 @@ class Scope:
 
     @property
     def run(self) -> Fields:
-        """The run's section, for reading; empty where there is none."""
-        return self.state.peek(self.prefix + "run") or {}
+        """The run's section for reading, or an empty map if it does not exist. Writes to it are never deferred."""
+        return self.state.live(self.prefix + RUN) or {}
 
     def get(self, name: str) -> Fields | None:
-        """Return a section for reading, or None."""
+        """Return a section for reading, or None if it does not exist."""
         return self.state.get(self.prefix + name)
 
     def edit(self, name: str) -> Fields:
-        """Return a section for writing."""
+        """Return a section for writing. A missing section is created."""
         return self.state.edit(self.prefix + name)
 
     def replace(self, name: str, fields: Fields) -> Fields:
-        """Put a new record in a section's place."""
+        """Replace a section by a new record."""
         return self.state.replace(self.prefix + name, fields)
 
     def envs(self) -> list[Fields]:
-        """Return every environment's section; only what is derived there, or said to be read at once, is up to date."""
-        peek = self.state.peek
-        return [fields for name in self.state.children(self.prefix + "env") if (fields := peek(name))]
+        """Return the live fields of every environment."""
+        live = self.state.live
+        return [fields for name in self.state.children(self.prefix + ENV) if (fields := live(name))]
 
     def seeds(self, env_id: int) -> list[Fields]:
-        """Return the seed sections of an environment, in order of their names; as with `envs`."""
-        names = sorted(self.state.children(f"{self.prefix}seed:{env_id}"))
-        return [fields for name in names if (fields := self.state.peek(name))]
+        """Return the live fields of an environment's seeds, in order of the section names."""
+        live, names = self.state.live, sorted(self.state.children(self.prefix + seed_family(env_id)))
+        return [fields for name in names if (fields := live(name))]
 
-    def make_sure_of(self, *names: str) -> None:
-        """Refuse sections of which one would be too many, before anything is written.
+    def reserve(self, *names: str) -> None:
+        """Check that all missing sections among the names can be added. Handlers call this before they write.
 
         Raises:
-            Unfit: it would.
+            InvalidEntry: one would exceed the limit.
         """
-        self.state.make_sure_of([self.prefix + name for name in names])
+        self.state.reserve([self.prefix + name for name in names])
 
-    def has_room_for_env(self, env_id: int) -> None:
-        """Refuse an environment that would be one too many.
+    def reserve_env(self, env_id: int) -> None:
+        """Check that an environment exists or can be added.
 
         Raises:
-            Unfit: it would.
+            InvalidEntry: it would exceed the limit.
         """
         state = self.state
         if (
-            state.peek(f"{self.prefix}env:{env_id}") is None
-            and state.count_children(self.prefix + "env") >= state.max_envs
+            state.live(self.prefix + env_section(env_id)) is None
+            and state.count_children(self.prefix + ENV) >= state.max_envs
         ):
-            raise InvalidEntry(f"environment {env_id} would be one over the limit of {state.max_envs:,}")
+            raise InvalidEntry(
+                f"environment {env_id} would exceed the limit of {state.max_envs:,} environments"
+            )
 
 
 def scope_of(state: State, event: Event) -> Scope:
-    """Return where an event's sections are."""
+    """Return the scope of an event."""
     group = event.group_id
     scope = state.scopes.get(group)
     if scope is None:
-        scope = Scope(state, "" if group is None or group in _PLAIN_GROUPS else name_part(group) + "/")
+        scope = Scope(state, "" if group is None or group in PLAIN_GROUPS else name_part(group) + "/")
         if len(state.scopes) < _MAX_SCOPES:
             state.scopes[group] = scope
     return scope

@@ -23,7 +23,7 @@ def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
         try:
             for entry_id, entry in held:
                 aggregate.apply(entry_id, entry)
-            aggregate.state.settle()
+            aggregate.state.flush()
         except RestartRun as error:
             if not memo.record(error):
                 raise

@@ -1,70 +1,87 @@
-"""Producers' numbers: which entry is the next, which was here before, and what is missing in between."""
+"""The producers' sequence numbers: which entry is expected next, which is a duplicate, and what is missing between."""
 
 from dataclasses import dataclass, field
+from itertools import islice
 
 from sanctum_bus.errors import Gap, InvalidEntry, UnconfirmedGap
 from sanctum_bus.fold.counters import MAX_PRODUCERS, Counters
 from sanctum_bus.fold.recovery import RecoveryMemo
 from sanctum_bus.protocol import entry as wire
-from sanctum_bus.protocol.entry import Entries, Entry, entry_of
+from sanctum_bus.protocol.entry import PRODUCER_AT, RAW_LAYOUT, Entries, Entry, Flat, entry_of
 from sanctum_bus.protocol.keys import MAX_NAME_BYTES
 
 #: Digits of the greatest `seq`.
 _SEQ_DIGITS = 18
-GREATEST_SEQ = 10**_SEQ_DIGITS - 1
+_MAX_SEQ = 10**_SEQ_DIGITS - 1
 
-
-_DROPPED, _REQUEUED_FROM = wire.DROPPED.encode(), wire.REQUEUED_FROM.encode()
+_CLOSED, _DROPPED, _REQUEUED_FROM = wire.CLOSED.encode(), wire.DROPPED.encode(), wire.REQUEUED_FROM.encode()
 
 
 @dataclass(slots=True)
 class Sequences:
-    """The numbers of all producers of a run.
+    """The sequence numbers of all producers of a run.
 
     Args:
-        counters: where the last number of each is kept, and what is missing.
-        memo: which holes are believed.
+        counters: hold the last number of each producer, and what is missing.
+        memo: holds the confirmed gaps.
 
     Attributes:
-        missing: what is missing before the next entry, by reason, until somebody says so and takes it away.
+        missing: what is missing before the current entry, by reason. The caller reports it in a log line and resets it.
     """
 
     counters: Counters
     memo: RecoveryMemo
     missing: dict[str, int] = field(default_factory=dict)
-    # Producers by their names as in the entries: those whose next number is expected.
+    # Producers by their names in bytes, as entries hold them.
     _names: dict[bytes, str] = field(default_factory=dict)
 
-    def known(self, raw_producer: bytes) -> str | None:
-        """Return the name of a producer whose next number is expected, or None."""
-        return self._names.get(raw_producer)
+    def expected_until(self, entries: Entries, first: int) -> int:
+        """Return the index after the run of entries from an index on that are the next ones of one known producer.
 
-    def advance(self, producer: str, seq: int) -> None:
-        """Note the last number of a known producer: all up to it were there."""
-        known = self.counters.producers
-        del known[producer]
-        known[producer] = seq
+        An entry of another layout or producer, another number, and an end-of-stream marker end the run. Nothing is
+        recorded: the caller passes what it applied to `advance`.
+        """
+        flat = entries[first][1]
+        producer = self._names.get(flat[PRODUCER_AT]) if flat[::2] == RAW_LAYOUT else None
+        if producer is None:
+            return first
+        raw_producer, last = producer.encode(), self.counters.producers[producer]
+        end = first
+        for _, flat in islice(entries, first, first + _MAX_SEQ - last):
+            if flat[::2] != RAW_LAYOUT:
+                break
+            _, raw_type, _, sender, _, seq, _, _ = flat
+            last += 1
+            if seq != repr(last).encode() or sender != raw_producer or raw_type == _CLOSED:
+                break
+            end += 1
+        return end
+
+    def advance(self, flat: Flat, entries: int) -> None:
+        """Record that a number of expected entries was applied, from this entry on."""
+        producer, known = self._names[flat[PRODUCER_AT]], self.counters.producers
+        known[producer] = known.pop(producer) + entries
 
     def take(self, entry_id: str, entry: Entry) -> bool:
-        """Note an entry's number and what is missing before it; return whether it was not here before.
+        """Record an entry's number, and what is missing before it. Return False for a duplicate.
 
         Raises:
-            Unfit: its number or its producer is none.
-            GapSuspected: numbers are missing, and that is not believed yet.
+            InvalidEntry: the number or the producer's name is invalid.
+            UnconfirmedGap: numbers are missing, and the gap is not confirmed.
         """
         numbered = number_of(entry)
         if numbered is None:
             return True
         producer, seq = numbered
-        last = self._note(producer, seq, entry)
+        last = self._record(producer, seq, entry)
         if last is not None and seq <= last:
             self.counters.duplicates += 1
             return False
-        self._look_before(entry_id, entry, Gap(producer, last or 0, seq))
+        self._record_missing(entry_id, entry, Gap(producer, last or 0, seq))
         return True
 
-    def holes(self, entries: Entries) -> list[Gap]:
-        """Return the holes in entries, which are not taken in otherwise: those of no more use are looked through."""
+    def gaps(self, entries: Entries) -> list[Gap]:
+        """Return the gaps in entries that are only looked through, because the aggregate is invalid."""
         found = []
         for raw_id, flat in entries:
             try:
@@ -76,19 +93,19 @@ class Sequences:
         return found
 
     def record_trim(self, after: str, until: str, entries: int) -> None:
-        """Keep that the stream lost entries between two ids before they could be read."""
-        hole = {"reason": "trimmed", "after": after, "until": until, "entries": entries}
+        """Record that the stream lost entries between two IDs before they were read."""
+        trimmed = {"reason": "trimmed", "after": after, "until": until, "entries": entries}
         *before, last = self.counters.lost_ranges or [{}]
         if last.get("reason") == "trimmed" and last["after"] == after:
             self.counters.lost_ranges = before
-        elif self.counters.tells_of(hole):
-            # Deleted entries are found again until the version is past them.
+        elif self.counters.knows_range(trimmed):
+            # Each acquisition finds the same trimmed entries, until the version is past them.
             return
         self.missing["trimmed"] = max(entries, 1)
-        self.counters.keep_range(hole)
+        self.counters.keep_range(trimmed)
 
-    def _note(self, producer: str, seq: int, entry: Entry) -> int | None:
-        """Note a number, and return the greatest before it."""
+    def _record(self, producer: str, seq: int, entry: Entry) -> int | None:
+        """Record a number, and return the greatest before it."""
         counters = self.counters
         known = counters.producers
         last = known.pop(producer, None)
@@ -101,8 +118,8 @@ class Sequences:
             counters.closed = [one for one in counters.closed if one != forgotten]
         return last
 
-    def _look_before(self, entry_id: str, entry: Entry, gap: Gap) -> None:
-        """Count what is missing before a number: what its publisher says that it dropped, and what nobody explains."""
+    def _record_missing(self, entry_id: str, entry: Entry, gap: Gap) -> None:
+        """Count what is missing before a number: events that the publisher dropped, and unexplained ones."""
         producer, last, seq = gap
         missing = seq - 1 - last
         if not missing:
@@ -125,7 +142,11 @@ class Sequences:
 
 
 def number_of(entry: Entry) -> tuple[str, int] | None:
-    """Return an entry's producer and `seq`, or None where it has none or was put back from the dead letters."""
+    """Return an entry's producer and `seq`, or None if it has none or replaces a dead letter.
+
+    Raises:
+        InvalidEntry: the number or the producer's name is invalid.
+    """
     producer, seq = entry.get(b"producer"), entry.get(b"seq")
     if producer is None or seq is None or _REQUEUED_FROM in entry:
         return None
@@ -140,9 +161,9 @@ def number_of(entry: Entry) -> tuple[str, int] | None:
 
 
 def dropped_before(entry: Entry) -> int:
-    """Return how many numbers right before an entry its publisher has dropped; what is no number explains nothing.
+    """Return how many numbers directly before an entry its publisher dropped. An invalid count means 0.
 
-    It does not park: the event itself is whole, and its number has to be known for the next one.
+    An invalid count does not park the entry: the event is valid, and the next entry needs its number.
     """
-    told = entry.get(_DROPPED, b"")
-    return int(told) if told.isdigit() and len(told) <= _SEQ_DIGITS else 0
+    dropped = entry.get(_DROPPED, b"")
+    return int(dropped) if dropped.isdigit() and len(dropped) <= _SEQ_DIGITS else 0

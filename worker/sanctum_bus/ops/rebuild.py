@@ -12,7 +12,7 @@ import redis
 
 from sanctum_bus.errors import RestartRun, StreamMoved, Unavailable
 from sanctum_bus.fold.aggregate import Aggregate
-from sanctum_bus.fold.changes import Changes, Parked
+from sanctum_bus.fold.changes import Changes, ParkedEntry
 from sanctum_bus.fold.recovery import RecoveryMemo
 from sanctum_bus.fold.state import State
 from sanctum_bus.ops.runs import explain_wrong_types, require_run
@@ -96,7 +96,7 @@ class _Written:
         self._index: dict[str, str] = {}
         self._lines: deque[tuple[str, Fields]] = deque(maxlen=settings.log_max_lines)
         self._batches: deque[tuple[str, Fields]] = deque(maxlen=settings.batches_max_lines)
-        self._parked: dict[str, Parked] = {}
+        self._parked: dict[str, ParkedEntry] = {}
         self._parked_bytes = 0
 
     def add(self, changes: Changes) -> None:
@@ -104,7 +104,7 @@ class _Written:
         self._index |= changes.index
         self._lines += changes.lines
         self._batches += changes.batches
-        for source_id in changes.put_back:
+        for source_id in changes.requeued:
             self._remove_parked(source_id)
         for parked in changes.parked:
             self._parked[parked.entry_id] = parked
@@ -260,5 +260,5 @@ class _Rebuild:
         )
 
 
-def _size(parked: Parked) -> int:
+def _size(parked: ParkedEntry) -> int:
     return sum(map(len, parked.entry.values()))

@@ -8,6 +8,12 @@ from urllib.parse import quote
 from sanctum_bus.errors import InvalidEntry
 from sanctum_bus.protocol.keys import MAX_NAME_BYTES
 
+#: Sections of which a group has one each.
+RUN, POLICY, BATCH, EPOCH, BEST = "run", "policy", "batch", "epoch", "best"
+
+#: The family of the environments' sections: the parent of `env:<env_id>`.
+ENV = "env"
+
 _SAFE = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -38,6 +44,11 @@ def env_section(env_id: int) -> str:
     return f"env:{env_id}"
 
 
+def seed_family(env_id: int | str) -> str:
+    """Return the family of the sections of an environment's slots: the parent of `seed:<env_id>:<slot>`."""
+    return f"seed:{env_id}"
+
+
 @lru_cache(maxsize=4096)
 def seed_section(env_id: int, slot: str) -> str:
     """Return the name of a slot's section within its group.
@@ -55,6 +66,22 @@ def blueprint_section(blueprint_id: str) -> str:
         InvalidEntry: the name is too long.
     """
     return f"blueprint:{name_part(blueprint_id)}"
+
+
+@lru_cache(maxsize=4096)
+def event_section(event_type: str, kind: str = "", env_id: int | None = None) -> str:
+    """Return the name of the section of an event type that has no other place, in its group.
+
+    Raises:
+        InvalidEntry: a part of the name would be empty or too long.
+    """
+    name = f"event:{type_part(event_type)}" + (f".{name_part(kind)}" if kind else "")
+    return name if env_id is None else f"{name}:{env_id}"
+
+
+def section_kind(name: str) -> str:
+    """Return the kind of a section: its name up to the first colon, without its group."""
+    return name.rpartition("/")[2].partition(":")[0]
 
 
 def groups(names: Iterable[str]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from collections.abc import Collection, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sanctum_bus.fold.changes import Changes, Parked
+from sanctum_bus.fold.changes import Changes, ParkedEntry
 from sanctum_bus.protocol import dead_letter
 from sanctum_bus.protocol.entry import Fields, Value
 from sanctum_bus.protocol.schema import SCHEMA_VERSION
@@ -49,7 +49,7 @@ def build(
     arguments += with_length(encode_fields(changes.coverage))
     arguments += _lines(changes.lines, settings.log_max_lines)
     arguments += _lines(changes.batches, settings.batches_max_lines)
-    arguments += with_length(changes.put_back)
+    arguments += with_length(changes.requeued)
     arguments += _dead_letters(changes.parked, settings.dead_letter_max_entries)
     return arguments
 
@@ -122,7 +122,7 @@ def _lines(lines: Sequence[tuple[str, Fields]], limit: int) -> list[Any]:
     return arguments
 
 
-def _dead_letters(parked: Sequence[Parked], limit: int) -> list[Any]:
+def _dead_letters(parked: Sequence[ParkedEntry], limit: int) -> list[Any]:
     """Return the last parked entries as dead letters; then how many dead letters the stream keeps."""
     kept = parked[-limit:]
     arguments: list[Any] = [len(kept)]

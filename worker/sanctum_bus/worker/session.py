@@ -77,7 +77,9 @@ class RunSession:
     def __post_init__(self) -> None:
         self.version, counters = self.lease.version, self.aggregate.counters
         # Trim points of a stream that was replaced may lie after the version, among unread entries.
-        counters.marks = [point for point in counters.marks if parse(point[1]) <= parse(self.version)]
+        counters.trim_points = [
+            point for point in counters.trim_points if parse(point[1]) <= parse(self.version)
+        ]
 
     def next_read(self, limit: int) -> int:
         """Return the number of entries that the next read requests.
@@ -154,7 +156,7 @@ class RunSession:
             stream_retain_entries: number of folded entries that the stream keeps.
         """
         counters = self.aggregate.counters
-        points, entries, found = counters.marks, counters.entries, ""
+        points, entries, found = counters.trim_points, counters.entries, ""
         if not points or entries - points[-1][0] >= max(1, stream_retain_entries // (_TRIM_POINTS // 4)):
             points.append((entries, self.aggregate.version))
         while points and points[0][0] <= entries - stream_retain_entries:

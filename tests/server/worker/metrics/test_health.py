@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from sanctum_bus.fold import fold
+from sanctum_bus.fold.dispatch import fold
 from tests.support.faults import FAULTS, Fault
 from tests.support.scraping import ask, scrape, wait_for_sample
 from tests.support.servers import VALKEY_9, Server, StartServer, free_port

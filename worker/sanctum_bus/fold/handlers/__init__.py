@@ -1,1 +1,1 @@
-"""One module per family of event types: what an event of that family does to the state."""
+"""Event handlers: one module for each family of event types, and one for each record that several families write."""

@@ -1,57 +1,48 @@
-"""BATCH_EPOCH_COMPLETED: a batch ended, and with it an episode of every environment."""
+"""BATCH_EPOCH_COMPLETED: the end of a batch, and of an episode of every environment."""
 
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import capture_event, field_map, stored_names
+from sanctum_bus.fold.derived_fields import BEST_EPISODES, history_metrics, reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.handlers.run import close_epoch, edit_run
 from sanctum_bus.fold.log_line import LogFields, line, signed
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields, Value
+from sanctum_bus.protocol.section_names import BATCH, BEST, ENV, RUN, env_section
 
-#: Metrics of which the last values are kept as `<metric>_history`.
-HISTORIES = ("avg_accuracy", "rolling_accuracy", "avg_reward")
+#: Metrics that have a history in the section.
+HISTORIES = history_metrics("batch")
 
-#: Records on the leaderboard.
-BEST = 10
-
-#: Names in the `batch` section that the fold derives.
-DERIVED = frozenset({"epochs_per_second", "batches_per_hour", *(f"{name}_history" for name in HISTORIES)})
-
-_BATCH = field_map("BATCH_EPOCH_COMPLETED", reserved=DERIVED)
+_BATCH = field_map("BATCH_EPOCH_COMPLETED", reserved=reserved("batch"))
 
 
 def batch_completed(scope: Scope, event: Event) -> LogFields:
-    """The batch's fields, throughput and leaderboard; then every environment's episode is over."""
+    """Write the batch's fields, its throughput and the leaderboard, and end every environment's episode."""
     data = event.data
     accuracies = require.numbers(data, "env_accuracies")
     completed, offset = require.integer(data, "episodes_completed"), require.integer(data, "start_episode")
     values = {name: require.number(data, name) for name in HISTORIES}
     stored_names(_BATCH, event.shape)
-    if not scope.state.has_room_for(3):
-        scope.make_sure_of("run", "batch", "best")
+    scope.reserve(RUN, BATCH, BEST)
     close_epoch(scope)
-    batch = capture_event(scope.state, scope.prefix + "batch", event, _BATCH)
-    for name, value in values.items():
-        batch.setdefault(f"{name}_history", [])
-        if value is not None:
-            batch[f"{name}_history"] = append_history(batch[f"{name}_history"], value)
+    batch = _put_batch(scope, event, values)
     for env_id, accuracy in enumerate(accuracies):
-        if scope.get(f"env:{env_id}") is not None:
-            scope.edit(f"env:{env_id}")["batch_accuracy"] = accuracy
+        if scope.get(env_section(env_id)) is not None:
+            scope.edit(env_section(env_id))["batch_accuracy"] = accuracy
     run = edit_run(scope)
     run["batches_completed"] += 1
     _rank_episodes(scope, completed, accuracies)
     if completed is not None:
         run["episodes_completed"] = completed
-    _throughput(run, batch, offset, event.timestamp)
-    for name in scope.state.children(scope.prefix + "env"):
+    _put_throughput(run, batch, offset, event.timestamp)
+    for name in scope.state.children(scope.prefix + ENV):
         scope.state.edit(name)["episode_over"] = True
     return line(scope, event, _message(data))
 
 
 def batch_line(event: Event) -> Fields:
-    """Return the line of the curves that a batch makes."""
+    """Return the line of the batches stream for a batch."""
     own = {"at": event.timestamp} | ({"group_id": event.group_id} if event.group_id else {})
     return own | {
         f"emitted.{name}" if name in own or name.startswith("emitted.") else name: value
@@ -59,8 +50,17 @@ def batch_line(event: Event) -> Fields:
     }
 
 
-def _throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> None:
-    """Rates since this start, by the events' own clock; null where the clock has not moved."""
+def _put_batch(scope: Scope, event: Event, values: dict[str, float | None]) -> Fields:
+    batch = capture_event(scope.state, scope.prefix + BATCH, event, _BATCH)
+    for name, value in values.items():
+        batch.setdefault(f"{name}_history", [])
+        if value is not None:
+            batch[f"{name}_history"] = append_history(batch[f"{name}_history"], value)
+    return batch
+
+
+def _put_throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> None:
+    """Write the rates since this start, by the events' own clock. Without elapsed time they are null."""
     started, epochs, completed = run.get("started_at"), run.get("max_epochs"), run.get("episodes_completed")
     elapsed = at - started if started is not None else 0.0
     before = run.get("start_episode")
@@ -74,7 +74,7 @@ def _throughput(run: Fields, batch: Fields, offset: int | None, at: float) -> No
 
 
 def _rank_episodes(scope: Scope, completed: int | None, accuracies: list[float | None]) -> None:
-    """Put this batch's episodes on the leaderboard: by peak accuracy, ties to the earlier."""
+    """Add this batch's episodes to the leaderboard: by peak accuracy, ties to the earlier episode."""
     run = scope.run
     records = [
         _record(env, run, completed, accuracies)
@@ -83,15 +83,15 @@ def _rank_episodes(scope: Scope, completed: int | None, accuracies: list[float |
     ]
     if not records:
         return
-    old = scope.get("best") or {}
+    old = scope.get(BEST) or {}
     known = [old[name] for name in sorted(old, key=int)]
     fresh = {_identity(record) for record in records}
     board = [record for record in known if _identity(record) not in fresh] + records
     board.sort(key=lambda record: -record["peak_accuracy"])
-    new = {str(place): record for place, record in enumerate(board[:BEST], 1)}
-    # As texts: two NaN are equal only for being one object, which no snapshot keeps.
+    new = {str(rank): record for rank, record in enumerate(board[:BEST_EPISODES], 1)}
+    # Compared as texts: two NaN are equal only if they are one object, and a restored snapshot has new ones.
     if repr(new) != repr(old):
-        scope.replace("best", new)
+        scope.replace(BEST, new)
 
 
 def _identity(record: Fields) -> tuple[Value, ...]:

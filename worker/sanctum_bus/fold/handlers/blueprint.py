@@ -1,42 +1,35 @@
-"""Blueprints: what became of the seeds of each, for ever."""
+"""The record of one blueprint: totals over all its seeds. Nothing resets them during a run."""
 
 import math
 
+from sanctum_bus.fold.derived_fields import new_record
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.protocol.entry import Fields, Value
 from sanctum_bus.protocol.section_names import blueprint_section
 
-#: Keys that are counted apart: reasons are free text, and a map of counts is written as a whole.
-_MOST_COUNTED, _OTHER = 100, "(other)"
+#: Distinct keys of a map of counts, and the key that counts all others. Reasons are free text, and a commit writes the
+#: whole map.
+_MAX_KEYS, _OTHER = 100, "(other)"
 
 
-def _new() -> Fields:
-    return {
-        "germinated": 0,
-        "fossilized": 0,
-        "culled": 0,
-        "auto_culled": 0,
-        "cull_reasons": {},
-        "improvement_sum": 0.0,
-        "improvement_best": None,
-        "improvement_worst": None,
-        "epochs_total_sum": 0,
-        "fossilized_params": 0,
-    }
-
-
-def blueprint(scope: Scope, blueprint_id: Value) -> Fields | None:
-    """Return a blueprint's section for writing, or None where the blueprint is not known."""
+def edit_blueprint(scope: Scope, blueprint_id: Value) -> Fields | None:
+    """Return a blueprint's section for writing, or None if the event names no blueprint."""
     if not isinstance(blueprint_id, str) or not blueprint_id:
         return None
     fields = scope.edit(blueprint_section(blueprint_id))
     if not fields:
-        fields.update(_new())
+        fields.update(new_record("blueprint"))
     return fields
 
 
-def ended(fields: Fields, improvement: float | None, epochs_total: float | None) -> None:
-    """Add what an ended seed achieved; what was not measured adds nothing."""
+def add_ended_seed(fields: Fields, improvement: float | None, epochs_total: float | None) -> None:
+    """Add the results of an ended seed to its blueprint. A result that was not measured adds nothing.
+
+    Args:
+        fields: the blueprint's section.
+        improvement: in percentage points.
+        epochs_total: age of the seed, in epochs.
+    """
     if improvement is not None and math.isfinite(improvement):
         best, worst = fields["improvement_best"], fields["improvement_worst"]
         fields["improvement_sum"] += improvement
@@ -46,9 +39,9 @@ def ended(fields: Fields, improvement: float | None, epochs_total: float | None)
         fields["epochs_total_sum"] += epochs_total
 
 
-def count(counts: Value, key: str) -> dict[str, Value]:
-    """Return a map of counts with one more for a key; of keys beyond the first 100, for `(other)`."""
+def increment(counts: Value, key: str) -> dict[str, Value]:
+    """Return a map of counts with one more for a key. After 100 distinct keys, new ones count as `(other)`."""
     known = counts if isinstance(counts, dict) else {}
-    if key not in known and len(known) >= _MOST_COUNTED:
+    if key not in known and len(known) >= _MAX_KEYS:
         key = _OTHER
     return {**known, key: known.get(key, 0) + 1}

@@ -1,91 +1,41 @@
-"""One environment: its record, and where an episode of it begins."""
+"""The record of one environment, and the start of its episodes."""
 
+from sanctum_bus.fold.derived_fields import episode_prefixes, new_record
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.log_line import episode_of
 from sanctum_bus.protocol.entry import Fields
-from sanctum_bus.protocol.section_names import env_section
+from sanctum_bus.protocol.section_names import env_section, seed_family
 
-#: Fields that begin anew with an episode, besides those under a prefix.
-_PER_EPISODE_PREFIXES = ("reward.", "decision.", "penalty.")
-
-#: Names in an `env` section that the fold derives.
-DERIVED = frozenset(
-    {
-        "episode",
-        "episode_over",
-        "status",
-        "accuracy_history",
-        "best_accuracy",
-        "best_accuracy_epoch",
-        "best_accuracy_seeds",
-        "epochs_since_improvement",
-        "reward_history",
-        "best_reward",
-        "best_reward_epoch",
-        "action_history",
-        "action_counts",
-        "total_actions",
-        "cohort",
-        "penalties",
-        "germinated",
-        "fossilized",
-        "culled",
-        "fossilized_params",
-        "batch_accuracy",
-        "reward.",
-        "decision.",
-        "penalty.",
-        "aggregate.",
-    }
-)
-
-
-def _per_episode() -> Fields:
-    return {
-        "episode_over": False,
-        "status": "initializing",
-        "accuracy_history": [],
-        "best_accuracy": None,
-        "best_accuracy_epoch": None,
-        "best_accuracy_seeds": {},
-        "epochs_since_improvement": 0,
-        "reward_history": [],
-        "best_reward": None,
-        "best_reward_epoch": None,
-        "action_history": [],
-        "action_counts": {},
-        "total_actions": 0,
-        "penalties": {},
-        "germinated": 0,
-        "fossilized": 0,
-        "culled": 0,
-        "fossilized_params": 0,
-    }
+#: Prefixes of the fields that the next episode removes.
+_EPISODE_PREFIXES = episode_prefixes()
 
 
 def has_reported(env: Fields) -> bool:
-    """Whether an environment has reported an accuracy in its episode; asked of what is derived at once."""
+    """Return whether an environment has reported an accuracy in its episode. Live fields suffice."""
     return env["best_accuracy"] is not None or env["epochs_since_improvement"] > 0
 
 
 def active_env(scope: Scope, env_id: int) -> Fields:
-    """Return an environment's section for writing what is derived there, in an episode that is not over.
+    """Return the live fields of an environment for writing, in an episode that is not over.
 
-    An environment that nobody announced is made; one whose episode was over begins the next: a new record that takes
-    over what does not belong to an episode, and no seeds.
+    A missing environment is created. If its episode is over, the next one starts: a new record keeps the fields that do
+    not belong to an episode, and the seeds are dropped.
 
     Raises:
-        Unfit: it would be one environment too many.
+        InvalidEntry: the environment would exceed the limit.
     """
     name = scope.prefix + env_section(env_id)
-    old = scope.state.peek(name)
-    if old is not None and not old["episode_over"]:
-        return scope.state.open(name)
-    if old is None:
-        scope.has_room_for_env(env_id)
+    state = scope.state
+    live = state.live(name)
+    if live is not None and not live["episode_over"]:
+        # As `edit_live` does, without its look-up: nearly every event comes here.
+        state.changed[name] = state.entry_id
+        return live
+    if live is None:
+        scope.reserve_env(env_id)
         kept: Fields = {"env_id": env_id}
     else:
-        old = scope.state.edit(name)
-        scope.state.drop(scope.state.children(f"{scope.prefix}seed:{env_id}"))
-        kept = {key: value for key, value in old.items() if not key.startswith(_PER_EPISODE_PREFIXES)}
-    return scope.state.replace(name, kept | _per_episode() | {"episode": episode_of(scope, env_id)})
+        old = state.edit(name)
+        state.drop(state.children(scope.prefix + seed_family(env_id)))
+        kept = {key: value for key, value in old.items() if not key.startswith(_EPISODE_PREFIXES)}
+    return state.replace(name, kept | new_record("env") | {"episode": episode_of(scope, env_id)})

@@ -1,69 +1,85 @@
-"""EPOCH_COMPLETED: of one environment, or (without `env_id`) of all of them together."""
+"""EPOCH_COMPLETED: of one environment, or (without `env_id`) of all environments together."""
 
 from functools import lru_cache
+from typing import TypeAlias
 
 from sanctum_bus.events.decode import Event
+from sanctum_bus.events.stages import CONTRIBUTING
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import FieldMap, capture, capture_event, capture_last, field_map, stored_names
+from sanctum_bus.fold.derived_fields import reserved
 from sanctum_bus.fold.groups import Scope
-from sanctum_bus.fold.handlers.env import DERIVED, active_env
+from sanctum_bus.fold.handlers.env import active_env
 from sanctum_bus.fold.handlers.run import open_epoch
-from sanctum_bus.fold.handlers.slot import check_report, take_report
+from sanctum_bus.fold.handlers.slot import Report, apply_report, validate_report
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields, Value
-from sanctum_bus.protocol.section_names import env_section
-
-#: Seeds in one of these stages have part in an environment's best accuracy.
-_CONTRIBUTING = frozenset({"FOSSILIZED", "PROBATIONARY", "HOLDING", "BLENDING"})
+from sanctum_bus.protocol.section_names import EPOCH, RUN, env_section
 
 #: Epochs without improvement after which an environment is stalled.
 _STALLED_EPOCHS = 10
 
-#: Fall against the epoch before, in percentage points, that makes an environment degraded.
+#: Loss against the epoch before, in percentage points, that makes an environment degraded.
 _DEGRADED_POINTS = 1.0
 
 #: Accuracy, in percent, above which an environment is excellent.
 _EXCELLENT_PERCENT = 80.0
 
-_ENV = field_map("EPOCH_COMPLETED", reserved=DERIVED)
+_ENV = field_map("EPOCH_COMPLETED", reserved=reserved("env"))
 _AGGREGATE = field_map("EPOCH_COMPLETED")
 
 
+#: A valid epoch of one environment: its section, `env_id`, accuracy in percent, inner epoch, and reports of the slots.
+_EnvEpoch: TypeAlias = tuple[str, int, float | None, float | None, list[Report]]
+
+
 def epoch_completed(scope: Scope, event: Event) -> None:
-    """An epoch of one environment, or the aggregate, which never touches an environment."""
+    """Write an epoch of one environment, or the aggregate. The aggregate never changes an environment."""
     if event.data.get("env_id") is None:
-        capture_event(scope.state, scope.prefix + "epoch", event, _AGGREGATE)
-        return
+        capture_event(scope.state, scope.prefix + EPOCH, event, _AGGREGATE)
+    else:
+        _apply(scope, event, _check(scope, event))
+
+
+def _check(scope: Scope, event: Event) -> _EnvEpoch:
+    """Find everything that can be wrong with the event before anything is written.
+
+    Raises:
+        InvalidEntry: something is wrong.
+    """
     data, env_id = event.data, require.env_id(event)
     accuracy, inner_epoch = require.number(data, "val_accuracy"), require.number(data, "inner_epoch")
-    if inner_epoch is None:
-        inner_epoch = event.epoch
     reports = [
-        check_report(env_id, slot, report) for slot, report in require.map_of_maps(data, "seeds").items()
+        validate_report(env_id, slot, report) for slot, report in require.map_of_maps(data, "seeds").items()
     ]
     stored_names(_ENV, event.shape)
-    name = scope.prefix + env_section(env_id)
-    if not scope.state.has_room_for(2 + len(reports)):
+    if not scope.state.can_add(2 + len(reports)):
         slots = [section for _, section, _, _ in reports if section]
-        scope.make_sure_of("run", env_section(env_id), *slots)
-    if scope.state.peek(name) is None:
-        scope.has_room_for_env(env_id)
+        scope.reserve(RUN, env_section(env_id), *slots)
+    name = scope.prefix + env_section(env_id)
+    if scope.state.live(name) is None:
+        scope.reserve_env(env_id)
+    return name, env_id, accuracy, event.epoch if inner_epoch is None else inner_epoch, reports
+
+
+def _apply(scope: Scope, event: Event, epoch: _EnvEpoch) -> None:
+    name, env_id, accuracy, inner_epoch, reports = epoch
     if accuracy is not None:
         open_epoch(scope, env_id, inner_epoch)
     env = active_env(scope, env_id)
     for report in reports:
         slot, section, fields, shape = report
         if section:
-            take_report(scope, event, env_id, report)
+            apply_report(scope, event, env_id, report)
         else:
-            capture(env, fields, shape, _pseudo_route(slot.strip("_")))
-    # Read at once, when the epoch is closed; the rest is put in later.
+            capture(env, fields, shape, _aggregate_map(slot.strip("_")))
+    # These two are live, because closing the epoch reads them. The other fields are deferred.
     env["inner_epoch"] = inner_epoch
-    if "val_accuracy" in data:
+    if "val_accuracy" in event.data:
         env["val_accuracy"] = accuracy
     if accuracy is not None:
-        _judge(scope, env, env_id, accuracy, inner_epoch)
-    scope.state.leave(name, _put_epochs, event.shape, event, accuracy)
+        _update_best(scope, env, env_id, accuracy, inner_epoch)
+    scope.state.defer(name, _put_epochs, event.shape, event, accuracy)
 
 
 def _put_epochs(env: Fields, events: list[Event], accuracies: list[float | None]) -> None:
@@ -79,13 +95,13 @@ def _put_epochs(env: Fields, events: list[Event], accuracies: list[float | None]
 
 
 @lru_cache(maxsize=64)
-def _pseudo_route(slot: str) -> FieldMap:
+def _aggregate_map(slot: str) -> FieldMap:
     return FieldMap("aggregate." if slot == "aggregate" else f"aggregate.{slot}.")
 
 
-def _judge(scope: Scope, env: Fields, env_id: int, accuracy: float, inner_epoch: float | None) -> None:
+def _update_best(scope: Scope, env: Fields, env_id: int, accuracy: float, inner_epoch: float | None) -> None:
     best = env["best_accuracy"]
-    # NaN is above nothing, and must not become the best: nothing would ever be above it.
+    # A NaN must not become the best: no accuracy is above it.
     if accuracy == accuracy and (best is None or accuracy > best):  # noqa: PLR0124  # NaN is not itself
         env["best_accuracy"], env["best_accuracy_epoch"] = accuracy, inner_epoch
         env["best_accuracy_seeds"] = _contributing(scope, env_id)
@@ -98,7 +114,7 @@ def _contributing(scope: Scope, env_id: int) -> dict[str, Value]:
     return {
         seed["slot_id"]: {"blueprint": seed.get("blueprint_id"), "stage": seed["stage"]}
         for seed in scope.seeds(env_id)
-        if seed["stage"] in _CONTRIBUTING
+        if seed["stage"] in CONTRIBUTING
     }
 
 

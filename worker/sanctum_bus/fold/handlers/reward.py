@@ -1,4 +1,4 @@
-"""REWARD_COMPUTED: a step of the policy in one environment, or a penalty beside one."""
+"""REWARD_COMPUTED: a step of the policy in one environment, or a penalty beside a step."""
 
 from functools import lru_cache
 from typing import TypeAlias
@@ -7,20 +7,20 @@ from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import capture, capture_last, field_map, put_envelope, stored_names
 from sanctum_bus.fold.groups import Scope
-from sanctum_bus.fold.handlers.blueprint import count
+from sanctum_bus.fold.handlers.blueprint import increment
 from sanctum_bus.fold.handlers.env import active_env
 from sanctum_bus.fold.state import append_history
 from sanctum_bus.protocol.entry import Fields
 from sanctum_bus.protocol.keys import MAX_NAME_BYTES
 from sanctum_bus.protocol.section_names import env_section
 
-#: Action names that are no actions: extra events that say what a step was docked.
+#: Action names that mark an extra event: the penalty of a step.
 _PENALTIES = frozenset({"PUNISHMENT", "AUTO_CULL_PENALTY"})
 
-#: Action families: a name that begins with one of these and a `_` is counted as the family.
+#: Action families. A name that begins with one of these and `_` counts as the family.
 _FAMILIES = ("GERMINATE", "FOSSILIZE", "CULL", "PRUNE")
 
-#: Fields of a step that say what the policy decided, and why; they stay in `reward.` too.
+#: Fields of a step that describe the decision of the policy. `reward.` holds them too.
 _DECISION = {
     name: f"decision.{name}"
     for name in (
@@ -40,21 +40,22 @@ _PENALTY = field_map("REWARD_COMPUTED", prefix="penalty.")
 
 
 def reward_computed(scope: Scope, event: Event) -> None:
-    """A step, or a penalty: that is no action, no epoch, and never resets anything."""
+    """Write a step or a penalty. A penalty is not an action and has no epoch."""
     data = event.data
     env_id, action = require.env_id(event), require.text(data, "action_name")
     total, cohort = require.number(data, "total_reward"), require.text(data, "ab_group")
     stored_names(_STEP, event.shape)
-    env = active_env(scope, env_id)
+    active_env(scope, env_id)
     name = scope.prefix + env_section(env_id)
     if action in _PENALTIES:
-        _put_penalty(scope.state.edit(name), event)
-        env["penalties"] = count(env["penalties"], action)
+        env = scope.state.edit(name)
+        _put_penalty(env, event)
+        env["penalties"] = increment(env["penalties"], action)
         return
     if "action_confidence" in data and data["action_confidence"] is None:
-        # It decides nothing, and must not overwrite a step that did.
+        # This step decides nothing. Its shape must not replace a deferred step of the same shape that did.
         scope.state.edit(name)
-    scope.state.leave(name, _put_steps, event.shape, event, (total, event.epoch, action, cohort))
+    scope.state.defer(name, _put_steps, event.shape, event, (total, event.epoch, action, cohort))
 
 
 def _put_penalty(env: Fields, event: Event) -> None:
@@ -64,7 +65,7 @@ def _put_penalty(env: Fields, event: Event) -> None:
     put_envelope(env, event)
 
 
-#: What is kept of every step: total reward, epoch, action and cohort.
+#: What every step adds: total reward, epoch, action and cohort.
 Step: TypeAlias = tuple[float | None, float | None, str | None, str | None]
 
 

@@ -1,4 +1,4 @@
-"""TRAINING_STARTED, and what a run's section says of its progress."""
+"""TRAINING_STARTED, and the progress of the run in its section."""
 
 import math
 
@@ -6,54 +6,35 @@ from sanctum_bus.errors import DuplicateStart, InvalidEntry
 from sanctum_bus.events.decode import Event
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import capture_event, field_map, put_envelope, stored_names
+from sanctum_bus.fold.derived_fields import new_record, reserved
 from sanctum_bus.fold.groups import Scope, scope_of
 from sanctum_bus.fold.handlers.env import active_env, has_reported
 from sanctum_bus.fold.log_line import LogFields, line, own_message
 from sanctum_bus.fold.state import State, append_history
 from sanctum_bus.protocol.entry import Fields, Value
-from sanctum_bus.protocol.section_names import env_section
+from sanctum_bus.protocol.section_names import BATCH, ENV, EPOCH, POLICY, RUN, env_section, seed_family
 
-#: Names in the `run` section that the fold derives.
-DERIVED = frozenset(
-    {
-        "status",
-        "starts",
-        "started_at",
-        "last_event_at",
-        "devices",
-        "inner_epoch",
-        "episodes_completed",
-        "batches_completed",
-        "mean_accuracy",
-        "mean_accuracy_epoch",
-        "mean_accuracy_history",
-        "groups",
-        "labels.",
-        "rank.",
-    }
-)
+_STARTED = field_map("TRAINING_STARTED", reserved=reserved("run"))
 
-_STARTED = field_map("TRAINING_STARTED", reserved=DERIVED)
-
-#: Sections and families of sections that go when training starts anew.
-_OF_ONE_START = ("policy", "batch", "epoch")
+#: Sections that a new start drops, besides environments and seeds.
+_DROPPED_BY_START = (POLICY, BATCH, EPOCH)
 
 
 def training_started(scope: Scope, event: Event) -> LogFields | None:
-    """A new start; or the fields of another rank; or, sent again after the server was emptied, what is missing."""
+    """Start the training again. An event of another rank, or one that is sent again, only adds fields."""
     data = event.data
     n_envs, rank = require.integer(data, "n_envs") or 0, require.integer(data, "rank") or 0
     devices = _devices(data)
     stored_names(_STARTED, event.shape)
     if n_envs > scope.state.max_envs:
         raise InvalidEntry(f"n_envs {n_envs:,} is over the limit of {scope.state.max_envs:,}")
-    scope.make_sure_of("run", *map(env_section, range(n_envs)))
+    scope.reserve(RUN, *map(env_section, range(n_envs)))
     if rank > 0:
-        return _other_rank(scope, event, rank)
+        return _add_rank(scope, event, rank)
     if event.again:
         return _fill(scope, event, n_envs, devices)
     known = scope.run.get("event.id")
-    # Of lists and maps two may be equal for being one object, which no snapshot keeps.
+    # Lists and maps that hold a NaN equal each other only if they are one object, and a restored snapshot has new ones.
     if known is not None and not isinstance(known, list | dict) and known == event.event_id:
         raise DuplicateStart
     _begin(scope, event, devices)
@@ -66,8 +47,8 @@ def _begin(scope: Scope, event: Event, devices: list[Value]) -> None:
     old = scope.run
     starts = old.get("starts") or 0
     _drop_start(scope)
-    scope.replace("run", _new_run(scope) | {"starts": starts + 1})
-    run = capture_event(scope.state, scope.prefix + "run", event, _STARTED)
+    scope.replace(RUN, _new_run(scope) | {"starts": starts + 1})
+    run = capture_event(scope.state, scope.prefix + RUN, event, _STARTED)
     run["started_at"] = event.timestamp
     run["devices"] = devices
 
@@ -75,31 +56,20 @@ def _begin(scope: Scope, event: Event, devices: list[Value]) -> None:
 def _new_run(scope: Scope) -> Fields:
     old = scope.run
     kept = {name: value for name, value in old.items() if name == "groups" or name.startswith("labels.")}
-    return kept | {
-        "status": "running",
-        "starts": old.get("starts") or 0,
-        "started_at": None,
-        "devices": [],
-        "inner_epoch": None,
-        "episodes_completed": None,
-        "batches_completed": 0,
-        "mean_accuracy": None,
-        "mean_accuracy_epoch": None,
-        "mean_accuracy_history": [],
-    }
+    return kept | new_record("run") | {"starts": old.get("starts") or 0}
 
 
 def _drop_start(scope: Scope) -> None:
     state, prefix = scope.state, scope.prefix
-    envs = state.children(prefix + "env")
+    envs = state.children(prefix + ENV)
     for name in envs:
-        state.drop(state.children(f"{prefix}seed:{name.rpartition(':')[2]}"))
+        state.drop(state.children(prefix + seed_family(name.rpartition(":")[2])))
     state.drop(envs)
-    state.drop(prefix + name for name in _OF_ONE_START)
+    state.drop(prefix + name for name in _DROPPED_BY_START)
 
 
 def _fill(scope: Scope, event: Event, n_envs: int, devices: list[Value]) -> LogFields:
-    """Fill what an emptied server lost, and reset nothing: a false alarm costs nothing."""
+    """Add the fields that an emptied server lost. Nothing is reset, so a false alarm has no effect."""
     run = edit_run(scope)
     for name, value in zip(stored_names(_STARTED, event.shape), event.data.values(), strict=True):
         run.setdefault(name, value)
@@ -108,12 +78,12 @@ def _fill(scope: Scope, event: Event, n_envs: int, devices: list[Value]) -> LogF
         run["started_at"], run["devices"] = event.timestamp, devices
         put_envelope(run, event)
     for env_id in range(n_envs):
-        if scope.get(f"env:{env_id}") is None:
+        if scope.get(env_section(env_id)) is None:
             active_env(scope, env_id)
     return line(scope, event, own_message(event))
 
 
-def _other_rank(scope: Scope, event: Event, rank: int) -> LogFields:
+def _add_rank(scope: Scope, event: Event, rank: int) -> LogFields:
     run = edit_run(scope)
     for name, value in event.data.items():
         run[f"rank.{rank}.{name}"] = value
@@ -132,18 +102,18 @@ def _devices(data: Fields) -> list[Value]:
 
 
 def edit_run(scope: Scope) -> Fields:
-    """Return the run's section for writing, begun where no start was seen."""
+    """Return the run's section for writing. Without a start it gets the defaults of a new run."""
     if "starts" not in scope.run:
-        scope.replace("run", scope.run | _new_run(scope))
-    return scope.edit("run")
+        scope.replace(RUN, scope.run | _new_run(scope))
+    return scope.edit(RUN)
 
 
 def note_event(state: State, event: Event) -> None:
-    """Keep in the run when its last event was, which groups it has, and its labels.
+    """Write the time of the last event, the groups and the labels into the run's section.
 
-    Of events in a row, in no group and without labels, it is enough to note the last.
+    For consecutive events without group and labels, a call for the last one has the same result as one for each.
     """
-    run = state.open("run")
+    run = state.edit_live(RUN)
     if "starts" not in run:
         run = edit_run(Scope(state, ""))
     run["last_event_at"] = event.timestamp
@@ -157,16 +127,16 @@ def note_event(state: State, event: Event) -> None:
 
 
 def open_epoch(scope: Scope, env_id: int, inner_epoch: float | None) -> None:
-    """Keep the run's inner epoch, and close the mean of the one before when a next one's first value arrives.
+    """Open an inner epoch of the run. The first value of another epoch closes the mean of the open one.
 
-    Ranks run apart: a straggler of an older epoch opens nothing, an environment that itself went back does. Called
-    before the environment takes the value in.
+    Ranks run independently: a late value of an older epoch opens nothing, unless the environment itself went back.
+    The caller writes the value into the environment afterwards, because this function compares with the one before.
     """
     opened = scope.run.get("inner_epoch")
     if inner_epoch is None or inner_epoch == opened:
         return
     if opened is not None and inner_epoch < opened:
-        before = (scope.get(f"env:{env_id}") or {}).get("inner_epoch")
+        before = (scope.get(env_section(env_id)) or {}).get("inner_epoch")
         if before is None or before < inner_epoch:
             return
     close_epoch(scope)
@@ -174,12 +144,12 @@ def open_epoch(scope: Scope, env_id: int, inner_epoch: float | None) -> None:
 
 
 def close_epoch(scope: Scope) -> None:
-    """Close the mean accuracy of the open inner epoch: over the environments that reported it in this episode."""
+    """Close the mean accuracy of the open inner epoch, over the environments that reported it in this episode."""
     opened = scope.run.get("inner_epoch")
     values = [
         env["val_accuracy"]
         for env in scope.envs()
-        if env.get("inner_epoch") == opened and not env["episode_over"] and has_reported(env)
+        if not env["episode_over"] and has_reported(env) and env["inner_epoch"] == opened
     ]
     values = [value for value in values if value is not None]
     if opened is None or not values:
@@ -190,7 +160,7 @@ def close_epoch(scope: Scope) -> None:
 
 
 def _mean(values: list[float]) -> float:
-    # fsum is exact, so that the order in which environments are visited cannot show in the last bit.
+    # fsum is exact, so the order of the environments does not change the last bit.
     try:
         return math.fsum(values) / len(values)
     except (OverflowError, ValueError):

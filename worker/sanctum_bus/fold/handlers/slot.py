@@ -1,4 +1,4 @@
-"""The record of a slot: the seed that is in it, its stages and its end, whichever event says so."""
+"""The record of one slot: the seed in it, the seed's stages and its end. All events about seeds write it."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -7,22 +7,16 @@ from typing import TypeAlias
 from sanctum_bus.errors import InvalidEntry
 from sanctum_bus.events.decode import Event
 from sanctum_bus.events.shape import Shape, shape_of
+from sanctum_bus.events.stages import NOT_LIVE
 from sanctum_bus.fold import require
 from sanctum_bus.fold.capture import FieldMap, capture, put_envelope, slot_field_map, stored_names
+from sanctum_bus.fold.derived_fields import new_record, reserved
 from sanctum_bus.fold.groups import Scope
 from sanctum_bus.protocol.entry import MAX_FIELDS, Fields, Value
 from sanctum_bus.protocol.keys import MAX_NAME_BYTES
 from sanctum_bus.protocol.section_names import name_part, seed_section
 
-#: Names in a `seed` section that the fold derives; `env_id`, `slot_id` and `seed_id` are emitted under the same names.
-DERIVED = frozenset(
-    {"stage", "stage_entered_at", "germinated_at", "ended_at", "gates_passed", "gates_failed", "gate."}
-)
-
-#: Stages in which a slot holds no growing seed; every other word is a live one.
-_NOT_LIVE = frozenset({"FOSSILIZED", "CULLED", "PRUNED", "EMBARGOED", "RESETTING", "DORMANT"})
-
-#: What the end of a seed leaves in its record, and a revival takes away.
+#: Fields that the end of a seed writes, and that a revival of the seed removes.
 _END_FIELDS = (
     "ended_at",
     "reason",
@@ -34,37 +28,37 @@ _END_FIELDS = (
     "params_added",
 )
 
-#: What folds look at, besides what is derived: kept as it is when the rest of what was captured is put in.
-_KEPT_AT_ONCE = ("stage", "seed_id", "slot_id", "blueprint_id")
+#: Live fields that emitters send too. A deferred capture keeps their live values.
+_KEPT_LIVE = ("stage", "seed_id", "slot_id", "blueprint_id")
 
-#: The same, as far as an event may say it.
-_SAID = ("seed_id", "slot_id", "blueprint_id")
+#: Live fields that a capture writes at once if the event has them. The stage has rules of its own.
+_CAPTURED_LIVE = ("seed_id", "slot_id", "blueprint_id")
 
-#: Fields of a report that are text, or not there.
+#: Fields of a report that must be text, null or absent.
 _TEXTS = ("stage", "seed_id", "blueprint_id")
 
-#: Fields of which many seeds have the same few values.
-_WORDS = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", "event.severity")
+#: Fields in which many seeds have the same few values.
+_REPEATED = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", "event.severity")
 
-_REPORT = slot_field_map(DERIVED - {"stage"})
+_REPORT = slot_field_map(reserved("seed") - {"stage"})
 
-#: What an event says of a seed: the fields, their shape, where they go, and fields that it sets besides.
+#: What an event captures into a slot: the event, the fields and their shape, their map, and fields to set besides.
 Captured: TypeAlias = tuple[Event, Fields, Shape, FieldMap, Fields]
 
-#: What an epoch reports of a slot: the slot, its section, or "" where it is none but all together, the fields and their
-#: shape.
+#: A valid report of an epoch about one slot: the slot, its section (`""` for a report about all slots together), the
+#: fields and their shape.
 Report: TypeAlias = tuple[str, str, Fields, Shape]
 
 
 @dataclass(slots=True)
 class Slot:
-    """One slot of one environment, as one event speaks of it.
+    """One slot of one environment, as one event describes it.
 
     Args:
-        slot: the slot's id.
-        seed_id: the seed that the event names, or None.
-        at: the event's time.
-        name: of its section.
+        slot: ID of the slot.
+        seed_id: the event's seed, or None.
+        at: time of the event, in Unix seconds.
+        name: name of the slot's section.
     """
 
     scope: Scope
@@ -74,87 +68,91 @@ class Slot:
     at: float
     name: str
 
-    def plant(self) -> Fields:
-        """Begin a new record."""
-        return self.scope.state.replace(
-            self.name,
-            {
-                "env_id": self.env_id,
-                "slot_id": self.slot,
-                "seed_id": self.seed_id,
-                "stage": None,
-                "stage_entered_at": self.at,
-                "gates_passed": 0,
-                "gates_failed": 0,
-            },
-        )
+    def germinate(self) -> Fields:
+        """Start a new record, and return it for writing."""
+        record: Fields = {
+            "env_id": self.env_id,
+            "slot_id": self.slot,
+            "seed_id": self.seed_id,
+            "stage": None,
+            "stage_entered_at": self.at,
+        }
+        record.update(new_record("seed"))
+        return self.scope.state.replace(self.name, record)
 
-    def occupant(self) -> Fields:
-        """Return the record for writing what is read at once.
+    def current(self) -> Fields:
+        """Return the live fields of the record for writing.
 
-        A slot that nobody germinated appears, and so does another seed in it.
+        A slot without a record, or with another seed, gets a new record.
         """
         state = self.scope.state
-        seed = state.peek(self.name)
+        seed = state.live(self.name)
         if seed is None:
-            return self.plant()
+            return self.germinate()
         known = seed["seed_id"]
         if known != self.seed_id and known is not None and self.seed_id is not None:
-            return self.plant()
-        return state.open(self.name)
+            return self.germinate()
+        return state.edit_live(self.name)
 
-    def enter(self, seed: Fields, stage: str) -> None:
-        """Set the stage. A live one makes an ended slot live again: a rollback can bring a culled seed back."""
-        if "ended_at" in seed and stage not in _NOT_LIVE:
-            self.scope.state.edit(self.name)
+    def set_stage(self, seed: Fields, stage: str) -> Fields:
+        """Set the stage, and return the record for further writing.
+
+        A live stage removes the end of an ended seed: a rollback can revive a culled seed.
+        """
+        if "ended_at" in seed and stage not in NOT_LIVE:
+            seed = self.scope.state.edit(self.name)
             for field in _END_FIELDS:
                 seed.pop(field, None)
         if seed["stage"] != stage:
             seed["stage"] = stage
             seed["stage_entered_at"] = self.at
+        return seed
 
-    def capture(self, seed: Fields, captured: Captured) -> None:
-        """Take in what an event says; the section stays the slot's own whatever that is."""
+    def capture(self, seed: Fields, captured: Captured) -> Fields:
+        """Capture the fields of an event, and return the live fields for further writing.
+
+        Live fields are written at once, the others are deferred. The section's `slot_id` never changes.
+        """
         _, data, shape, _, _ = captured
-        said = shape.memo.get(_SAID)
-        for field in _said(shape) if said is None else said:
+        names = shape.memo.get(_CAPTURED_LIVE)
+        for field in _captured_live(shape) if names is None else names:
             seed[field] = data[field]
         if seed["slot_id"] != self.slot:
             seed["emitted.slot_id"], seed["slot_id"] = seed["slot_id"], self.slot
         if seed["seed_id"] is None:
             seed["seed_id"] = self.seed_id
-        self.scope.state.leave(self.name, _put_captured, shape, captured)
+        return self.scope.state.defer(self.name, _put_captured, shape, captured)
 
 
-def _said(shape: Shape) -> tuple[str, ...]:
-    return shape.remember(_SAID, tuple(field for field in _SAID if field in shape.names))
+def _captured_live(shape: Shape) -> tuple[str, ...]:
+    return shape.remember(_CAPTURED_LIVE, tuple(field for field in _CAPTURED_LIVE if field in shape.names))
 
 
-def _put_captured(seed: Fields, given: list[Captured], _: list[None]) -> None:
-    kept = {name: seed[name] for name in _KEPT_AT_ONCE if name in seed}
-    for _event, data, shape, way, begun in given:
-        capture(seed, data, shape, way)
+def _put_captured(seed: Fields, captured: list[Captured], _: list[None]) -> None:
+    kept = {name: seed[name] for name in _KEPT_LIVE if name in seed}
+    for _event, data, shape, field_map, begun in captured:
+        capture(seed, data, shape, field_map)
         seed.update(begun)
     seed.update(kept)
-    put_envelope(seed, given[-1][0])
-    # The same few words in hundreds of seeds, said again in every epoch: as one object each they take little memory, and
-    # are not written again.
-    for name in _WORDS:
+    put_envelope(seed, captured[-1][0])
+    # Hundreds of seeds repeat the same few words in every epoch. As one object each, they need little memory, and a
+    # commit recognizes them as unchanged.
+    for name in _REPEATED:
         text = seed.get(name)
         if type(text) is str and len(text) <= MAX_NAME_BYTES:
-            seed[name] = _word(text)
+            seed[name] = _shared(text)
 
 
 @lru_cache(maxsize=4096)
-def _word(text: str) -> str:
+def _shared(text: str) -> str:
     return text
 
 
-def check_report(env_id: int, slot: str, report: Fields) -> Report:
-    """Find all that may be wrong with what an epoch reports of one slot, and return it as `take_report` takes it.
+def validate_report(env_id: int, slot: str, report: Fields) -> Report:
+    """Find everything that can be wrong with an epoch's report about one slot, and return it for `apply_report`.
 
     Raises:
-        Unfit: something is.
+        InvalidEntry: something is wrong.
     """
     name = seed_section(env_id, slot)
     for field in _TEXTS:
@@ -171,25 +169,25 @@ def check_report(env_id: int, slot: str, report: Fields) -> Report:
     return slot, "" if slot.startswith("__") and slot.endswith("__") else name, report, shape
 
 
-def take_report(scope: Scope, event: Event, env_id: int, report: Report) -> None:
-    """Take in what an epoch reports of one slot."""
+def apply_report(scope: Scope, event: Event, env_id: int, report: Report) -> None:
+    """Write an epoch's report about one slot."""
     slot_id, name, data, shape = report
     state, name, stage = scope.state, scope.prefix + name, data.get("stage")
     captured: Captured = event, data, shape, _REPORT, {}
-    seed = state.peek(name)
+    seed = state.live(name)
     if (
         seed is not None
         and "seed_id" not in data
         and "slot_id" not in data
         and stage in (None, seed["stage"])
     ):
-        # What nearly all report: the seed that was there is as it was.
+        # Nearly every report: the same seed in the same stage.
         if "blueprint_id" in data:
             seed["blueprint_id"] = data["blueprint_id"]
-        state.leave(name, _put_captured, shape, captured)
+        state.defer(name, _put_captured, shape, captured)
         return
     slot = Slot(scope, env_id, slot_id, data.get("seed_id"), event.timestamp, name)
-    seed = slot.occupant()
+    seed = slot.current()
     if stage is not None and stage != seed["stage"]:
-        slot.enter(seed, stage)
+        seed = slot.set_stage(seed, stage)
     slot.capture(seed, captured)
