@@ -20,6 +20,8 @@ from sanctum_bus.cli import app
 from sanctum_bus.cli.group import COMMANDS
 from sanctum_bus.events import catalog
 from sanctum_bus.events.catalog import Declared, Variant
+from sanctum_bus.fold.derived_fields import ABSENT, DerivedField
+from sanctum_bus.fold.derived_fields import TABLE as DERIVED
 from sanctum_bus.ops.doctor.checks import RUN_CHECKS, SERVER_CHECKS
 from sanctum_bus.protocol import acl, key_table, keys
 from sanctum_bus.worker import logs
@@ -42,6 +44,19 @@ _LIMITS = {
     "maximum": "{} or less",
     "minLength": "not empty",
     "pattern": "`{}`",
+}
+
+
+#: How the page of derived fields writes a kind of section, if not by its name.
+_SECTIONS = {"*": "Every section"}
+
+#: How the page of derived fields writes the time at which a field returns to its default.
+_RESETS = {
+    "never": "never",
+    "start": "when training starts again",
+    "episode": "with the next episode of the environment",
+    "seed": "with the next seed in the slot, or the next episode",
+    "event": "with the next event of the section",
 }
 
 
@@ -128,6 +143,22 @@ def checks() -> str:
     return table(("check", "looks at", "why", "remedy"), rows)
 
 
+def derived() -> str:
+    """Return a table of derived fields for each kind of section."""
+    head = ("field", "unit", "meaning", "default", "returns to the default")
+    parts = []
+    for kind in dict.fromkeys(row.section for row in DERIVED):
+        rows = [_derived_row(row) for row in DERIVED if row.section == kind]
+        parts.append(f"## {_SECTIONS.get(kind, kind)}\n\n{table(head, rows)}")
+    return "\n".join(parts)
+
+
+def _derived_row(row: DerivedField) -> Row:
+    name = f"`{row.name}<name>`" if row.is_prefix else f"`{row.name}`"
+    default = "" if row.default is ABSENT else f"`{json.dumps(row.default)}`"
+    return (name, row.unit, row.meaning, default, _RESETS[row.reset])
+
+
 def declared() -> str:
     """Return a table of declared fields for each event type."""
     found = catalog.declared().values()
@@ -175,6 +206,7 @@ PAGES: dict[str, dict[str, Callable[[], str]]] = {
     KEYS_PAGE: {"keys": redis_keys},
     "docs/reference/catalog.md": {"catalog": declared},
     "docs/reference/commands.md": {"commands": commands},
+    "docs/reference/derived-fields.md": {"derived-fields": derived},
     "docs/reference/logs.md": {"logs": log_events},
     "docs/reference/metrics.md": {"metrics": metrics},
     "docs/reference/settings.md": {"settings": settings},
