@@ -31,7 +31,7 @@ EVENTS = 1620
 
 def middle_of_the_demo() -> RunView:
     """Return the view of the run after `EVENTS` events."""
-    entries = offline.entries(recordings.read(demo_recording()))
+    entries = offline.encode_records(recordings.read(demo_recording()))
     aggregate = offline.fold_entries(islice(entries, EVENTS))
     return recorded_view(RUN, aggregate, aggregate.drain_changes())
 

@@ -263,7 +263,7 @@ def test_the_packages_entries_are_those_of_the_wire(recording: Recording) -> Non
     """The encoder turns each event of a recording into the specified form; an end-of-stream marker follows."""
     mine = recording.entries()
 
-    *theirs, (last_id, last) = offline.entries(package_recordings.read(recording.path))
+    *theirs, (last_id, last) = offline.encode_records(package_recordings.read(recording.path))
 
     assert last_id == f"0-{len(mine) + 1}"
     assert last[b"type"] == b"_closed"

@@ -1,13 +1,13 @@
-"""Coverage: which fields of which event types were seen, how often, and whether they were kept.
+"""Coverage: how often each field of each event type was seen, and whether it was kept.
 
-Counted by the shape of an event's map (one dictionary hit an event) and spelled out when a commit asks. A count of the
-hash `coverage` bears one of these names, in which the dots of a type, and `%`, `=` and `!` of any name are
+Events are counted by the shape of their fields (one dictionary lookup an event). A commit turns the shapes into counts.
+A count of the hash `coverage` has one of these names. The dots of a type, and `%`, `=` and `!` of any name are
 percent-encoded:
 
 * `<TYPE>`: events of the type;
 * `<TYPE>.<field>`: how often the field was seen and kept, under any spelling;
 * `<TYPE>.<field>=<EMITTED TYPE>.<emitted field>`: how often under a spelling that is not the canonical one;
-* `<TYPE>.<field>!`: how often it was seen in an event that could not be kept: a gap.
+* `<TYPE>.<field>!`: how often the field was seen in an event that could not be kept.
 """
 
 from collections.abc import Sequence
@@ -17,12 +17,12 @@ from typing import Protocol
 from sanctum_bus.events.names import FIELD_ALIASES
 from sanctum_bus.protocol.coverage import quoted
 
-#: Distinct shapes of which counts are held before they are spelled out.
+#: Distinct shapes in memory before their counts are spelled out.
 _MAX_SHAPES = 4096
 
 
 class Shape(Protocol):
-    """What is counted of an event. Not the decoder's own: readers take `report` from here, and need no decoder."""
+    """The shape of an event, as far as coverage needs it. `events.shape.Shape` is one."""
 
     @property
     def type(self) -> str:
@@ -30,7 +30,7 @@ class Shape(Protocol):
 
     @property
     def emitted_type(self) -> str:
-        """The type as it was emitted."""
+        """The emitted type."""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -38,10 +38,10 @@ class Shape(Protocol):
 
     @property
     def memo(self) -> dict[object, tuple[str, ...]]:
-        """What was worked out of it: here the names of its counts, by their mark."""
+        """Values computed from the shape: here the names of its counts, by mark."""
 
     def remember(self, key: object, names: tuple[str, ...]) -> tuple[str, ...]:
-        """Keep what was worked out in `memo`, and return it."""
+        """Keep computed names in `memo`, and return them."""
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ class Coverage:
     """The counts of one run.
 
     Args:
-        counts: name to count, as in the hash.
+        counts: name -> count, as in the hash.
     """
 
     counts: dict[str, int] = field(default_factory=dict)
@@ -62,7 +62,7 @@ class Coverage:
         self._see([shape], self._kept if kept else self._gaps)
 
     def see_all(self, shapes: Sequence[Shape]) -> None:
-        """Count one event of each shape, and its fields; they were kept."""
+        """Count one kept event of each shape, and its fields."""
         self._see(shapes, self._kept)
 
     def _see(self, shapes: Sequence[Shape], counts: dict[Shape, int]) -> None:
@@ -72,7 +72,7 @@ class Coverage:
             self._spell_out()
 
     def drain_changes(self) -> dict[str, int]:
-        """Return the counts that changed since the last call, each as it is now."""
+        """Return the current values of the counts that changed since the last call."""
         self._spell_out()
         changed = {name: self.counts[name] for name in self._changed}
         self._changed.clear()

@@ -1,4 +1,4 @@
-"""Lines of the seed event log: one for each SEED_* event and each milestone, returned by a fold as a value."""
+"""Lines of the seed event log: one for each SEED_* event and each milestone. Handlers return them as values."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -11,20 +11,20 @@ from sanctum_bus.fold.groups import Scope
 from sanctum_bus.fold.require import Data, is_integer
 from sanctum_bus.protocol.entry import Fields, Value
 
-#: Longest message of a line whose words are the emitter's own, in characters.
+#: Maximum length, in characters, of a message in the emitter's own words.
 _MESSAGE_CHARS = 200
 
 _MILESTONE_PREFIXES = ("SEED_", "GOVERNOR_", "CHECKPOINT_")
 _MILESTONE_SUFFIX = "_DETECTED"
 
 
-#: One line of the log: `type`, `at`, `env_id`, `slot_id`, `blueprint_id`, `episode`, `message` and `data`, of which what
-#: is null is absent. The id of the entry that caused it is its id.
+#: One line: `type`, `at`, `env_id`, `slot_id`, `blueprint_id`, `episode`, `message` and `data`. Null fields are absent.
+#: The ID of the line is the ID of its entry.
 LogFields: TypeAlias = Fields
 
 
 def line(scope: Scope, event: Event, message: str, *, blueprint: Value = None) -> LogFields:
-    """Return the line that an event causes."""
+    """Return the log line of an event."""
     data, shape = event.data, event.shape
     env_id, slot_id = data.get("env_id"), event.slot_id or data.get("slot_id")
     if blueprint is None:
@@ -43,18 +43,18 @@ def line(scope: Scope, event: Event, message: str, *, blueprint: Value = None) -
 
 
 def synthetic_line(event_type: str, at: Value, message: str) -> LogFields:
-    """Return a line that no event of the training causes.
+    """Return a log line without an event of the training.
 
     Args:
-        event_type: what it says instead of an event's type.
-        at: in Unix seconds; None where nobody knows.
-        message: the line in words.
+        event_type: type of the line, in the place of an event type.
+        at: time in Unix seconds, or None if it is unknown.
+        message: text of the line.
     """
     return {"type": event_type} | ({} if at is None else {"at": at}) | {"message": message, "data": {}}
 
 
 def _canonical(shape: Shape, data: Data) -> Data:
-    """Return a payload under canonical names; where a field bears its own name already, that one counts."""
+    """Return a payload under canonical names. A field that already has its canonical name wins over an alias."""
     aliases = FIELD_ALIASES.get(shape.type)
     if not aliases:
         return data
@@ -70,24 +70,24 @@ def _canonical(shape: Shape, data: Data) -> Data:
 
 
 def loss_line(at: Value, missing: Mapping[str, int]) -> LogFields:
-    """Return the line that says what is missing before an entry, where the entry has no line of its own.
+    """Return the log line about what is missing before an entry that has no line of its event.
 
     Args:
-        at: when the entry was emitted, in Unix seconds.
+        at: time of the entry, in Unix seconds.
         missing: `lost` numbers of its producer, `dropped` of them by the publisher, and `trimmed` entries of the stream.
     """
-    said = []
+    parts = []
     if "lost" in missing:
-        said.append(f"{missing['lost']:,} events of this producer before this one were lost")
+        parts.append(f"{missing['lost']:,} events of this producer before this one were lost")
     if "dropped" in missing:
-        said.append(f"{missing['dropped']:,} of them its publisher dropped")
+        parts.append(f"{missing['dropped']:,} of them its publisher dropped")
     if "trimmed" in missing:
-        said.append(f"entries before this one were trimmed unread: {missing['trimmed']:,} or more")
-    return synthetic_line("_lost", at, "; ".join(said))
+        parts.append(f"entries before this one were trimmed unread: {missing['trimmed']:,} or more")
+    return synthetic_line("_lost", at, "; ".join(parts))
 
 
 def episode_of(scope: Scope, env_id: Value) -> Value:
-    """Return the episode that an environment is in, 0-based: episodes completed, or the resume offset, plus its index."""
+    """Return the 0-based episode of an environment: completed episodes (or the resume offset) plus its index."""
     run = scope.run
     base = run.get("episodes_completed")
     if base is None:
@@ -98,7 +98,7 @@ def episode_of(scope: Scope, env_id: Value) -> Value:
 
 
 def milestone(scope: Scope, event: Event) -> LogFields | None:
-    """Return the line of an event that no fold words itself, or None where it is no milestone."""
+    """Return the line of an event in the emitter's own words, or None if it is not a milestone."""
     return line(scope, event, own_message(event)) if _is_milestone(event.shape.type) else None
 
 
@@ -108,18 +108,18 @@ def _is_milestone(event_type: str) -> bool:
 
 
 def own_message(event: Event) -> str:
-    """Return the event's own message, its first line, or its type where there is none."""
+    """Return the first line of the event's own message, or its type if it has none."""
     return first_line(event.message) or event.type
 
 
 def first_line(text: Value) -> str:
-    """Return the first line of a text, at most 200 characters; nothing of what is no text."""
+    """Return the first line of a text, at most 200 characters, or an empty text for any other value."""
     lines = text.strip().splitlines() if isinstance(text, str) else []
     return lines[0].strip()[:_MESSAGE_CHARS] if lines else ""
 
 
 def signed(value: float, style: str) -> str:
-    """Return a number as text, with a plus before what rounds to zero from below."""
+    """Return a formatted number. A negative value that rounds to zero has no minus."""
     shown = format(value, style)
     return (
         shown

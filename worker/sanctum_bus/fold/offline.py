@@ -1,4 +1,4 @@
-"""Folding recorded telemetry without a server."""
+"""Fold recorded telemetry without a server."""
 
 from collections.abc import Iterable, Iterator
 
@@ -12,16 +12,19 @@ from sanctum_bus.protocol.entry import Entry
 
 
 def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
-    """Fold entries from the first to the last without a server.
+    """Fold entries from first to last.
 
-    A spoiled fold starts over with the entry that spoiled it parked, as a worker does. Nothing is skipped, so each hole
-    is believed.
+    If a fold fails, the next attempt parks the failing entry, as a worker does. All entries are given, so each sequence
+    gap is confirmed.
+
+    Raises:
+        RestartRun: an attempt failed in a way that another attempt cannot change.
     """
-    held, memo = list(entries), RecoveryMemo(trusts_gaps=True)
+    kept, memo = list(entries), RecoveryMemo(trusts_gaps=True)
     while True:
         aggregate = Aggregate(memo=memo)
         try:
-            for entry_id, entry in held:
+            for entry_id, entry in kept:
                 aggregate.apply(entry_id, entry)
             aggregate.state.flush()
         except RestartRun as error:
@@ -31,8 +34,8 @@ def fold_entries(entries: Iterable[tuple[str, Entry]]) -> Aggregate:
             return aggregate
 
 
-def entries(records: Iterator[Record]) -> Iterator[tuple[str, Entry]]:
-    """Yield the stream entries that publishing the records would make, with ids counted from `0-1`."""
+def encode_records(records: Iterator[Record]) -> Iterator[tuple[str, Entry]]:
+    """Yield the stream entries that a publisher would send for the records, with IDs counted from `0-1`."""
     number = 0
     for record in records:
         if record.event is not None:
@@ -43,5 +46,5 @@ def entries(records: Iterator[Record]) -> Iterator[tuple[str, Entry]]:
 
 
 def fold_records(records: Iterator[Record]) -> Aggregate:
-    """Fold a recording without a server, its end included: the same sections as publishing and draining it."""
-    return fold_entries(entries(records))
+    """Fold a recording, including its end. The sections are those of publishing and draining it."""
+    return fold_entries(encode_records(records))

@@ -1,6 +1,6 @@
-"""What a fold needs of a field: a value of the right type, or none.
+"""Checks of the fields that a handler needs: a value of the right type, or none.
 
-A null means "no value", never a wrong type. A wrong type parks the entry, and is found before anything is changed.
+A null means "no value" and never a wrong type. A wrong type parks the entry. Handlers check before they write.
 """
 
 from typing import Any
@@ -11,30 +11,31 @@ from sanctum_bus.protocol.entry import Value
 
 Data = dict[str, Value]
 
-#: Integers outside this range are captured like any value, but are no numbers to a fold: arithmetic on one may fail.
+#: Integers outside this range are captured like any value, but the fold does not calculate with them: an operation could
+#: fail.
 _LEAST, _GREATEST = -(1 << 63), (1 << 64) - 1
 
-#: Environments are numbered below this.
+#: Environment IDs are below this.
 _ENV_IDS = 1 << 63
 
 _MAPS = frozenset({dict})
 
 
 def is_number(value: Value) -> bool:
-    """Whether a fold can calculate with a value: a float, or an integer of 64 bits; a bool is no number."""
+    """Return whether the fold can calculate with a value: a float or an integer of 64 bits. A bool is not a number."""
     return type(value) is float or (type(value) is int and _LEAST <= value <= _GREATEST)
 
 
 def is_integer(value: Value) -> bool:
-    """Whether a value is an integer of 64 bits; a bool is none."""
+    """Return whether a value is an integer of 64 bits. A bool is not."""
     return type(value) is int and _LEAST <= value <= _GREATEST
 
 
 def number(data: Data, name: str) -> float | None:
-    """Return a number, or None where there is none.
+    """Return a number, or None if the field is absent or null.
 
     Raises:
-        Unfit: the value is something else; a bool is no number.
+        InvalidEntry: the value has another type. A bool is not a number.
     """
     value = data.get(name)
     if value is None or type(value) is float or is_number(value):
@@ -43,10 +44,10 @@ def number(data: Data, name: str) -> float | None:
 
 
 def integer(data: Data, name: str) -> int | None:
-    """Return an integer, or None where there is none.
+    """Return an integer, or None if the field is absent or null.
 
     Raises:
-        Unfit: the value is something else.
+        InvalidEntry: the value has another type.
     """
     value = data.get(name)
     if value is None or is_integer(value):
@@ -55,10 +56,10 @@ def integer(data: Data, name: str) -> int | None:
 
 
 def text(data: Data, name: str) -> str | None:
-    """Return text, or None where there is none.
+    """Return a text, or None if the field is absent or null.
 
     Raises:
-        Unfit: the value is something else.
+        InvalidEntry: the value has another type.
     """
     value = data.get(name)
     if value is None or type(value) is str:
@@ -67,10 +68,10 @@ def text(data: Data, name: str) -> str | None:
 
 
 def boolean(data: Data, name: str) -> bool | None:
-    """Return a bool, or None where there is none.
+    """Return a bool, or None if the field is absent or null.
 
     Raises:
-        Unfit: the value is something else.
+        InvalidEntry: the value has another type.
     """
     value = data.get(name)
     if value is None or type(value) is bool:
@@ -79,10 +80,10 @@ def boolean(data: Data, name: str) -> bool | None:
 
 
 def numbers(data: Data, name: str) -> list[float | None]:
-    """Return a list of numbers and nulls; none is an empty list.
+    """Return a list of numbers and nulls, empty if the field is absent or null.
 
     Raises:
-        Unfit: the value is something else.
+        InvalidEntry: the value has another type.
     """
     values = data.get(name)
     if values is None:
@@ -96,10 +97,10 @@ def numbers(data: Data, name: str) -> list[float | None]:
 
 
 def map_of_maps(data: Data, name: str) -> dict[str, Data]:
-    """Return a map of maps; none is an empty one, and so is a null inside.
+    """Return a map of maps, empty if the field is absent or null. A null inside counts as an empty map.
 
     Raises:
-        Unfit: the value is something else.
+        InvalidEntry: the value has another type.
     """
     value = data.get(name)
     if value is None or value == {}:
@@ -118,30 +119,30 @@ def env_id(event: Event) -> int:
     """Return the environment of an event that needs one.
 
     Raises:
-        Unfit: there is none; a missing one never means 0.
+        InvalidEntry: the event has none. A missing ID never means environment 0.
     """
     value: Any = event.data.get("env_id")
     if type(value) is int and 0 <= value < _ENV_IDS:
         return value
     if value is None:
-        raise InvalidEntry("no env_id")
-    raise _wrong("env_id", value, "an integer of 0 or more, in 64 bits")
+        raise InvalidEntry("missing field `env_id`")
+    raise _wrong("env_id", value, "an integer from 0 to 2**63 - 1")
 
 
 def is_env_id(value: Value) -> bool:
-    """Whether a value can name an environment; a bool cannot."""
+    """Return whether a value can be the ID of an environment. A bool cannot."""
     return type(value) is int and 0 <= value < _ENV_IDS
 
 
 def slot_id(event: Event) -> str:
-    """Return the slot of an event that needs one: the envelope's, else the one in the data.
+    """Return the slot of an event that needs one: from the envelope, or else from the data.
 
     Raises:
-        Unfit: there is none.
+        InvalidEntry: the event has none.
     """
     slot = event.slot_id or text(event.data, "slot_id")
     if not slot:
-        raise InvalidEntry("no slot_id")
+        raise InvalidEntry("missing field `slot_id`")
     return slot
 
 
