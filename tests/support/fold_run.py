@@ -51,7 +51,7 @@ class Run:
 
     @property
     def counters(self) -> Counters:
-        """What the checkpoint counts."""
+        """The counters in the checkpoint."""
         return self.aggregate.counters
 
     def event(self, event_type: str, data: Any = None, **envelope: Any) -> str:
@@ -63,7 +63,7 @@ class Run:
         return entry_id
 
     def raw(self, fields: Entry) -> str:
-        """Feed an entry as it is and return its id."""
+        """Feed an entry unchanged and return its ID."""
         entry_id = f"{next(self._numbers)}-0"
         self.aggregate.apply(entry_id, fields)
         return entry_id
@@ -94,7 +94,7 @@ class Run:
         return self._coverage
 
     def batches(self) -> list[Any]:
-        """What was written to the stream of batches so far."""
+        """The lines written to the stream of batches."""
         self._collect()
         return self._batches
 

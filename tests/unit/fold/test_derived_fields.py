@@ -19,7 +19,7 @@ def test_no_field_has_two_rows() -> None:
 
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: f"{row.section} {row.name}")
 def test_every_row_has_a_unit_and_a_meaning(row: derived_fields.DerivedField) -> None:
-    """A row says in one line what the field means; a prefix has no default."""
+    """A row explains the field in one line; a prefix has no default."""
     assert row.unit
     assert row.meaning
     assert "\n" not in row.meaning
@@ -40,7 +40,7 @@ def test_every_row_has_a_unit_and_a_meaning(row: derived_fields.DerivedField) ->
     ],
 )
 def test_lookup_finds_a_field(section: str, field: str, name: str) -> None:
-    """A field has the row of its own name, or else of its prefix; every section has the fields of the envelope."""
+    """A field has the row of its name, or else of its prefix; every section has the fields of the envelope."""
     row = lookup(section, field)
 
     assert row is not None

@@ -56,7 +56,7 @@ def test_many_devices_are_told_apart() -> None:
     "report", [{"blueprint_id": "x" * 129}, {"blueprint_id": 7}, {"seed_id": [1]}, {"seed_id": 7}]
 )
 def test_what_an_epoch_says_of_a_slot_is_fit_for_the_slot(report: dict[str, Any]) -> None:
-    """What later events of the slot could not be folded with is refused where it comes from."""
+    """A value that later events of the slot could not be folded with is rejected when it arrives."""
     run = Run()
     run.germinate(blueprint_id="norm")
 
@@ -92,7 +92,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_section_too_many_is_found_before_anything_is_written(
     event_type: str, data: dict[str, Any], envelope: dict[str, Any]
 ) -> None:
-    """An event that needs more than there is room for parks by itself, without spoiling a fold."""
+    """An event that needs more sections than the limit is parked alone, and does not fail other folds."""
     run = Run()
     run.start({"n_envs": 1})
     run.epoch(0, 1, 50.0)
@@ -111,7 +111,7 @@ def test_one_section_too_many_is_found_before_anything_is_written(
 
 @pytest.mark.usefixtures("small")
 def test_a_full_run_goes_on() -> None:
-    """What needs no section more is folded as ever."""
+    """An event that needs no new section is folded at the limit too."""
     run = Run()
     run.start({"n_envs": 1})
     run.germinate(blueprint_id="norm")
@@ -128,7 +128,7 @@ def test_a_full_run_goes_on() -> None:
 
 
 def test_what_spoiled_a_fold_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fields of an event whose fold failed were seen, and are not kept: coverage says so."""
+    """The fields of an event whose fold failed count as seen and not kept in the coverage."""
 
     def failing(*_: object) -> None:
         raise ZeroDivisionError

@@ -56,7 +56,7 @@ def test_a_deferred_write_fails_only_once() -> None:
 
 
 def test_another_error_teaches_nothing() -> None:
-    """A refused commit says nothing about the entries."""
+    """A refused commit does not change the memo: its cause is not an entry."""
     assert not RecoveryMemo().record(CommitRefused("fence"))
 
 

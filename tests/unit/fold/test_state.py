@@ -27,7 +27,7 @@ LIVE = {"env:1": "best_accuracy", "A/seed:1:x": "stage"}
 
 
 def _put(fields: Fields, what: str, lasts: list[Fields], numbers: list[int]) -> None:
-    """What belongs to one put alone, overwritten by key or not, and what each puts there every time."""
+    """Write fields of one deferred write alone, and one field that every deferred write overwrites."""
     for last in lasts:
         fields.update({f"{what}{name}": value for name, value in last.items()})
     fields[what] = [*fields.get(what, []), *numbers]
@@ -163,7 +163,7 @@ STALE_USES = {
 @pytest.mark.parametrize("use", STALE_USES.values(), ids=STALE_USES)
 @pytest.mark.parametrize("access", ["live", "edit_live"])
 def test_a_field_that_is_not_live_cannot_be_read_while_writes_are_deferred(access: str, use: Any) -> None:
-    """A read that could return a stale value raises, and the error says which kind of section it is."""
+    """A read that could return a stale value raises, and the error names the kind of section."""
     fields = getattr(_deferred(), access)("env:1")
 
     with pytest.raises(StaleRead, match="section of kind 'env'"):

@@ -40,7 +40,7 @@ _MAX_NAMED = 5
 #: Entries between two flushes of deferred writes: many enough that deferring pays, and few enough to save memory.
 _MAX_DEFERRED = 4096
 
-#: What a defect in a handler, or a section that was changed by hand, can raise.
+#: Errors that a defect in a handler, or a section that was changed by hand, can raise.
 _FOLD_ERRORS = (ArithmeticError, LookupError, TypeError, ValueError, AttributeError, RecursionError)
 
 

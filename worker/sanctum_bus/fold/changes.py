@@ -16,7 +16,7 @@ class ParkedEntry(NamedTuple):
 
 @dataclass(slots=True)
 class Changes:
-    """What one commit writes.
+    """The writes of one commit.
 
     Args:
         version: ID of the last entry applied.

@@ -1,7 +1,8 @@
-"""What failed attempts at a fold pass on to the next attempt: quarantined entries and confirmed gaps.
+"""The information that a failed fold gives to the next attempt: quarantined entries and confirmed gaps.
 
-A fold that meets a problem does not repair it in place. The worker restarts from the checkpoint (an offline fold from
-the first entry), and this memo tells the next attempt what to do when it reaches the same entry.
+A fold that meets a problem does not repair it in place. The worker restarts from the checkpoint (an offline
+fold from
+the first entry), and the memo decides what the next attempt does at the same entry.
 """
 
 from dataclasses import dataclass, field
@@ -32,7 +33,7 @@ def quarantine(error: FoldFailed) -> QuarantinedEntry:
 
 @dataclass(slots=True)
 class RecoveryMemo:
-    """What is known about a run's entries from earlier attempts.
+    """Facts about a run's entries from earlier attempts.
 
     Args:
         quarantined: stream ID -> entry to park.

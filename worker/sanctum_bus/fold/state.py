@@ -1,7 +1,8 @@
 """The state of one run: sections, each a map of fields in the JSON model.
 
-The state is the snapshot and nothing else: everything that a fold remembers is a field that readers see. What the state
-keeps besides the sections (children, changes, deferred writes) follows from them.
+The state is the snapshot and nothing else: every value that a fold needs later is a field that readers see.
+The other
+data of the state (children, changes, deferred writes) follows from the sections.
 
 Values are never changed in place, only replaced. A list that was handed out stays unchanged.
 """
@@ -60,7 +61,7 @@ class State:
 
     def __init__(self, sections: dict[str, Fields] | None = None, *, max_envs: int = MAX_ENVS) -> None:
         self._sections: dict[str, Fields] = sections or {}
-        # What `live` returns: the section itself, or its live fields while it has deferred writes.
+        # The result of `live`: the section itself, or its live fields while it has deferred writes.
         self._live: dict[str, Fields] = dict(self._sections)
         self._deferred: dict[str, tuple[Fields, _Puts]] = {}
         self._children: dict[str, set[str]] = {}

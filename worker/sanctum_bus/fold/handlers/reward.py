@@ -65,7 +65,7 @@ def _put_penalty(env: Fields, event: Event) -> None:
     put_envelope(env, event)
 
 
-#: What every step adds: total reward, epoch, action and cohort.
+#: The fields that every step adds: total reward, epoch, action and cohort.
 Step: TypeAlias = tuple[float | None, float | None, str | None, str | None]
 
 

@@ -31,7 +31,7 @@ _END_FIELDS = (
 #: Live fields that emitters send too. A deferred capture keeps their live values.
 _KEPT_LIVE = ("stage", "seed_id", "slot_id", "blueprint_id")
 
-#: Live fields that a capture writes at once if the event has them. The stage has rules of its own.
+#: Live fields that a capture writes at once if the event has them. The stage has separate rules.
 _CAPTURED_LIVE = ("seed_id", "slot_id", "blueprint_id")
 
 #: Fields of a report that must be text, null or absent.
@@ -42,7 +42,8 @@ _REPEATED = ("stage", "slot_id", "blueprint_id", "from", "to", "event.slot_id", 
 
 _REPORT = slot_field_map(reserved("seed") - {"stage"})
 
-#: What an event captures into a slot: the event, the fields and their shape, their map, and fields to set besides.
+#: The capture of an event into a slot: the event, the fields and their shape, their map, and fields to set
+#: besides.
 Captured: TypeAlias = tuple[Event, Fields, Shape, FieldMap, Fields]
 
 #: A valid report of an epoch about one slot: the slot, its section (`""` for a report about all slots together), the
