@@ -187,7 +187,7 @@ def test_a_child_of_multiprocessing_closes_at_its_end(server: Server) -> None:
     assert {found[-1].type for found in producers} == {"_closed"}
 
 
-SIGNALLED = f"""
+SIGNALED = f"""
 import os, signal, sys
 from sanctum_bus.publisher import Publisher
 
@@ -202,7 +202,7 @@ signal.pause()
 
 def test_a_signal_that_is_made_an_exit_loses_nothing(server: Server) -> None:
     """A SIGTERM handler that calls `sys.exit`, as the documentation recommends, closes the publisher."""
-    run(SIGNALLED, server.url, code=143)
+    run(SIGNALED, server.url, code=143)
 
     sent = entries(server.client())
     assert len(sent) == 2001

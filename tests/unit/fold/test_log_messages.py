@@ -212,3 +212,12 @@ def test_batch(changed: dict[str, Any], message: str) -> None:
 def test_others(sent: str | None, message: str) -> None:
     """The event's own message: its first line, at most 200 characters; without one, the type."""
     assert _message("CHECKPOINT_LOADED", {}, message=sent) == message
+
+
+def test_a_canonical_name_wins() -> None:
+    """If an event has a field under its canonical name and under an alias, the message has the canonical one."""
+    data = {"to": "BLENDING", "to_stage": "HOLDING", "from": "TRAINING", "from_stage": "DORMANT"}
+
+    assert _message("SEED_STAGE_CHANGED", data) == _message(
+        "SEED_STAGE_CHANGED", {"from": "TRAINING", "to": "BLENDING"}
+    )

@@ -171,6 +171,15 @@ def test_a_number_that_is_none(seq: bytes) -> None:
     assert (run.counters.parked, run.counters.events) == (1, 0)
 
 
+def test_a_producer_with_a_long_name() -> None:
+    """An entry is parked if the name of its producer is over the limit."""
+    run = Run()
+
+    run.raw({**entry("OTHER", {}, producer="p" * 129, seq=1)})
+
+    assert (run.counters.parked, run.counters.producers) == (1, {})
+
+
 def test_a_goodbye_ends_the_run() -> None:
     """The run has ended when every producer has closed."""
     run = Run()

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from sanctum_bus.protocol.text import decode_fields, decode_value, encode_value, looks_like_json, strict
+from sanctum_bus.protocol import text_msgspec
+from sanctum_bus.protocol.text import (
+    decode_fields,
+    decode_value,
+    dump_json,
+    encode_value,
+    looks_like_json,
+    strict,
+)
 from sanctum_bus.protocol.text_msgspec import encode_fields
 
 scalars = (
@@ -173,3 +181,19 @@ def test_a_text_is_read_by_one_rule(text: str) -> None:
             wanted = json.loads(text.strip(" \t\r\n"))
 
     assert same(decode_value(text), wanted)
+
+
+def test_an_integer_that_the_encoder_refuses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """If msgspec refuses an integer as too large, as some versions do, all fields are written as text."""
+
+    def refuse(_: object) -> bytes:
+        raise OverflowError
+
+    monkeypatch.setattr(text_msgspec, "_print_lines", refuse)
+
+    assert encode_fields({"large": 1 << 70, "text": "a"}) == ["large", str(1 << 70), "text", "a"]
+
+
+def test_json_for_people() -> None:
+    """JSON for people keeps NaN and infinities as tokens, and characters outside ASCII."""
+    assert dump_json({"a": math.nan, "b": [math.inf, "\u00e4"]}) == '{"a": NaN, "b": [Infinity, "\u00e4"]}'

@@ -38,7 +38,7 @@ def normalize(value: object, depth: int = 0) -> Value:
     if isinstance(value, list | tuple):
         return [item if type(item) in _PLAIN else normalize(item, depth + 1) for item in value]
     if isinstance(value, Mapping):
-        return _normalise_map(value, depth)
+        return _normalize_map(value, depth)
     if isinstance(value, bytes | bytearray | memoryview):
         return {"$bytes": b64encode(value).decode("ascii")}
     if isinstance(value, datetime):
@@ -46,7 +46,7 @@ def normalize(value: object, depth: int = 0) -> Value:
     raise InvalidEntry(f"an event cannot hold a value of type {type(value).__name__}")
 
 
-def _normalise_map(value: Mapping[object, object], depth: int) -> dict[str, Value]:
+def _normalize_map(value: Mapping[object, object], depth: int) -> dict[str, Value]:
     if _TEXT.issuperset(map(type, value)):
         return {
             key: item if type(item) in _PLAIN else normalize(item, depth + 1)

@@ -38,7 +38,7 @@ class RunKeys:
         prefix: the setting `key_prefix`.
 
     Raises:
-        BadInput: the run id or the prefix has characters that could break out of the key.
+        InvalidArgument: the run ID or the prefix has characters that could break out of the key.
     """
 
     run_id: str
