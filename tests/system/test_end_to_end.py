@@ -60,7 +60,7 @@ def test_published_and_drained_is_the_fold_of_the_file(valkey: Server, recording
     view = sanctum(valkey, "show", "r", "--json")
 
     assert shown(view) == shown(sanctum(valkey, "fold", str(recording.path), "--json"))
-    assert sanctum(valkey, "dead", "r", "--json").strip() in {"", "[]"}
+    assert sanctum(valkey, "dead-letters", "r", "--json").strip() in {"", "[]"}
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -153,7 +153,7 @@ class Trainings:
         self._log = log.open("wb")
         self._processes = [
             subprocess.Popen(
-                [sys.executable, "-m", "tests.chaos.training", json.dumps(asdict(order))],
+                [sys.executable, "-m", "tests.system.chaos.training", json.dumps(asdict(order))],
                 cwd=ROOT,
                 stdout=subprocess.PIPE,
                 stderr=self._log,

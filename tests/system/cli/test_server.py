@@ -130,7 +130,7 @@ def test_a_full_disk(home: Path) -> None:
     )
 
     assert (done.returncode, done.stdout) == (1, "")
-    assert done.stderr.startswith(f"sanctum: {home}/server.log cannot be written: File too large. Free space")
+    assert done.stderr.startswith(f"sanctum: cannot write {home}/server.log: File too large. Free disk space")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -200,7 +200,7 @@ def test_draining_one_run(run: Run) -> None:
     assert states == {run.id: "ended", "other": "not folded"}
     assert missing.status == 1
     assert missing.err.splitlines()[-1] == (
-        "sanctum: no such run: nosuch; `sanctum runs` lists what there is on this server"
+        "sanctum: no such run: nosuch; 'sanctum runs' lists the runs on this server"
     )
 
 

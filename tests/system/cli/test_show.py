@@ -207,7 +207,7 @@ def test_an_unknown_run(run: Run, args: list[str]) -> None:
     ran = run.sanctum(*args)
 
     assert (ran.status, ran.out) == (1, "")
-    assert ran.err == "sanctum: there is no run 'nosuch' on this server; `sanctum runs` lists what there is\n"
+    assert ran.err == "sanctum: there is no run 'nosuch' on this server; 'sanctum runs' lists the runs\n"
 
 
 def test_an_unknown_section(run: Run) -> None:

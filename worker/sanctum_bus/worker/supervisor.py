@@ -136,7 +136,7 @@ class Worker:
             missing = only - found
             if missing:
                 raise InvalidArgument(
-                    f"no such run: {', '.join(sorted(missing))}; `sanctum runs` lists the runs on this server"
+                    f"no such run: {', '.join(sorted(missing))}; 'sanctum runs' lists the runs on this server"
                 )
             failed = [error for run_id in sorted(only or found) if (error := await self._drain_run(run_id))]
             if failed:
