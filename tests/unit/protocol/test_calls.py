@@ -61,7 +61,7 @@ def test_both_commands_differ_only_in_the_script(call: ScriptCall) -> None:
 
 
 class _Server:
-    """A client of a server that knows a script only after it has received its text."""
+    """A client of a server that has a script only after it has received its text."""
 
     def __init__(self) -> None:
         self.received: list[Any] = []

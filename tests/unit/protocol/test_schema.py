@@ -17,13 +17,13 @@ def test_the_current_schema_is_read() -> None:
 
 @pytest.mark.parametrize("number", [None, "1", 0, True, 1.0])
 def test_an_older_schema_is_refused(number: object) -> None:
-    """A missing, invalid or too old schema is refused; the message says which command repairs it."""
+    """A missing, invalid or too old schema is refused; the message has the command that repairs it."""
     with pytest.raises(UnknownSchema, match=f"run 'r' has schema {number}.*Start a worker"):
         schema.check("r", number)
 
 
 def test_a_newer_schema_is_refused() -> None:
-    """A newer schema is refused; the message says to upgrade, and that nothing was changed."""
+    """A newer schema is refused; the message tells the user to upgrade, and confirms that nothing was changed."""
     with pytest.raises(UnknownSchema, match=r"pip install --upgrade sanctum-bus.*nothing was changed"):
         schema.check("r", schema.SCHEMA_VERSION + 1)
 
