@@ -137,7 +137,7 @@ def test_a_field_is_found_under_its_name(case: Case) -> None:
 
 
 @pytest.mark.parametrize(("row", "variant"), planned(), ids=lambda part: getattr(part, "field", ""))
-def test_the_catalogue_says_where(row: Declared, variant: Variant) -> None:
+def test_the_catalog_says_where(row: Declared, variant: Variant) -> None:
     """A planned field is in the first place that the catalog names."""
     section, prefix, _ = _ROUTES[row.event_type, variant.name]
     general = section.replace("env:37", "env:<env_id>").replace("seed:37:r3c7", "seed:<env_id>:<slot_id>")
