@@ -1,4 +1,4 @@
-"""Feed one run as its stream would: ids and times count themselves, and what came of it is read by name."""
+"""A run for tests: applies events with counted IDs and times, and gives the results by name."""
 
 import itertools
 from typing import Any
@@ -22,7 +22,7 @@ def entry(event_type: str, data: Any = None, **envelope: Any) -> Entry:
     Args:
         event_type: the emitted type.
         data: the event's fields.
-        envelope: keys of the event map; `producer`, `seq` and `dropped` become fields of the entry, as on the wire.
+        envelope: keys of the event map. `producer`, `seq` and `dropped` become fields of the entry.
     """
     fields = {
         name.encode(): str(envelope.pop(name)).encode()
@@ -34,7 +34,7 @@ def entry(event_type: str, data: Any = None, **envelope: Any) -> Entry:
 
 
 class Run:
-    """One run's aggregate, with the ids and times of the events counted, and all its changes collected."""
+    """The aggregate of one run, with counted IDs and times of its events, and all changes since the start."""
 
     def __init__(self) -> None:
         self.aggregate = Aggregate()
@@ -46,16 +46,16 @@ class Run:
 
     @property
     def sections(self) -> dict[str, Fields]:
-        """All sections by name."""
+        """Return all sections by name."""
         return self.aggregate.state.sections
 
     @property
     def counters(self) -> Counters:
-        """The counters in the checkpoint."""
+        """Return the counters."""
         return self.aggregate.counters
 
     def event(self, event_type: str, data: Any = None, **envelope: Any) -> str:
-        """Feed one event and return its entry's id; `event_id` and `timestamp` are counted where not given."""
+        """Apply one event and return its entry ID. `event_id` and `timestamp` are counted unless given."""
         number = next(self._numbers)
         counted = {"event_id": f"e{number}", "timestamp": FIRST_SECOND + number - 1}
         entry_id = f"{number}-0"
@@ -63,72 +63,72 @@ class Run:
         return entry_id
 
     def raw(self, fields: Entry) -> str:
-        """Feed an entry unchanged and return its ID."""
+        """Apply an unchanged entry and return its ID."""
         entry_id = f"{next(self._numbers)}-0"
         self.aggregate.apply(entry_id, fields)
         return entry_id
 
     def section(self, name: str) -> Fields:
-        """One section; a KeyError names what there is instead."""
+        """Return one section. A KeyError names the existing sections."""
         if name not in self.sections:
             raise KeyError(f"no section {name}; there are {', '.join(self.sections)}")
         return self.sections[name]
 
     def lines(self) -> list[tuple[str, Fields]]:
-        """All log lines so far: entry id and fields."""
+        """Return all log lines since the start: entry ID and fields."""
         self._collect()
         return self._lines
 
     def messages(self) -> list[str]:
-        """The messages of all log lines so far."""
+        """Return the messages of all log lines since the start."""
         return [line["message"] for _, line in self.lines()]
 
     def parked(self) -> list[ParkedEntry]:
-        """All entries parked so far: id, reason and the entry itself."""
+        """Return all entries parked since the start."""
         self._collect()
         return self._parked
 
     def coverage(self) -> dict[str, int]:
-        """How often each event and field was seen."""
+        """Return the coverage counts."""
         self._collect()
         return self._coverage
 
     def batches(self) -> list[Any]:
-        """The lines written to the stream of batches."""
+        """Return the lines of the batches stream since the start."""
         self._collect()
         return self._batches
 
     def start(self, data: Fields | None = None, **envelope: Any) -> str:
-        """TRAINING_STARTED."""
+        """Apply TRAINING_STARTED."""
         return self.event("TRAINING_STARTED", data, **envelope)
 
     def epoch(self, env_id: int, inner_epoch: int, accuracy: Any, **data: Any) -> str:
-        """EPOCH_COMPLETED of one environment."""
+        """Apply EPOCH_COMPLETED of one environment."""
         fields = {"env_id": env_id, "inner_epoch": inner_epoch, "val_accuracy": accuracy, **data}
         return self.event("EPOCH_COMPLETED", fields, epoch=inner_epoch)
 
     def reward(self, env_id: int, total: Any, action: str = "WAIT", epoch: int = 1, **data: Any) -> str:
-        """REWARD_COMPUTED: one step."""
+        """Apply REWARD_COMPUTED: one step."""
         fields = {"env_id": env_id, "action_name": action, "total_reward": total, **data}
         return self.event("REWARD_COMPUTED", fields, epoch=epoch)
 
     def batch(self, episodes_completed: int, accuracies: list[Any] | None = None, **data: Any) -> str:
-        """BATCH_EPOCH_COMPLETED."""
+        """Apply BATCH_EPOCH_COMPLETED."""
         known = {} if accuracies is None else {"env_accuracies": accuracies}
         return self.event(
             "BATCH_EPOCH_COMPLETED", {"episodes_completed": episodes_completed, **known, **data}
         )
 
     def germinate(self, env_id: int = 0, slot_id: str = "r0c0", **data: Any) -> str:
-        """SEED_GERMINATED."""
+        """Apply SEED_GERMINATED."""
         return self.seed("GERMINATED", env_id, slot_id, **data)
 
     def stage(self, to: str, env_id: int = 0, slot_id: str = "r0c0", **data: Any) -> str:
-        """SEED_STAGE_CHANGED."""
+        """Apply SEED_STAGE_CHANGED."""
         return self.seed("STAGE_CHANGED", env_id, slot_id, to=to, **data)
 
     def seed(self, what: str, env_id: int = 0, slot_id: str = "r0c0", **data: Any) -> str:
-        """SEED_<what>; a `seed_id` goes into the envelope too, as emitters send it."""
+        """Apply SEED_<what>. The envelope has a given `seed_id` too, as emitters send it."""
         envelope = {"seed_id": data["seed_id"]} if "seed_id" in data else {}
         return self.event(f"SEED_{what}", {"env_id": env_id, **data}, slot_id=slot_id, **envelope)
 

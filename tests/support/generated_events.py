@@ -1,4 +1,4 @@
-"""Events that hypothesis makes up: of known and unknown types, with the fields that folds need and any others."""
+"""Events that hypothesis generates: of known and unknown types, with the fields that handlers need and any others."""
 
 import json
 from typing import Any, NamedTuple
@@ -30,7 +30,7 @@ TYPES = [
     "OTHER",
 ]
 
-# Names that folds look at, in any spelling, and names that they keep for themselves.
+# Names that handlers read, in any spelling, and derived names.
 NAMES = [
     "env_id",
     "slot_id",
@@ -130,12 +130,12 @@ values = st.recursive(
     max_leaves=4,
 )
 
-#: Integers that no number of 64 bits holds: JSON, and a person's hand, know them.
+#: Integers beyond 64 bits, which JSON can hold.
 huge = st.sampled_from([2**64, -(2**63) - 1, 10**30, -(10**400), 10**400])
 
 
 class Made(NamedTuple):
-    """One made-up event."""
+    """One generated event."""
 
     type: str
     data: Fields
@@ -143,7 +143,7 @@ class Made(NamedTuple):
     as_json: bool
 
     def entry(self) -> Entry:
-        """The stream entry."""
+        """Return the stream entry."""
         if not self.as_json:
             return entry(self.type, self.data, **self.envelope)
         body = {"v": 1, **self.envelope, "data": self.data}
@@ -162,7 +162,7 @@ def _fitting(name: str) -> st.SearchStrategy[Any]:
 
 @st.composite
 def made_events(draw: st.DrawFn, *, wild: bool = True, oversize: bool = False) -> Made:
-    """An event; where `wild`, any field may hold anything; where `oversize`, integers may exceed 64 bits."""
+    """Generate an event. If `wild`, a field can have any value; if `oversize`, integers can exceed 64 bits."""
     event_type = draw(st.sampled_from(TYPES))
     names = set(draw(st.lists(st.sampled_from(NAMES), max_size=8)))
     if event_type.startswith(("EPOCH", "REWARD", "SEED")) and draw(st.integers(0, 5)):
@@ -185,7 +185,7 @@ def made_events(draw: st.DrawFn, *, wild: bool = True, oversize: bool = False) -
 
 
 def apply_batch(aggregate: Aggregate, made: list[Made]) -> None:
-    """Feed made-up events without producers: nothing may be raised."""
+    """Apply generated events without producers. Nothing must be raised."""
     for place, event in enumerate(made, 1):
         try:
             aggregate.apply(f"{place}-0", event.entry())

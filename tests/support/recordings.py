@@ -1,6 +1,6 @@
-"""Recorded telemetry for the tests: where it is, its raw lines, and the stream entries that they would have been.
+"""Recorded telemetry for the tests: its files, its raw lines, and their stream entries.
 
-The entries are built here and not by the code under test: what both get wrong in the same way would stay hidden.
+This module builds the entries without the code under test, so that a mistake in that code shows.
 """
 
 import gzip
@@ -18,10 +18,10 @@ from tests.support.paths import ROOT
 
 _DATA = ROOT / "tests" / "data"
 
-#: The whole collection, where it lies beside the repository.
+#: The whole collection, if it is next to the repository.
 SHARED = ROOT.parent / "shared" / "recordings"
 
-#: The keys of a line that are part of the entry, and the keys that the event map converts.
+#: Keys of a line that the event map does not copy.
 _NOT_COPIED = frozenset({"event_type", "timestamp"})
 
 Raw = dict[str, Any]
@@ -33,8 +33,8 @@ class Recording:
     """One recorded run.
 
     Args:
-        dialect: which emitter wrote it: `dec19`, `plan` or `current`.
-        stem: the path without `.jsonl.gz`; the old aggregator's states lie beside it.
+        dialect: the emitter: `dec19`, `plan` or `current`.
+        stem: the path without `.jsonl.gz`. The old aggregator's states are next to it.
     """
 
     dialect: str
@@ -43,29 +43,29 @@ class Recording:
 
     @property
     def id(self) -> str:
-        """The name of the recording in test IDs."""
+        """Return the ID in test names."""
         return f"{self.dialect}/{self.name}"
 
     @property
     def path(self) -> Path:
-        """The events."""
+        """Return the path of the events."""
         return self.stem.with_name(f"{self.stem.name}.jsonl.gz")
 
     def lines(self) -> list[Raw]:
-        """The raw events, in order of emission."""
+        """Return the raw events, in order of emission."""
         return list(_lines(self.path))
 
     def entries(self) -> list[tuple[str, Entry]]:
-        """The stream entries of the raw events, with ids counted from `0-1`."""
+        """Return the stream entries of the raw events, with IDs counted from `0-1`."""
         return [(f"0-{number}", entry_of(line)) for number, line in enumerate(self.lines(), 1)]
 
     @property
     def has_old_states(self) -> bool:
-        """Whether the old aggregator's states lie beside the events."""
+        """Return whether the old aggregator's states are available."""
         return any(self.stem.parent.glob(f"{self.stem.name}.*snapshot*"))
 
     def old_states(self) -> list[tuple[int, Raw]]:
-        """The old aggregator's states, each after how many events; of today's dialect the one of its only group."""
+        """Return the old aggregator's states, each with its number of events; for `current`, those of the only group."""
         found = [
             (state["after_events"], state["snapshot"])
             for kind in ("snapshots", "every1.snapshots")
@@ -81,7 +81,7 @@ class Recording:
 
 @cache
 def recordings() -> tuple[Recording, ...]:
-    """Every recording there is: those of `tests/data`, and the rest of the collection where it is at hand."""
+    """Return the recordings of `tests/data`, and the rest of the collection if it is available."""
     own = [Recording(*_dialect_and_name(name), _DATA / name) for name in _stems(_DATA)]
     rest = [
         Recording(folder.name, name, folder / name)
@@ -94,19 +94,19 @@ def recordings() -> tuple[Recording, ...]:
 
 
 def recording(name: str) -> Recording | None:
-    """The recording with this id, or None where it is not at hand."""
+    """Return the recording with this ID, or None if it is not available."""
     return next((one for one in recordings() if one.id == name), None)
 
 
 def entry_of(line: Raw) -> Entry:
-    """The stream entry of one raw event, as the wire is specified."""
+    """Return the stream entry of one raw event, as the wire format specifies."""
     event = {key: value for key, value in line.items() if key not in _NOT_COPIED and value is not None}
     event |= {"v": 1, "timestamp": timestamp_of(line)}
     return {b"type": line["event_type"].encode(), b"event": msgpack.packb(event)}
 
 
 def timestamp_of(line: Raw) -> float:
-    """The event's time in Unix seconds."""
+    """Return the event's time in Unix seconds."""
     return datetime.fromisoformat(line["timestamp"]).timestamp()
 
 

@@ -1,6 +1,6 @@
-"""Which fields of the old aggregator's states are compared, and with what; `*` stands for one environment or slot.
+"""The compared fields of the old aggregator's states, and what they are compared with. `*` is an environment or slot.
 
-Why the others are not is in `old_differences.py`. Together the two have to name every field of every recorded state.
+`differences.py` has the reasons for the other fields. Together the two name every field of every recorded state.
 """
 
 from typing import Any
@@ -13,17 +13,17 @@ _COUNTED = ("GERMINATED", "TRAINING", "BLENDING", "HOLDING", "FOSSILIZED")
 
 
 def _same(names: str, unset: Any = None) -> dict[str, Row]:
-    """Rows of fields that have the same name in both."""
+    """Return rows of fields that have the same name in both."""
     return {name: Row(name, unset) for name in names.split()}
 
 
 def _prefixed(prefix: str, names: str, unset: Any = None) -> dict[str, Row]:
-    """Rows of fields that bear a prefix in ours."""
+    """Return rows of fields that have a prefix in ours."""
     return {name: Row(prefix + name, unset) for name in names.split()}
 
 
 def _histories(metrics: str) -> dict[str, Row]:
-    """Rows of histories, of which the old ones keep the last ten."""
+    """Return rows of histories; the old ones keep the last ten values."""
     return {
         f"{name}_history": Row(lambda record, name=name: record[f"{name}_history"][-10:])  # type: ignore[misc]
         for name in metrics.split()
@@ -31,19 +31,19 @@ def _histories(metrics: str) -> dict[str, Row]:
 
 
 def _sum(tally: str) -> Row:
-    """A tally over all blueprints."""
+    """Return a total over all blueprints."""
     return Row(lambda record: sum(one[tally] for one in record["blueprints"].values()))
 
 
 def _by_blueprint(tally: str) -> Row:
-    """A tally of each blueprint that has any."""
+    """Return the nonzero counts by blueprint."""
     return Row(
         lambda record: _counts({key: one[tally] for key, one in record["blueprints"].items()}), was=_counts
     )
 
 
 def _counts(counts: Fields) -> Fields:
-    """Return nonzero counts in order. Penalties are excluded, because they do not count as actions."""
+    """Return the nonzero counts in order, without penalties, which are not actions."""
     return {name: count for name, count in sorted(counts.items()) if count and name not in states.PENALTIES}
 
 

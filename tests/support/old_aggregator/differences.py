@@ -1,6 +1,6 @@
-"""Which fields of the old aggregator's states are deliberately not compared, and why; `*` stands for one environment."""
+"""The fields of the old aggregator's states that are not compared, and why. `*` is one environment."""
 
-#: Reason why a field is not compared -> the fields. The members of such a field are not compared either.
+#: Reason -> the fields that are not compared, with everything inside them.
 _REASONS = {
     "the clock and host of the reader, not of the run, as `recordings/README.md` explains": "captured_at "
     "runtime_seconds staleness_seconds _derived.is_stale vitals envs.*.last_update last_action_timestamp "
@@ -58,5 +58,5 @@ _REASONS = {
     "envs.*.rollback_reason envs.*.rollback_timestamp",
 }
 
-#: Path in an old state -> why it is not compared.
+#: Path in an old state -> reason why it is not compared.
 DIFFERENT = {path: reason for reason, paths in _REASONS.items() for path in paths.split()}

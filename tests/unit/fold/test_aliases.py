@@ -1,4 +1,4 @@
-"""Other spellings that emitters use, mapped to the canonical name at the edge; the emitted one is kept beside it."""
+"""Emitters' other spellings: the fold maps them to canonical names and keeps the emitted spelling too."""
 
 from typing import Any
 
@@ -8,7 +8,7 @@ from tests.support.fold_run import Run
 
 
 def test_batch_completed() -> None:
-    """BATCH_COMPLETED is BATCH_EPOCH_COMPLETED; section, coverage and log say so, `event.type` is what was emitted."""
+    """BATCH_COMPLETED is BATCH_EPOCH_COMPLETED in section, coverage and log; `event.type` is the emitted type."""
     run = Run()
 
     run.event("BATCH_COMPLETED", {"episodes_completed": 4, "batch_idx": 1})
@@ -68,7 +68,7 @@ def test_head_entropies(head: str) -> None:
 
 
 def test_the_entropy_itself_has_no_alias() -> None:
-    """`entropy` and canonical head entropies are what they are."""
+    """`entropy` and the canonical head entropies keep their names."""
     run = Run()
 
     run.event("PPO_UPDATE_COMPLETED", {"entropy": 1.5, "head_slot_entropy": 0.2, "other_entropy": 0.3})
@@ -136,7 +136,7 @@ def test_auto_pruned() -> None:
     [("STAGE_CHANGED", {"to": "BLENDING"}), ("FOSSILIZED", {}), ("CULLED", {}), ("PRUNED", {})],
 )
 def test_epochs_in_stage_of_the_stage_that_was_left(what: str, data: dict[str, Any]) -> None:
-    """`epochs_in_stage` there counts the stage that was left; the new stage's own is 0 until an epoch reports it."""
+    """In a stage change, `epochs_in_stage` counts the old stage. The new stage has 0 until an epoch reports it."""
     run = Run()
 
     run.epoch(0, 5, 50.0, seeds={"r0c0": {"stage": "TRAINING", "epochs_in_stage": 4}})
@@ -147,7 +147,7 @@ def test_epochs_in_stage_of_the_stage_that_was_left(what: str, data: dict[str, A
 
 
 def test_an_epoch_reports_epochs_in_stage() -> None:
-    """From the next epoch on `epochs_in_stage` is what the epoch reports; that of the previous stage stays."""
+    """The next epoch reports `epochs_in_stage` of the new stage; the value of the previous stage stays."""
     run = Run()
 
     run.stage("BLENDING", epochs_in_stage=5)
@@ -193,7 +193,7 @@ def test_accuracy_delta_of_a_stage_change() -> None:
     ],
 )
 def test_kind_of_an_analytics_snapshot(data: dict[str, Any], kind: str) -> None:
-    """An ANALYTICS_SNAPSHOT without `kind` is of today's kind, by its fields."""
+    """The fields of an ANALYTICS_SNAPSHOT without `kind` imply its kind."""
     run = Run()
 
     run.event("ANALYTICS_SNAPSHOT", data)
@@ -214,7 +214,7 @@ def test_warnings_are_kept_apart() -> None:
 
 
 def test_episode_id_is_an_ordinary_field() -> None:
-    """`episode_id` stands for nothing: the run's own id is the one in the key."""
+    """`episode_id` identifies nothing: the run ID is the one in the key."""
     run = Run()
 
     run.start({"episode_id": "ppo_7_4ep"})

@@ -21,7 +21,7 @@ def test_accuracies_go_to_the_environments() -> None:
 
 
 def test_only_known_environments_get_one() -> None:
-    """The list of accuracies does not create an environment that no other event has named."""
+    """The list creates no environment that no event has named."""
     run = Run()
 
     run.epoch(1, 1, 50.0)
@@ -33,7 +33,7 @@ def test_only_known_environments_get_one() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"env_accuracies": None}, {"env_accuracies": []}])
 def test_a_batch_without_accuracies(data: dict[str, Any]) -> None:
-    """If `env_accuracies` is null or missing, no accuracy is set; the batch counts anyway."""
+    """If `env_accuracies` is null or missing, no environment has a batch accuracy, and the batch still counts."""
     run = Run()
 
     run.epoch(0, 1, 50.0)
@@ -47,7 +47,7 @@ def test_a_batch_without_accuracies(data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("metric", ["avg_accuracy", "rolling_accuracy", "avg_reward"])
 def test_histories(metric: str) -> None:
-    """Three metrics have a history of the last 50; null enters none."""
+    """Three metrics have a history of the last 50 values; a null adds nothing."""
     run = Run()
 
     for number in range(52):
@@ -58,7 +58,7 @@ def test_histories(metric: str) -> None:
 
 
 def test_progress_of_the_run() -> None:
-    """The run has the batches completed since its start, and the episodes that the last batch reports."""
+    """The run has the batches completed since its start, and the completed episodes of the last batch."""
     run = Run()
 
     run.start()
@@ -71,7 +71,7 @@ def test_progress_of_the_run() -> None:
 
 
 def test_unknown_episodes_leave_the_last_known() -> None:
-    """A batch that does not say how many episodes are complete leaves what an earlier one said."""
+    """A batch without `episodes_completed` leaves the value of an earlier batch."""
     run = Run()
 
     run.batch(4)
@@ -83,7 +83,7 @@ def test_unknown_episodes_leave_the_last_known() -> None:
 
 
 def test_throughput() -> None:
-    """Epochs per second and batches per hour count what was done since the start, in event time."""
+    """Epochs per second and batches per hour count from the start, in event time."""
     run = Run()
 
     run.event("TRAINING_STARTED", {"max_epochs": 25}, timestamp=1000.0)
@@ -101,7 +101,7 @@ def test_throughput() -> None:
     [({"start_episode": 40}, {}), ({}, {"start_episode": 40}), ({"start_episode": 40}, {"start_episode": 0})],
 )
 def test_throughput_after_a_resume(start: dict[str, Any], batch: dict[str, Any]) -> None:
-    """Episodes done before a resume do not count: the offset is the start's `start_episode`, or the batch's."""
+    """Episodes before a resume do not count: the offset is `start_episode` of the start, or else of the batch."""
     run = Run()
 
     run.event("TRAINING_STARTED", {"max_epochs": 10, **start}, timestamp=1000.0)
@@ -111,7 +111,7 @@ def test_throughput_after_a_resume(start: dict[str, Any], batch: dict[str, Any])
 
 
 def test_throughput_of_a_second_start() -> None:
-    """A new start counts its own batches over its own time."""
+    """A new start counts only its batches and its time."""
     run = Run()
 
     run.event("TRAINING_STARTED", {"max_epochs": 10}, timestamp=1000.0)
@@ -124,7 +124,7 @@ def test_throughput_of_a_second_start() -> None:
 
 
 def test_no_throughput_before_a_start() -> None:
-    """If the start is unknown, or no time has passed since then (clocks differ), there is no throughput."""
+    """Without a start, or without elapsed time (clocks differ), there is no throughput."""
     unknown, at_once, backwards = Run(), Run(), Run()
 
     unknown.event(BATCH, {"episodes_completed": 4})
@@ -139,7 +139,7 @@ def test_no_throughput_before_a_start() -> None:
 
 
 def test_no_epochs_per_second_without_the_length_of_an_episode() -> None:
-    """Without `max_epochs` there are no epochs per second, but batches per hour."""
+    """Without `max_epochs`, only batches per hour are known."""
     run = Run()
 
     run.event("TRAINING_STARTED", {}, timestamp=1000.0)
@@ -162,7 +162,7 @@ def test_one_line_per_batch_for_the_curves() -> None:
 
 
 def test_a_line_of_the_curves_keeps_every_field() -> None:
-    """Its own names and those that look like what it makes of them are kept apart."""
+    """A field with a name of the line itself, or with an escaped name, gets a name that no other field has."""
     run = Run()
 
     run.event("BATCH_EPOCH_COMPLETED", {"at": 1, "emitted.at": 2})

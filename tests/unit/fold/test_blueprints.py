@@ -1,4 +1,4 @@
-"""The outcomes of a blueprint's seeds, in the section `blueprint:<id>`, which is never cleared."""
+"""`blueprint:<id>`: totals over a blueprint's seeds, which nothing resets."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ NORM = "blueprint:norm"
 
 
 def test_tallies() -> None:
-    """Germinated, fossilised and culled count the events of all environments."""
+    """The counts of germinated, fossilized and culled seeds cover all environments."""
     run = Run()
 
     for env_id in range(3):
@@ -29,7 +29,7 @@ def test_tallies() -> None:
     ("what", "tally"), [("CULLED", "culled"), ("PRUNED", "culled"), ("FOSSILIZED", "fossilized")]
 )
 def test_the_blueprint_of_the_seed(what: str, tally: str, data: dict[str, Any]) -> None:
-    """If the end of a seed does not name its blueprint, the blueprint is the one that the seed germinated from."""
+    """If the end of a seed does not name its blueprint, the blueprint of the germination counts."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -39,7 +39,7 @@ def test_the_blueprint_of_the_seed(what: str, tally: str, data: dict[str, Any]) 
 
 
 def test_the_blueprint_an_epoch_told() -> None:
-    """A seed that only an epoch reported has that epoch's blueprint."""
+    """A seed that only an epoch reported has the epoch's blueprint."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"r0c0": {"stage": "TRAINING", "blueprint_id": "norm"}})
@@ -50,7 +50,7 @@ def test_the_blueprint_an_epoch_told() -> None:
 
 
 def test_an_unknown_blueprint() -> None:
-    """A seed with an unknown blueprint counts in its environment only."""
+    """A seed without a known blueprint counts only in its environment."""
     run = Run()
 
     run.germinate()
@@ -61,7 +61,7 @@ def test_an_unknown_blueprint() -> None:
 
 
 def test_reasons() -> None:
-    """`cull_reasons` counts by reason; `auto_culled` counts what the system did."""
+    """`cull_reasons` counts by reason; `auto_culled` counts automatic culls."""
     run = Run()
 
     for reason, auto in (("stagnation", False), ("timeout", True), ("stagnation", True)):
@@ -73,7 +73,7 @@ def test_reasons() -> None:
 
 
 def test_null_is_no_reason() -> None:
-    """A reason that is null or missing is none, and a null flag is not automatic."""
+    """A null or missing reason does not count, and a null flag means not automatic."""
     run = Run()
 
     run.seed("CULLED", blueprint_id="norm", reason=None, auto_culled=None)
@@ -84,7 +84,7 @@ def test_null_is_no_reason() -> None:
 
 
 def test_improvement() -> None:
-    """The section has sum, best and worst of the improvements of the seeds that ended; null does not count."""
+    """A blueprint has sum, best and worst of the improvements of ended seeds; a null adds nothing."""
     run = Run()
 
     run.seed("FOSSILIZED", blueprint_id="norm", improvement=4.0)
@@ -107,7 +107,7 @@ def test_only_losses() -> None:
 
 
 def test_an_improvement_that_is_not_a_number() -> None:
-    """An improvement that is NaN is neither the best nor the worst, wherever in the row it comes."""
+    """A NaN improvement is neither the best nor the worst, at any position."""
     run = Run()
 
     for improvement in (float("nan"), 1.0, float("nan"), 3.0):
@@ -118,7 +118,7 @@ def test_an_improvement_that_is_not_a_number() -> None:
 
 
 def test_ages_and_parameters() -> None:
-    """The ages of the ended seeds and the parameters of the fossilised ones add up."""
+    """A blueprint sums the ages of ended seeds and the parameters of fossilized ones."""
     run = Run()
 
     run.seed("FOSSILIZED", blueprint_id="norm", epochs_total=11, params_added=100)
@@ -130,7 +130,7 @@ def test_ages_and_parameters() -> None:
 
 
 def test_for_ever() -> None:
-    """Neither a batch end nor a new start takes anything from a blueprint."""
+    """Neither a batch end nor a new start changes a blueprint."""
     run = Run()
 
     run.start({"n_envs": 1})

@@ -1,4 +1,4 @@
-"""Capture: every field of every event is kept under its own name, and the envelope with it."""
+"""Capture: the fold keeps every field of every event under its own name, with the envelope."""
 
 from typing import Any
 
@@ -42,7 +42,7 @@ VALUES = {
 def test_every_field_is_captured(
     event_type: str, needs: dict[str, Any], slot_id: str | None, section: str, prefix: str
 ) -> None:
-    """Every field of `data`, declared or not, is in the event's section under its own name, with the row's prefix."""
+    """Every field of `data`, declared or not, is in the event's section under its name, with the section's prefix."""
     run = Run()
 
     run.event(event_type, needs | VALUES, slot_id=slot_id)
@@ -55,7 +55,7 @@ def test_every_field_is_captured(
 def test_null_is_captured(
     event_type: str, needs: dict[str, Any], slot_id: str | None, section: str, prefix: str
 ) -> None:
-    """Measured null and never sent stay apart: `null` against an absent field."""
+    """A null field is stored as null; a field that was never sent is absent."""
     run = Run()
 
     run.event(event_type, needs | {"sent": None}, slot_id=slot_id)
@@ -77,7 +77,7 @@ def test_null_is_captured(
 def test_entity_sections_merge(
     event_type: str, needs: dict[str, Any], slot_id: str | None, section: str, prefix: str
 ) -> None:
-    """The section of an entity keeps the last value of each field, also of those the last event did not have."""
+    """The section of an entity keeps the last value of each field, also of fields that the last event lacks."""
     run = Run()
 
     run.event(event_type, needs | {"old": 1, "both": 1}, slot_id=slot_id)
@@ -94,7 +94,7 @@ def test_entity_sections_merge(
 def test_payloads_are_replaced_as_a_whole(
     event_type: str, needs: dict[str, Any], slot_id: str | None, section: str, prefix: str
 ) -> None:
-    """`event:` sections, `penalty.` and `rollback.` hold the last payload and nothing of the one before it."""
+    """`event:` sections, `penalty.` and `rollback.` hold only the last payload."""
     run = Run()
 
     run.event(event_type, needs | {"old": 1, "both": 1}, slot_id=slot_id)
@@ -106,7 +106,7 @@ def test_payloads_are_replaced_as_a_whole(
 
 
 def test_a_null_overwrites_a_value() -> None:
-    """A field whose last value is null is null: null is a value like any other for the capture."""
+    """A field whose last value is null is null: the capture treats null like any other value."""
     run = Run()
 
     run.epoch(0, 1, 50.0, train_loss=1.5)
@@ -116,7 +116,7 @@ def test_a_null_overwrites_a_value() -> None:
 
 
 def test_nothing_depends_on_a_stream_id() -> None:
-    """Folding a file and folding a stream give the same sections: no value comes from an entry's id."""
+    """A file and a stream give the same sections: no value comes from an entry ID."""
     one, other = Run(), Run()
     events = [
         ("TRAINING_STARTED", {"n_envs": 1, "max_epochs": 5}),
@@ -134,7 +134,7 @@ def test_nothing_depends_on_a_stream_id() -> None:
 
 
 def test_a_missing_timestamp_is_the_ids() -> None:
-    """An entry without `timestamp`, as a person types it, happened when the stream received it."""
+    """An entry without `timestamp`, as typed by hand, has the time at which the stream received it."""
     run = Run()
 
     run.aggregate.apply("1500-0", entry("OTHER", {"a": 1}))
@@ -143,7 +143,7 @@ def test_a_missing_timestamp_is_the_ids() -> None:
 
 
 def test_the_json_form_is_the_same_event() -> None:
-    """For people an entry may carry `json` instead of `event`, without event id, time, producer and seq."""
+    """An entry typed by hand can hold `json` instead of `event`, without event ID, time, producer and seq."""
     run = Run()
 
     run.raw(

@@ -14,7 +14,7 @@ def test_events_and_fields_are_counted() -> None:
 
 
 def test_canonical_names() -> None:
-    """Types and fields are counted under their canonical names; the emitted spelling is counted beside them."""
+    """Types and fields are counted under their canonical names, and other spellings in a count of their name."""
     run = Run()
 
     run.seed("PRUNED", reason="x", epochs_in_stage=3)
@@ -31,7 +31,7 @@ def test_canonical_names() -> None:
 
 
 def test_what_parked_is_marked() -> None:
-    """The fields of an event that was parked were seen too: `<TYPE>.<field>!`."""
+    """The fields of a parked event are counted as `<TYPE>.<field>!`."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": "high"})
@@ -43,7 +43,7 @@ def test_what_parked_is_marked() -> None:
 
 
 def test_coverage_outlasts_a_start() -> None:
-    """Coverage stays over a new start."""
+    """A new start keeps the coverage."""
     run = Run()
 
     run.event("OTHER", {"a": 1})
@@ -54,7 +54,7 @@ def test_coverage_outlasts_a_start() -> None:
 
 
 def test_duplicates_are_not_counted() -> None:
-    """An entry that is not folded a second time is not counted a second time."""
+    """A duplicate is not counted."""
     run = Run()
 
     run.event("OTHER", {"a": 1}, producer="p", seq=1)
@@ -64,7 +64,7 @@ def test_duplicates_are_not_counted() -> None:
 
 
 def test_fields_of_another_rank() -> None:
-    """The start of another rank is seen like any other event."""
+    """The start of another rank is counted like any other event."""
     run = Run()
 
     run.start({"rank": 1, "lr": 0.1})

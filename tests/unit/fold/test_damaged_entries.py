@@ -1,4 +1,4 @@
-"""P33: real events, damaged at random: none is lost, none stops the run."""
+"""P33: randomly damaged real events are folded or parked, and none stops the run."""
 
 import random
 from collections.abc import Callable, Iterator
@@ -31,7 +31,7 @@ DAMAGES: tuple[Callable[[random.Random, bytes], bytes], ...] = (_cut, _flip, _fl
 
 
 def _damaged() -> Iterator[tuple[str, Entry]]:
-    """Events of every dialect, nine in ten damaged."""
+    """Return events of every dialect, nine in ten of them damaged."""
     chance = random.Random(20_260_101)  # noqa: S311  # tests repeat
     smallest = {one.dialect: one for one in sorted(recordings(), key=lambda one: -one.path.stat().st_size)}
     sound = [fields for one in smallest.values() for _, fields in one.entries()]
@@ -44,7 +44,7 @@ def _damaged() -> Iterator[tuple[str, Entry]]:
 
 
 def _written(aggregate: Aggregate) -> int:
-    """Write what a commit would write, and return how many entries it would park."""
+    """Build the arguments of a commit, and return the number of entries that it would park."""
     changes = aggregate.drain_changes()
     texts = [encode_fields(fields) for fields in changes.sections.values() if fields is not None]
     assert all(texts), "Redis has no empty hash, so the section would be missing"
@@ -54,7 +54,7 @@ def _written(aggregate: Aggregate) -> int:
 
 
 def test_a_hundred_thousand_damaged_entries() -> None:
-    """Each is folded, parked or a duplicate; no fold fails half-way; and what changed can always be written."""
+    """Each entry is folded, parked or a duplicate. No fold fails half-way, and every change can be written."""
     aggregate, parked = Aggregate(), 0
 
     for number, (entry_id, fields) in enumerate(_damaged(), start=1):

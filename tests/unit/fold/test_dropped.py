@@ -1,4 +1,4 @@
-"""Holes in a producer's numbers that the publisher explains: what it dropped, and what was lost behind its back."""
+"""Sequence gaps that the publisher explains: events that it dropped, and events that were lost later."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def _sparse(*numbers: tuple[int, int]) -> list[tuple[str, Entry]]:
 
 
 def test_a_hole_that_the_publisher_made() -> None:
-    """Events that the publisher reports as dropped are counted at once, under a separate name."""
+    """Events that the publisher reports as dropped need no confirmation, and count as `dropped`."""
     aggregate = Aggregate()
 
     for each in _sparse((1, 0), (5, 3), (6, 0)):
@@ -29,7 +29,7 @@ def test_a_hole_that_the_publisher_made() -> None:
 
 
 def test_a_hole_that_the_publisher_made_in_part() -> None:
-    """The rest of a hole is a gap, suspected first; each part has its range, the gap before what was dropped."""
+    """The rest of the missing numbers is an unconfirmed gap. Each part has its range, the gap first."""
     aggregate, entries = Aggregate(), _sparse((1, 0), (8, 2))
     aggregate.apply(*entries[0])
     with pytest.raises(UnconfirmedGap):
@@ -52,7 +52,7 @@ def test_a_hole_that_the_publisher_made_in_part() -> None:
     ],
 )
 def test_dropped_before_the_first(seq: int, dropped: int, lost: dict[str, int]) -> None:
-    """Before a producer's first entry as well: what it dropped is no earlier history, and never more than is missing."""
+    """Dropped events before a producer's first entry are not earlier history, and never exceed the missing numbers."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=seq, dropped=dropped)
@@ -60,11 +60,11 @@ def test_dropped_before_the_first(seq: int, dropped: int, lost: dict[str, int]) 
     assert run.counters.lost == lost
 
 
-@pytest.mark.parametrize("told", [b"", b"x", b"-2", b"2.0", b"9" * 19, "²".encode()])
-def test_an_explanation_that_is_no_number(told: bytes) -> None:
-    """It explains nothing: the hole is a gap, and the event itself is folded, not parked."""
+@pytest.mark.parametrize("count", [b"", b"x", b"-2", b"2.0", b"9" * 19, "²".encode()])
+def test_an_explanation_that_is_no_number(count: bytes) -> None:
+    """An invalid count explains nothing: the missing numbers are a gap, and the event is folded."""
     entries = _sparse((1, 0), (4, 0))
-    entries[1][1][b"dropped"] = told
+    entries[1][1][b"dropped"] = count
 
     counters = fold_entries(entries).counters
 
@@ -72,16 +72,16 @@ def test_an_explanation_that_is_no_number(told: bytes) -> None:
 
 
 def test_a_dropped_tail() -> None:
-    """The end-of-stream marker explains the events that were dropped before it."""
-    goodbye = entry("_closed", {"sent": 2, "dropped": 3}, producer="p", seq=6)
+    """The end-of-stream marker explains the events dropped before it."""
+    marker = entry("_closed", {"sent": 2, "dropped": 3}, producer="p", seq=6)
 
-    counters = fold_entries([*_sparse((1, 0), (2, 0)), ("3-0", goodbye | {b"dropped": b"3"})]).counters
+    counters = fold_entries([*_sparse((1, 0), (2, 0)), ("3-0", marker | {b"dropped": b"3"})]).counters
 
     assert (counters.lost, counters.closed) == ({"dropped": 3}, ["p"])
 
 
 def test_an_entry_put_back_explains_nothing() -> None:
-    """The rule excludes a placeholder for a parked entry, and the explanation excludes it too."""
+    """An entry that replaces a dead letter has no sequence number, so its `dropped` explains nothing."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)

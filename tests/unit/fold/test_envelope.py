@@ -1,4 +1,4 @@
-"""The envelope of the last event that changed a section, kept in it as `event.*`."""
+"""`event.*`: the envelope of the event that a section captured last."""
 
 from typing import Any
 
@@ -57,7 +57,7 @@ def test_the_whole_envelope_is_kept() -> None:
     ],
 )
 def test_every_event_leaves_its_envelope(event_type: str, data: dict[str, Any], section: str) -> None:
-    """The section that captured an event's fields bears that event's envelope."""
+    """The section that captured an event's fields has the envelope of that event."""
     run = Run()
 
     run.event(event_type, data, slot_id="r0c0", event_id="last")
@@ -69,7 +69,7 @@ def test_every_event_leaves_its_envelope(event_type: str, data: dict[str, Any], 
 
 
 def test_the_envelope_is_replaced_as_a_whole() -> None:
-    """Nothing remains of the envelope before: what the last event's envelope lacks is absent."""
+    """An envelope replaces the one before: a key that the last event lacks is absent."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0}, **ENVELOPE, trace="t1")
@@ -126,7 +126,7 @@ def test_transport_is_never_captured() -> None:
 
 
 def test_an_iso_timestamp_becomes_float_seconds() -> None:
-    """`event.timestamp` is float seconds, whatever spelling of time the event had."""
+    """`event.timestamp` is in float seconds, whatever the notation in the event."""
     run = Run()
 
     run.event("OTHER", {}, timestamp="1970-01-01T00:01:00+00:00")
@@ -135,7 +135,7 @@ def test_an_iso_timestamp_becomes_float_seconds() -> None:
 
 
 def test_a_derived_change_leaves_the_envelope() -> None:
-    """A section that only got a derived value keeps the envelope of the event whose fields it captured."""
+    """A derived value does not change the envelope of its section."""
     run = Run()
 
     run.epoch(0, 1, 50.0)

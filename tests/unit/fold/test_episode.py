@@ -30,7 +30,7 @@ FRESH: dict[str, Any] = {
 
 
 def _episode() -> Run:
-    """A run whose environment 0 has been through everything, at the end of its batch."""
+    """Return a run at a batch end, in which environment 0 has a value in every field of an episode."""
     run = Run()
     run.start({"n_envs": 2})
     run.germinate(blueprint_id="norm")
@@ -46,7 +46,7 @@ def _episode() -> Run:
 
 
 def test_a_finished_episode_still_shows_how_it_ended() -> None:
-    """At the batch end the environment is marked `episode_over`, and everything of the episode stays."""
+    """The batch end sets `episode_over`, and every field of the episode stays."""
     run = _episode()
 
     env = run.section("env:0")
@@ -58,7 +58,7 @@ def test_a_finished_episode_still_shows_how_it_ended() -> None:
 
 
 def test_every_environment_is_over() -> None:
-    """The batch end marks each environment, also one that did nothing."""
+    """The batch end sets `episode_over` in each environment, also in one without events."""
     run = _episode()
 
     assert run.section("env:1")["episode_over"] is True
@@ -94,7 +94,7 @@ def test_an_episode_is_not_over_before_its_batch() -> None:
     ids=["epoch", "reward", "stage", "germinated", "culled", "fossilized", "gate"],
 )
 def test_the_next_episode_starts_anew(first: Callable[[Run], str], changed: dict[str, Any]) -> None:
-    """The first EPOCH_COMPLETED, REWARD_COMPUTED or SEED_* event restarts the values of the episode."""
+    """The first EPOCH_COMPLETED, REWARD_COMPUTED or SEED_* event resets the values of an episode."""
     run = _episode()
 
     first(run)
@@ -107,7 +107,7 @@ def test_the_next_episode_starts_anew(first: Callable[[Run], str], changed: dict
 
 
 def test_the_seeds_go_with_the_episode() -> None:
-    """The event also restarts the seed sections of its environment, and no others."""
+    """The next episode drops the seed sections of its environment, and no others."""
     run = Run()
     run.germinate(0, "r0c0")
     run.germinate(1, "r0c0")
@@ -121,7 +121,7 @@ def test_the_seeds_go_with_the_episode() -> None:
 
 
 def test_rewards_of_the_last_episode_are_gone() -> None:
-    """Every `reward.*` field is a value of its episode."""
+    """The next episode removes every `reward.*` field."""
     run = _episode()
 
     run.epoch(0, 1, 50.0)
@@ -130,7 +130,7 @@ def test_rewards_of_the_last_episode_are_gone() -> None:
 
 
 def test_everything_else_in_the_env_stays() -> None:
-    """Values that do not belong to an episode stay: last fields of the epochs, cohort and `batch_accuracy`."""
+    """The next episode keeps the captured fields of epochs, the cohort and `batch_accuracy`."""
     run = _episode()
 
     run.germinate()
@@ -141,7 +141,7 @@ def test_everything_else_in_the_env_stays() -> None:
 
 
 def test_other_environments_stay_over() -> None:
-    """Each environment starts its next episode with its own first event."""
+    """An environment starts its next episode with its first event, not with that of another."""
     run = _episode()
 
     run.epoch(1, 1, 10.0)
@@ -152,7 +152,7 @@ def test_other_environments_stay_over() -> None:
 
 
 def test_only_the_first_event_starts_anew() -> None:
-    """The second event of an episode adds to the first."""
+    """Only the first event of an episode resets values."""
     run = _episode()
 
     run.epoch(0, 1, 10.0)
@@ -174,7 +174,7 @@ def test_only_the_first_event_starts_anew() -> None:
     ],
 )
 def test_what_does_not_start_an_episode(event_type: str, data: dict[str, Any]) -> None:
-    """The aggregate epoch, updates, summaries and another batch end do not change the finished episode."""
+    """The aggregate epoch, updates, summaries and another batch end do not change a finished episode."""
     run = _episode()
     before = dict(run.section("env:0"))
 
@@ -184,7 +184,7 @@ def test_what_does_not_start_an_episode(event_type: str, data: dict[str, Any]) -
 
 
 def test_a_parked_event_does_not_start_an_episode() -> None:
-    """An event that parks changes nothing, so the finished episode is still there."""
+    """A parked event does not start the next episode."""
     run = _episode()
     before = dict(run.section("env:0"))
 
@@ -213,7 +213,7 @@ def test_the_number_of_the_episode() -> None:
 
 
 def test_the_number_of_the_episode_after_a_resume() -> None:
-    """A resumed run's episodes go on from the resume offset."""
+    """A resumed run counts its episodes from the resume offset."""
     run = Run()
 
     run.start({"n_envs": 2, "start_episode": 48})

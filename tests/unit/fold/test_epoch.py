@@ -28,7 +28,7 @@ def test_histories_hold_the_last_50() -> None:
 
 
 def test_best_accuracy() -> None:
-    """The section has the best accuracy of the episode and its inner epoch; a later equal one does not count as an improvement."""
+    """The environment has the best accuracy of the episode and its inner epoch; a later equal one is not an improvement."""
     run = Run()
 
     for inner_epoch, accuracy in enumerate([10.0, 30.0, 20.0, 30.0], 1):
@@ -40,7 +40,7 @@ def test_best_accuracy() -> None:
 
 
 def test_an_accuracy_of_zero_is_a_value() -> None:
-    """A first accuracy of 0 is the best so far."""
+    """A first accuracy of 0 is the best accuracy."""
     run = Run()
 
     run.epoch(0, 1, 0.0)
@@ -50,7 +50,7 @@ def test_an_accuracy_of_zero_is_a_value() -> None:
 
 
 def test_contributing_seeds_at_the_best() -> None:
-    """`best_accuracy_seeds` has blueprint and stage of the seeds that contribute, as this very epoch reports them."""
+    """`best_accuracy_seeds` has blueprint and stage of the contributing seeds, as the same epoch reports them."""
     run = Run()
     stages = {
         "a": "FOSSILIZED",
@@ -77,7 +77,7 @@ def test_contributing_seeds_at_the_best() -> None:
 
 
 def test_seeds_at_the_best_are_those_of_the_best_epoch() -> None:
-    """An epoch without improvement leaves them; one with an improvement replaces them."""
+    """Only an improvement replaces the seeds of the best accuracy."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"a": {"stage": "BLENDING", "blueprint_id": "x"}})
@@ -91,7 +91,7 @@ def test_seeds_at_the_best_are_those_of_the_best_epoch() -> None:
 
 
 def test_seeds_go_into_seed_sections() -> None:
-    """Each slot of `seeds` is captured into its seed section; a slot without a germination event is created."""
+    """Each slot of `seeds` is captured into its seed section, also a slot without a germination."""
     run = Run()
 
     run.epoch(2, 1, 50.0, seeds={"r0c1": {"stage": "BLENDING", "alpha": 0.6, "has_vanishing": False}})
@@ -102,7 +102,7 @@ def test_seeds_go_into_seed_sections() -> None:
 
 
 def test_seeds_is_not_stored_in_the_env() -> None:
-    """`seeds` itself is not a field of the environment."""
+    """`seeds` is not a field of the environment."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"r0c1": {"stage": "BLENDING"}})
@@ -111,7 +111,7 @@ def test_seeds_is_not_stored_in_the_env() -> None:
 
 
 def test_pseudo_slots() -> None:
-    """A slot named `__…__` is pseudo: its fields are `aggregate.<field>` of the environment, and no seed appears."""
+    """A slot named `__…__` is not a slot: its fields are `aggregate.<field>` of the environment."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"__aggregate__": {"seeds_active": 2, "stage": "TRAINING"}})
@@ -123,7 +123,7 @@ def test_pseudo_slots() -> None:
 
 @pytest.mark.parametrize("seeds", [{}, {"seeds": None}, {"seeds": {}}, {"seeds": {"r0c0": None}}])
 def test_an_epoch_without_seeds(seeds: dict[str, Any]) -> None:
-    """`seeds` that are null or missing report nothing, and change no seed."""
+    """Null or missing `seeds` change no seed."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -135,7 +135,7 @@ def test_an_epoch_without_seeds(seeds: dict[str, Any]) -> None:
 
 
 def test_a_stage_entered_is_dated_by_the_epoch() -> None:
-    """`stage_entered_at` is the time of the event that showed the stage first; the same stage again leaves it."""
+    """`stage_entered_at` is the time of the first event with the stage."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "seeds": {"a": {"stage": "TRAINING"}}}, timestamp=100.0)
@@ -148,7 +148,7 @@ def test_a_stage_entered_is_dated_by_the_epoch() -> None:
 
 
 def test_the_inner_epoch_of_heuristic_runs() -> None:
-    """The inner epoch is `inner_epoch`, else the envelope's `epoch`."""
+    """The inner epoch is `inner_epoch`, or else `epoch` of the envelope."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": 50.0}, epoch=7)
@@ -162,7 +162,7 @@ def test_the_inner_epoch_of_heuristic_runs() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"val_accuracy": None}])
 def test_without_accuracy_nothing_is_derived(data: dict[str, Any]) -> None:
-    """Without `val_accuracy` no derived value changes: history, best, epochs since improvement and status stay."""
+    """Without `val_accuracy`, history, best, epochs since improvement and status do not change."""
     run = Run()
 
     run.epoch(0, 1, 50.0)
@@ -177,7 +177,7 @@ def test_without_accuracy_nothing_is_derived(data: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("data", [{}, {"env_id": None}])
 def test_the_aggregate_epoch_touches_no_environment(data: dict[str, Any]) -> None:
-    """EPOCH_COMPLETED without `env_id` goes to `epoch`, and neither to an environment nor to the run's progress."""
+    """EPOCH_COMPLETED without `env_id` changes the section `epoch`, and neither an environment nor the run's progress."""
     run = Run()
 
     run.start({"n_envs": 1})

@@ -1,4 +1,4 @@
-"""Poison: entries that no check foresaw. They cost themselves, and never the run."""
+"""Failed folds: an entry that no check finds is parked, and the run continues."""
 
 import importlib
 import json
@@ -13,11 +13,11 @@ from sanctum_bus.fold.aggregate import Aggregate
 from sanctum_bus.fold.offline import fold_entries
 from tests.support.fold_run import Entry, Run, entry
 
-HUGE = 10**400  # JSON can say it, and no float can hold it
+HUGE = 10**400  # valid JSON, and beyond the range of a float
 
 
 def _typed(event_type: str, data: dict[str, Any], **envelope: Any) -> Entry:
-    """An entry as a person types it."""
+    """Return an entry as typed by hand."""
     return {b"type": event_type.encode(), b"json": json.dumps({**envelope, "data": data}).encode()}
 
 
@@ -27,7 +27,7 @@ def _break(*_: object) -> Never:
 
 
 def test_a_fold_that_raised(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fold that fails half-way has spoiled the state: the caller learns which entry it was, and what happened."""
+    """A fold that fails half-way invalidates the state. The error names the entry and the cause."""
     monkeypatch.setitem(dispatch.FOLDS, "SEED_CULLED", _break)
     aggregate = Aggregate()
 
@@ -38,7 +38,7 @@ def test_a_fold_that_raised(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_fold_that_raised_parks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Starting over, the entry is parked unread, and everything around it is folded."""
+    """After a restart, the entry is parked, and the entries around it are folded."""
     monkeypatch.setitem(dispatch.FOLDS, "SEED_CULLED", _break)
     culled = entry("SEED_CULLED", {"env_id": 0}, slot_id="r0c0")
     entries = [("1-0", entry("OTHER", {"a": 1})), ("2-0", culled), ("3-0", entry("OTHER", {"a": 2}))]
@@ -53,7 +53,7 @@ def test_a_fold_that_raised_parks(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_what_was_left_and_has_no_place_parks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An event that only later turns out to have no place in its section is found, and costs itself alone."""
+    """An event whose deferred write fails is found, and only its entry is parked."""
     other = importlib.import_module("sanctum_bus.fold.handlers.default")
     real = other._put_others
 
@@ -74,7 +74,7 @@ def test_what_was_left_and_has_no_place_parks(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_poison_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An entry that was parked unread has been received: its number leaves no hole."""
+    """A quarantined entry was received: its sequence number is not missing."""
     monkeypatch.setitem(dispatch.FOLDS, "SEED_CULLED", _break)
     culled = entry("SEED_CULLED", {"env_id": 0}, slot_id="r0c0", producer="p", seq=2)
     numbered = [
@@ -103,7 +103,7 @@ def test_poison_keeps_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
     ids=range(8),
 )
 def test_times_out_of_range(timestamp: Any) -> None:
-    """An entry with a timestamp outside the range of a float is parked, and raises nothing."""
+    """A timestamp outside the range of a float parks its entry, and raises nothing."""
     run = Run()
 
     run.raw(_typed("OTHER", {"a": 1}, timestamp=timestamp))
@@ -140,7 +140,7 @@ def test_times_out_of_range(timestamp: Any) -> None:
     ids=range(21),
 )
 def test_numbers_that_no_float_holds(event_type: str, data: dict[str, Any]) -> None:
-    """An integer beyond every float spoils nothing: neither its own fold nor one that comes later."""
+    """An integer beyond the range of a float fails no fold, neither its own nor a later one."""
     run = Run()
     run.start({"n_envs": 2, "max_epochs": 5, "host_params": 10})
 

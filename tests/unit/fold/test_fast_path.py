@@ -1,4 +1,4 @@
-"""The fast path for entries in the layout of publishers has the same result as the general path."""
+"""`apply_batch`: the fast path for entries in the publisher's layout has the result of `apply`."""
 
 import itertools
 from collections.abc import Callable
@@ -47,7 +47,7 @@ types = st.sampled_from([b"_closed", b"", b"\xff", b"x" * 129, b"OTHER"])
 
 @st.composite
 def published(draw: st.DrawFn) -> list[tuple[str, list[bytes]]]:
-    """Return entries of two producers. Most have the layout of publishers; a few have another."""
+    """Generate entries of two producers. Most have the publisher's layout."""
     stream, seqs = [], {b"p": 0, b"q": 0}
     for place, made in enumerate(draw(st.lists(made_events(), max_size=12)), 1):
         producer = draw(st.sampled_from([b"p", b"p", b"p", b"q"]))
@@ -87,7 +87,7 @@ def _fed(
             ended.append((aggregate.version, error.gap))
         except FoldFailed as error:
             ended.append((error.entry_id, quarantine(error)))
-        # Folding continues after a failed entry: both paths start from the same state.
+        # Both paths continue after a failure, from the same entry.
         stream = [
             (entry_id, parts) for entry_id, parts in stream if parse(entry_id) > parse(aggregate.version)
         ]
@@ -96,7 +96,7 @@ def _fed(
 
 
 def _sorted(value: Any) -> Any:
-    """Return a value with its maps in the order of their keys; a NaN is as good as another."""
+    """Return a value in a form that compares maps without order, and NaN equal to NaN."""
     if isinstance(value, dict):
         return {key: _sorted(value[key]) for key in sorted(value)}
     if isinstance(value, Changes):
@@ -119,7 +119,7 @@ def _together(aggregate: Aggregate, stream: list[tuple[str, list[bytes]]]) -> No
 @thorough
 @given(published(), st.sampled_from([(), (2,)]))
 def test_both_ways_are_one(stream: list[tuple[str, list[bytes]]], suspects: tuple[int, ...]) -> None:
-    """The effect of an entry depends neither on its layout nor on the entries that wait with it."""
+    """The result of an entry depends neither on its layout nor on the entries delivered with it."""
     poison = {
         entry_id: QuarantinedEntry("known", entry_of(parts))
         for place, (entry_id, parts) in enumerate(stream)
@@ -130,7 +130,7 @@ def test_both_ways_are_one(stream: list[tuple[str, list[bytes]]], suspects: tupl
 
 
 def _laid_out_plainly(*entries: Entry) -> list[tuple[bytes, list[bytes]]]:
-    """Entries as a publisher sends them, the first with the id 1-0."""
+    """Return entries in the publisher's layout, with IDs counted from 1-0."""
     return [
         (b"%d-0" % place, [part for name in RAW_LAYOUT for part in (name, fields[name])])
         for place, fields in enumerate(entries, 1)
@@ -143,7 +143,7 @@ def _spoiled(aggregate: Aggregate) -> Aggregate:
 
 
 def test_what_is_spoiled_on_the_quick_way_is_named() -> None:
-    """The entry that a fold fails on is held against that entry, by its own fields."""
+    """A failed fold reports the fields of the entry that failed."""
     stream = _laid_out_plainly(
         *(entry("OTHER", {"env_id": 0}, producer="p", seq=seq, timestamp=1.0) for seq in (1, 2))
     )
@@ -158,7 +158,7 @@ def test_what_is_spoiled_on_the_quick_way_is_named() -> None:
 
 
 def test_a_section_that_does_not_take_what_was_left_is_doubted() -> None:
-    """A deferred write of an earlier event cannot fail an entry: the caller folds it again, with nothing deferred."""
+    """A failed deferred write does not name its event: the caller restarts, and the next attempt defers nothing."""
     stream = _laid_out_plainly(
         *(entry("OTHER", {"env_id": 0}, producer="p", seq=seq, timestamp=1.0) for seq in (1, 2))
     )
@@ -174,7 +174,7 @@ def test_a_section_that_does_not_take_what_was_left_is_doubted() -> None:
 def test_a_publisher_lays_entries_out_for_the_quick_way(
     producers: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The fast path accepts the entries of this project's publishers, also in turns, once each producer is known."""
+    """Entries of known producers take the fast path, also if the producers alternate."""
     stream: list[tuple[bytes, list[bytes]]] = []
     for seq, producer in itertools.product((1, 2, 3), producers):
         packed = msgpack.packb({"v": 1, "timestamp": 1.0, "data": {}})

@@ -1,4 +1,4 @@
-"""Groups: the arms of an A/B test fold into separate sections of the same run."""
+"""Groups: each arm of an A/B test has separate sections in the same run."""
 
 import pytest
 
@@ -18,7 +18,7 @@ def test_no_group(group: str | None) -> None:
 
 
 def test_a_group_has_its_own_sections() -> None:
-    """Any other group folds into `<group>/policy`, `<group>/env:3` and so on, and leaves the plain ones alone."""
+    """Any other group folds into `<group>/policy`, `<group>/env:3` and so on, and not into the plain sections."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 3, "val_accuracy": 50.0}, group_id="A")
@@ -75,7 +75,7 @@ def test_a_run_without_groups_lists_none() -> None:
 
 
 def test_a_groups_start() -> None:
-    """A start of a group restarts only the sections of that group."""
+    """A start of a group resets only the sections of that group."""
     run = Run()
 
     run.start({"n_envs": 1})
@@ -122,7 +122,7 @@ def test_a_groups_batch_ends_only_its_episodes() -> None:
 
 
 def test_a_groups_mean_accuracy() -> None:
-    """Each arm has a separate mean accuracy, in `<group>/run`."""
+    """Each arm has its mean accuracy in `<group>/run`."""
     run = Run()
 
     for group, accuracy in (("A", 10.0), (None, 30.0)):
@@ -137,7 +137,7 @@ def test_a_groups_mean_accuracy() -> None:
 
 
 def test_a_groups_leaderboard() -> None:
-    """Each arm has a separate leaderboard."""
+    """Each arm has its leaderboard."""
     run = Run()
 
     for group, accuracy in (("A", 10.0), (None, 30.0)):
@@ -153,7 +153,7 @@ def test_a_groups_leaderboard() -> None:
 
 
 def test_groups_survive_a_start() -> None:
-    """The list of groups stays over a new start of the run."""
+    """A new start of the run keeps the list of groups."""
     run = Run()
 
     run.event("OTHER", {}, group_id="A")
@@ -163,7 +163,7 @@ def test_groups_survive_a_start() -> None:
 
 
 def test_a_parked_event_makes_no_group() -> None:
-    """A group of which nothing could be folded is not listed."""
+    """A group without a folded event is not listed."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"total_reward": 1.0}, group_id="A")

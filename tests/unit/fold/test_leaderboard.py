@@ -8,7 +8,7 @@ from tests.support.fold_run import Run
 
 
 def _play(run: Run, completed: int, *accuracies: float, **batch: Any) -> None:
-    """One batch of one epoch: environment i reaches the i-th accuracy."""
+    """Play one batch of one epoch, in which environment i reaches the i-th accuracy."""
     for env_id, accuracy in enumerate(accuracies):
         run.epoch(env_id, 1, accuracy)
     run.batch(completed, list(accuracies), **batch)
@@ -21,7 +21,7 @@ def _places(run: Run, *names: str, section: str = "best") -> list[list[Any]]:
 
 
 def test_a_record() -> None:
-    """A record has the episode, its best accuracy and when it occurred, how the episode ended, and its seeds."""
+    """A record has the episode, its peak and the epoch of the peak, its final accuracy and its seeds."""
     run = Run()
 
     run.start({"n_envs": 1, "host_params": 1000})
@@ -67,7 +67,7 @@ def test_ties_to_the_earlier() -> None:
 
 
 def test_ten_places() -> None:
-    """The leaderboard holds ten records; a later episode that only equals the tenth gets no place."""
+    """The leaderboard holds ten records. A later episode that equals the tenth is not added."""
     run = Run()
 
     for number in range(12):
@@ -88,7 +88,7 @@ def test_the_number_of_the_episode() -> None:
 
 
 def test_a_smaller_last_batch() -> None:
-    """The last batch may have fewer environments; those that did not run get no record."""
+    """The last batch can have fewer environments. One that did not run has no record."""
     run = Run()
 
     run.start({"n_envs": 3})
@@ -100,7 +100,7 @@ def test_a_smaller_last_batch() -> None:
 
 
 def test_a_batch_that_nobody_ran() -> None:
-    """A second batch end without an epoch in between gives no record, and changes none."""
+    """A second batch end without an epoch in between adds and changes no record."""
     run = Run()
 
     _play(run, 1, 50.0)
@@ -111,7 +111,7 @@ def test_a_batch_that_nobody_ran() -> None:
 
 
 def test_an_environment_without_an_accuracy_did_not_run() -> None:
-    """If no accuracy was reported, there is no peak and no record."""
+    """Without a reported accuracy there is no record."""
     run = Run()
 
     run.reward(0, 1.0)
@@ -122,7 +122,7 @@ def test_an_environment_without_an_accuracy_did_not_run() -> None:
 
 
 def test_one_record_per_start() -> None:
-    """The same episode of another start is another record; the leaderboard survives the start."""
+    """The same episode of another start is another record, and a start keeps the leaderboard."""
     run = Run()
 
     run.start({"n_envs": 1})
@@ -134,7 +134,7 @@ def test_one_record_per_start() -> None:
 
 
 def test_one_record_per_episode_and_environment() -> None:
-    """A batch end that names an episode a second time does not give it a second place."""
+    """A batch end that names an episode again adds no second record."""
     run = Run()
 
     _play(run, 1, 50.0)
@@ -144,7 +144,7 @@ def test_one_record_per_episode_and_environment() -> None:
 
 
 def test_a_resumed_run() -> None:
-    """Episodes count on after a resume, as `episodes_completed` does."""
+    """After a resume, episodes continue the count of `episodes_completed`."""
     run = Run()
 
     run.start({"n_envs": 2, "start_episode": 48})
@@ -173,7 +173,7 @@ def test_growth_ratio_of_a_bare_host(start: dict[str, Any], ratio: float | None)
 
 
 def test_growth_is_the_episodes_own() -> None:
-    """Parameters that were fossilised in an earlier episode do not count."""
+    """Parameters of seeds fossilized in an earlier episode do not count."""
     run = Run()
 
     run.start({"n_envs": 1, "host_params": 100})
@@ -196,7 +196,7 @@ def test_a_peak_of_zero_is_a_peak() -> None:
 
 
 def test_a_record_does_not_change_later() -> None:
-    """Later events of the seeds do not change a record."""
+    """Later changes of the seeds do not change a record."""
     run = Run()
 
     run.epoch(0, 1, 50.0, seeds={"r0c0": {"stage": "BLENDING", "blueprint_id": "norm"}})
@@ -207,7 +207,7 @@ def test_a_record_does_not_change_later() -> None:
 
 
 def test_not_a_number_has_no_place() -> None:
-    """An environment whose accuracy was never a number has no peak, and disturbs no order."""
+    """An environment whose accuracy was always NaN has no record, and does not change the order."""
     run = Run()
 
     _play(run, 3, 50.0, float("nan"), 60.0)

@@ -1,4 +1,4 @@
-"""Limits: they are looked at before anything is written, and what repeats itself without end is bounded."""
+"""Limits: they are checked before anything is written, and caches are bounded."""
 
 import itertools
 from typing import Any
@@ -38,7 +38,7 @@ def test_fields_are_limited_wherever_they_stand(data: dict[str, Any], envelope: 
 
 
 def test_many_devices_are_told_apart() -> None:
-    """Distinct ones stay, in order, whatever they are; and looking for them takes no longer where there are many."""
+    """Distinct devices stay in order, of any type, and many of them take no longer than few."""
     many = [f"cuda:{number}" for number in range(30_000)]
     run = Run()
     run.start({"policy_device": "cuda:1", "env_devices": [*many, *many, None, ["a"], ["a"], {"b": 1}]})
@@ -56,7 +56,7 @@ def test_many_devices_are_told_apart() -> None:
     "report", [{"blueprint_id": "x" * 129}, {"blueprint_id": 7}, {"seed_id": [1]}, {"seed_id": 7}]
 )
 def test_what_an_epoch_says_of_a_slot_is_fit_for_the_slot(report: dict[str, Any]) -> None:
-    """A value that later events of the slot could not be folded with is rejected when it arrives."""
+    """A value that would fail later events of the slot parks its own event."""
     run = Run()
     run.germinate(blueprint_id="norm")
 
@@ -70,7 +70,7 @@ def test_what_an_epoch_says_of_a_slot_is_fit_for_the_slot(report: dict[str, Any]
 
 @pytest.fixture(name="small")
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A run may have eight sections."""
+    """Limit runs to eight sections."""
     monkeypatch.setattr(state_module, "MAX_SECTIONS", 8)
 
 
@@ -92,7 +92,7 @@ def _small(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_one_section_too_many_is_found_before_anything_is_written(
     event_type: str, data: dict[str, Any], envelope: dict[str, Any]
 ) -> None:
-    """An event that needs more sections than the limit is parked alone, and does not fail other folds."""
+    """An event that needs more sections than the limit allows parks before it writes anything."""
     run = Run()
     run.start({"n_envs": 1})
     run.epoch(0, 1, 50.0)
@@ -111,7 +111,7 @@ def test_one_section_too_many_is_found_before_anything_is_written(
 
 @pytest.mark.usefixtures("small")
 def test_a_full_run_goes_on() -> None:
-    """An event that needs no new section is folded at the limit too."""
+    """An event that needs no new section is folded at the limit."""
     run = Run()
     run.start({"n_envs": 1})
     run.germinate(blueprint_id="norm")
@@ -128,7 +128,7 @@ def test_a_full_run_goes_on() -> None:
 
 
 def test_what_spoiled_a_fold_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fields of an event whose fold failed count as seen and not kept in the coverage."""
+    """Coverage counts the fields of an event whose fold failed as not kept."""
 
     def failing(*_: object) -> None:
         raise ZeroDivisionError
@@ -140,7 +140,7 @@ def test_what_spoiled_a_fold_is_a_gap(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_reasons_are_free_text() -> None:
-    """100 of them are counted apart, all others together: a map of counts is written as a whole each time."""
+    """100 reasons have their counts, all others one together, because a commit writes the map as a whole."""
     run = Run()
     for number in range(150):
         run.germinate(blueprint_id="norm")
@@ -155,7 +155,7 @@ def test_reasons_are_free_text() -> None:
 
 
 def test_memories_of_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However many names and slots are made up, what is remembered of them stays small."""
+    """Any number of invented names and slots leaves the caches small."""
     monkeypatch.setattr(shape_module, "_MAX_NAMES", 100)
     run = Run()
     for number in range(300):
@@ -170,7 +170,7 @@ def test_memories_of_names_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_long_texts_are_in_no_memory_of_words() -> None:
-    """Words that many events have in common are kept as one object each, texts of any length are not."""
+    """Short repeated texts are one object each; long texts are not cached."""
     run = Run()
     words, families = slot._shared.cache_info().currsize, reward._family.cache_info().currsize
     for number in range(10):
@@ -187,7 +187,7 @@ def test_long_texts_are_in_no_memory_of_words() -> None:
     ("first", "second"), [*itertools.permutations(["x", "0", "1" * 19, "2"], 2)], ids=" then ".join
 )
 def test_a_number_that_is_none_changes_nothing_on_either_way(first: str, second: str) -> None:
-    """Which producer was seen last is the same whether entries are taken in one by one or together."""
+    """The order of producers is the same whether entries are applied one by one or together."""
     seqs = [("p", "1"), ("q", "1"), ("p", first), ("p", second), ("q", "2")]
     stream = [
         (f"{place}-0".encode(), entry("OTHER", {}, producer=producer, seq=seq, timestamp=1.0))

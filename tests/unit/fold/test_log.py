@@ -1,4 +1,4 @@
-"""The seed event log: which entries have a line, and what the line contains."""
+"""The seed event log: which entries have a line, and the fields of the line."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from tests.support.fold_run import FIRST_SECOND, Run, entry
 
 
 def test_a_line() -> None:
-    """A line bears its entry's id; it has type, time, place, blueprint, episode, message and all fields."""
+    """A line has the ID of its entry, and type, time, place, blueprint, episode, message and all fields."""
     run = Run()
     data = {"env_id": 3, "blueprint_id": "conv_light", "params": 7, "odd": None}
 
@@ -70,7 +70,7 @@ def test_milestones_have_a_line(event_type: str) -> None:
     ],
 )
 def test_high_rate_types_have_none(event_type: str, data: dict[str, Any]) -> None:
-    """Epochs, rewards, snapshots, updates and other types never drown the log."""
+    """Epochs, rewards, snapshots, updates and other types have no line."""
     run = Run()
 
     run.event(event_type, data, message="hello", slot_id="r0c0")
@@ -79,7 +79,7 @@ def test_high_rate_types_have_none(event_type: str, data: dict[str, Any]) -> Non
 
 
 def test_a_parked_entry_has_no_line() -> None:
-    """An entry that could not be folded is a dead letter, and has no line."""
+    """A parked entry has no line."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": None}, slot_id="r0c0")
@@ -114,7 +114,7 @@ def test_the_blueprint_is_the_seeds() -> None:
     [({}, None, 3), ({"start_episode": 48}, None, 51), ({}, 16, 19), ({"start_episode": 48}, 64, 67)],
 )
 def test_the_episode(start: dict[str, Any], completed: int | None, episode: int) -> None:
-    """`episode` is the last `episodes_completed`, else the resume offset, plus `env_id`."""
+    """`episode` is the last `episodes_completed`, or else the resume offset, plus `env_id`."""
     run = Run()
 
     run.start(start)
@@ -126,7 +126,7 @@ def test_the_episode(start: dict[str, Any], completed: int | None, episode: int)
 
 
 def test_every_line_comes_once() -> None:
-    """Each taking of the changes has the lines since the one before."""
+    """Each call of `drain_changes` returns the lines since the last call."""
     run = Run()
 
     run.germinate()
@@ -139,7 +139,7 @@ def test_every_line_comes_once() -> None:
 
 
 def test_the_end_of_a_run() -> None:
-    """When the last producer has closed, the run has ended: one line."""
+    """The end-of-stream marker of the last open producer adds one line about the end of the run."""
     run = Run()
 
     run.event("OTHER", {}, producer="a", seq=1)
@@ -153,7 +153,7 @@ def test_the_end_of_a_run() -> None:
 
 
 def test_a_loss_is_a_field_of_the_line() -> None:
-    """Other findings of an entry, such as lost events, are fields of its one line."""
+    """A loss that an entry reveals is a field of the entry's line."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": 0}, slot_id="r0c0", producer="p", seq=5)
@@ -164,7 +164,7 @@ def test_a_loss_is_a_field_of_the_line() -> None:
 
 
 def test_what_the_publisher_dropped_is_told_apart() -> None:
-    """An entry without a line gets one with the lost events, and how many of them the publisher dropped."""
+    """If the entry has no line, a `_lost` line reports the lost events, and how many of them the publisher dropped."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=8, dropped=3)
@@ -178,7 +178,7 @@ def test_what_the_publisher_dropped_is_told_apart() -> None:
 
 
 def test_a_loss_before_an_entry_that_parks() -> None:
-    """An entry that cannot be folded reveals a loss as well; the line bears its id and the id's time."""
+    """A parked entry can reveal a loss too. The line has its ID and the time of the ID."""
     run = Run()
 
     entry_id = run.raw({b"type": b"OTHER", b"event": b"\xc1", b"producer": b"p", b"seq": b"3"})
@@ -190,7 +190,7 @@ def test_a_loss_before_an_entry_that_parks() -> None:
     ("event_type", "shown"), [("OTHER", "_lost"), ("SEED_GERMINATED", "SEED_GERMINATED")]
 )
 def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None:
-    """The line of the next entry, and no other, has the number of entries that were trimmed before a read."""
+    """Only the line of the next entry reports trimmed entries."""
     run = Run()
     run.aggregate.record_trim("1-5", 4)
 
@@ -203,7 +203,7 @@ def test_a_trim_is_told_with_the_next_entry(event_type: str, shown: str) -> None
 
 
 def test_a_trim_is_told_until_it_is_committed() -> None:
-    """A repeated loss at the same version still waits for its line; after the next folded entry the line is written."""
+    """A trim that is found again at the same version is reported once, by the next entry."""
     run = Run()
     run.aggregate.record_trim("3-0", 1)
     again = Aggregate(counters=run.aggregate.counters)

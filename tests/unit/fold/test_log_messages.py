@@ -20,12 +20,12 @@ def _message(event_type: str, data: dict[str, Any], **envelope: Any) -> str:
     [("conv_light", "r0c0 germinated (conv_light)"), (None, "r0c0 germinated"), ("", "r0c0 germinated")],
 )
 def test_germinated(blueprint: str | None, message: str) -> None:
-    """Slot and blueprint; an unknown blueprint is left out."""
+    """The message has slot and blueprint; an unknown blueprint is left out."""
     assert _message("SEED_GERMINATED", {"blueprint_id": blueprint}) == message
 
 
 def test_stage_changed() -> None:
-    """From where to where, in either spelling."""
+    """The message has both stages, in either spelling."""
     assert _message("SEED_STAGE_CHANGED", {"from": "TRAINING", "to": "BLENDING"}) == "r0c0 TRAINING->BLENDING"
     assert _message("SEED_STAGE_CHANGED", {"from_stage": "A", "to_stage": "B"}) == "r0c0 A->B"
 
@@ -47,7 +47,7 @@ def test_stage_changed() -> None:
     ],
 )
 def test_fossilized(improvement: float | None, part: str) -> None:
-    """The improvement with its true sign; what rounds to zero is +0.0%; what is not known is left out."""
+    """The message has the improvement with its sign, +0.0% if it rounds to zero; an unknown one is left out."""
     data = {"improvement": improvement, "blueprint_id": "conv_light"}
     assert _message("SEED_FOSSILIZED", data) == f"r0c0 fossilized ({part}conv_light)"
 
@@ -62,7 +62,7 @@ def test_fossilized(improvement: float | None, part: str) -> None:
     ],
 )
 def test_fossilized_without_all(data: dict[str, Any], message: str) -> None:
-    """An unknown value is left out, and so are the brackets if nothing is in them."""
+    """Unknown parts are left out, and the brackets too if nothing is known."""
     assert _message("SEED_FOSSILIZED", data) == message
 
 
@@ -81,7 +81,7 @@ def test_fossilized_without_all(data: dict[str, Any], message: str) -> None:
     ],
 )
 def test_culled(data: dict[str, Any], message: str) -> None:
-    """Reason and blueprint, each left out where empty or unknown; `auto-culled` when the system did it."""
+    """The message has reason and blueprint if they are known, and `auto-culled` for an automatic cull."""
     assert _message("SEED_CULLED", data) == message
 
 
@@ -94,12 +94,12 @@ def test_culled(data: dict[str, Any], message: str) -> None:
     ],
 )
 def test_pruned(data: dict[str, Any], message: str) -> None:
-    """The message is `pruned` if the producer reports it."""
+    """The message has `pruned` if the emitter's type is SEED_PRUNED."""
     assert _message("SEED_PRUNED", data) == message
 
 
 def test_the_blueprint_of_the_seed_is_known() -> None:
-    """A blueprint that the event does not name is not unknown where the seed's is."""
+    """If the event does not name the blueprint, the message has that of the seed."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -124,19 +124,19 @@ def test_the_blueprint_of_the_seed_is_known() -> None:
     ],
 )
 def test_gate(data: dict[str, Any], message: str) -> None:
-    """Which gate, and how it went; why it failed is the first failed check, else the message."""
+    """The message has the gate and its verdict. The reason of a failure is the first failed check, or else the message."""
     assert _message("SEED_GATE_EVALUATED", {"gate": "G2", **data}) == message
 
 
 def test_gate_by_the_envelopes_message() -> None:
-    """If the data has no message, the message of the envelope is used."""
+    """Without a message in the data, the envelope's message counts."""
     data = {"gate": "G2", "passed": False, "checks_failed": []}
     assert _message("SEED_GATE_EVALUATED", data, message="why") == "r0c0 gate G2 failed (why)"
 
 
 @pytest.mark.parametrize("data", [{}, {"passed": None}])
 def test_a_gate_without_a_verdict(data: dict[str, Any]) -> None:
-    """A null verdict does not count: the line reports neither a passed nor a failed gate."""
+    """With a null verdict, the line states neither that the gate passed nor that it failed."""
     message = _message("SEED_GATE_EVALUATED", {"gate": "G2", **data})
 
     assert message.startswith("r0c0 gate G2")
@@ -145,7 +145,7 @@ def test_a_gate_without_a_verdict(data: dict[str, Any]) -> None:
 
 
 def test_a_message_is_one_line() -> None:
-    """A gate's message may have many lines, the log's message has one."""
+    """Only the first line of a gate's message is in the log."""
     message = _message("SEED_GATE_EVALUATED", {"gate": "G2", "passed": False, "message": "why\nand how"})
 
     assert "\n" not in message
@@ -160,7 +160,7 @@ def test_early_stop(epoch: float, message: str) -> None:
 
 
 def test_a_rollback_is_no_early_stop() -> None:
-    """The report of a rollback does not count as an update, so the line does not mention an early stop."""
+    """The notice of a rollback is not an update, so it has no early stop."""
     run = Run()
 
     run.event("PPO_UPDATE_COMPLETED", {"skipped": True, "early_stop_epoch": 3})
@@ -194,7 +194,7 @@ FULL = {
     ],
 )
 def test_batch(changed: dict[str, Any], message: str) -> None:
-    """The batch, its accuracy, rolling accuracy, reward and progress; unknown parts are left out."""
+    """The message has batch, accuracy, rolling accuracy, reward and progress; unknown parts are left out."""
     assert _message("BATCH_EPOCH_COMPLETED", FULL | changed) == message
 
 
@@ -210,7 +210,7 @@ def test_batch(changed: dict[str, Any], message: str) -> None:
     ],
 )
 def test_others(sent: str | None, message: str) -> None:
-    """The event's own message: its first line, at most 200 characters; without one, the type."""
+    """The message is the first line of the event's message, at most 200 characters, or else the type."""
     assert _message("CHECKPOINT_LOADED", {}, message=sent) == message
 
 

@@ -1,4 +1,4 @@
-"""The mean accuracy of the run: over the environments that reported an inner epoch, once it is closed."""
+"""The mean accuracy of the run: over the environments that reported an inner epoch, when it closes."""
 
 from typing import Any
 
@@ -13,7 +13,7 @@ def _mean(run: Run, section: str = "run") -> tuple[Any, Any, Any]:
 
 
 def test_closed_by_the_next_inner_epoch() -> None:
-    """The first value of the next inner epoch closes the one before."""
+    """The first value of the next inner epoch closes the open one."""
     run = Run()
 
     run.epoch(0, 1, 40.0)
@@ -37,7 +37,7 @@ def test_closed_by_the_batch_end() -> None:
 
 
 def test_closed_by_a_start() -> None:
-    """TRAINING_STARTED closes it: what was open before does not mix into the new start's first epoch."""
+    """TRAINING_STARTED discards the open inner epoch: its values are not in the first epoch of the new start."""
     run = Run()
 
     run.start({"n_envs": 2})
@@ -50,7 +50,7 @@ def test_closed_by_a_start() -> None:
 
 
 def test_a_batch_end_closes_it_once() -> None:
-    """A second batch end adds no value, because no episode is open."""
+    """A second batch end adds no mean, because no inner epoch is open."""
     run = Run()
 
     run.epoch(0, 1, 40.0)
@@ -61,7 +61,7 @@ def test_a_batch_end_closes_it_once() -> None:
 
 
 def test_the_same_inner_epoch_of_the_next_episode() -> None:
-    """After a batch end the same inner epoch is another one, also with episodes of one epoch."""
+    """After a batch end, the same inner epoch is a new one, also in episodes of one epoch."""
     run = Run()
 
     run.epoch(0, 1, 40.0)
@@ -73,7 +73,7 @@ def test_the_same_inner_epoch_of_the_next_episode() -> None:
 
 
 def test_only_those_that_reported() -> None:
-    """An environment that did not report this inner epoch is not in its mean; one at 0 is."""
+    """Only environments that reported the inner epoch are in its mean, also one at 0."""
     run = Run()
 
     run.start({"n_envs": 4})
@@ -86,7 +86,7 @@ def test_only_those_that_reported() -> None:
 
 
 def test_a_late_value() -> None:
-    """A value that comes when its inner epoch is closed changes no mean that was closed."""
+    """A late value does not change a closed mean."""
     run = Run()
 
     run.epoch(0, 1, 10.0)
@@ -107,7 +107,7 @@ def test_the_history_holds_50() -> None:
 
 
 def test_the_inner_epoch_of_the_run() -> None:
-    """`inner_epoch` of the run is that of the last environment's epoch."""
+    """`inner_epoch` of the run is the inner epoch of the last environment event."""
     run = Run()
 
     run.epoch(0, 1, 40.0)
@@ -117,7 +117,7 @@ def test_the_inner_epoch_of_the_run() -> None:
 
 
 def test_heuristic_runs_have_a_mean_too() -> None:
-    """If only the envelope has the inner epoch, the episode ends with it."""
+    """If only the envelope has the inner epoch, the mean closes by it."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": 10.0}, epoch=1)
@@ -128,7 +128,7 @@ def test_heuristic_runs_have_a_mean_too() -> None:
 
 @pytest.mark.parametrize("data", [{"val_accuracy": 99.0}, {"val_accuracy": 99.0, "inner_epoch": 2}])
 def test_the_aggregate_epoch_closes_nothing(data: dict[str, Any]) -> None:
-    """The aggregate epoch neither closes an inner epoch nor counts in it."""
+    """The aggregate epoch does not close an inner epoch, and is not in its mean."""
     run = Run()
 
     run.epoch(0, 1, 40.0)

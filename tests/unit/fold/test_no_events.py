@@ -30,7 +30,7 @@ from tests.support.fold_run import Entry, Run
     ids=range(17),
 )
 def test_no_event_at_all(fields: Entry) -> None:
-    """Not decodable, no type, an unknown version, or over a limit: parked, with the raw entry."""
+    """An entry that cannot be decoded, has no type, an unknown version, or exceeds a limit is parked with its raw fields."""
     run = Run()
 
     entry_id = run.raw(fields)

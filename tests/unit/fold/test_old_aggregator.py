@@ -1,4 +1,4 @@
-"""The old aggregator reached states on the same events: where they mean the same, ours say the same."""
+"""The old aggregator's states on the same events: fields of the same meaning have the same values."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from tests.support.old_aggregator.differences import DIFFERENT
 from tests.support.old_aggregator.states import View
 from tests.support.recordings import SHARED, Raw, Recording, recordings
 
-#: Compared, and null in all that was recorded.
+#: Compared fields that are null in all recordings.
 _ALWAYS_NULL = [
     "tamiyo.early_stop_epoch",
     "tamiyo.infrastructure.compile_backend",
@@ -28,7 +28,7 @@ _BY_ID = ("envs", "envs.*.seeds")
 
 _COMPARED_PATHS = {path for group in COMPARED for path in group.paths()}
 
-#: Paths of maps inside which something is compared.
+#: Paths of maps that have compared fields.
 _COMPARED_INSIDE = {path[:end] for path in _COMPARED_PATHS for end, sign in enumerate(path) if sign == "."}
 
 with_old_states = [one for one in recordings() if one.has_old_states]
@@ -39,12 +39,12 @@ needs_shared = pytest.mark.skipif(not SHARED.is_dir(), reason="no recordings bes
 
 
 class Compared(NamedTuple):
-    """The result of comparing a recording's old states with those of this project.
+    """The result of comparing a recording's old states with ours.
 
     Args:
         different: descriptions of the differences.
         times: path -> number of comparisons.
-        telling: path -> number of comparisons in which this project has a value.
+        telling: path -> number of comparisons in which we have a value.
         paths: the path of every field of the old states.
     """
 
@@ -56,7 +56,7 @@ class Compared(NamedTuple):
 
 @cache
 def compared(recording: Recording) -> Compared:
-    """Fold a recording, and at each point at which there is an old state look at every row."""
+    """Fold a recording, and compare every row at each point that has an old state."""
     states: dict[int, list[Raw]] = defaultdict(list)
     for after, state in recording.old_states():
         states[after].append(state)
@@ -83,7 +83,7 @@ def _compare(view: View, found: Compared) -> None:
 
 
 def paths_of(value: Any, path: str = "") -> Iterator[str]:
-    """Yield the path of every field of an old state, as far in as the tables go."""
+    """Yield the path of every field of an old state, as deep as the tables describe."""
     named = path in DIFFERENT or path in _COMPARED_PATHS
     if isinstance(value, dict) and (path in _COMPARED_INSIDE or not named):
         for key, inner in value.items():
@@ -94,7 +94,7 @@ def paths_of(value: Any, path: str = "") -> Iterator[str]:
 
 @each_recording
 def test_the_old_aggregator_says_the_same(recording: Recording) -> None:
-    """At every recorded point, each compared field of the old state has the value that ours has."""
+    """Each compared field of each old state has the value of ours."""
     different = compared(recording).different
 
     assert different[:20] == []
@@ -103,14 +103,14 @@ def test_the_old_aggregator_says_the_same(recording: Recording) -> None:
 
 @each_recording
 def test_every_old_field_is_in_a_table(recording: Recording) -> None:
-    """A field of an old state is either compared, or there is a reason why not."""
+    """Each field of an old state is compared, or has a reason why not."""
     paths = compared(recording).paths
 
     assert sorted(paths - _COMPARED_PATHS - set(DIFFERENT)) == []
 
 
 def test_a_field_is_in_one_table() -> None:
-    """A field is either compared or has a reason why it is not, and never both."""
+    """No field is both compared and listed with a reason."""
     assert sorted(_COMPARED_PATHS & set(DIFFERENT)) == []
     inside = [one for one in _COMPARED_PATHS for path in DIFFERENT if one.startswith(path + ".")]
     assert inside == []
@@ -118,7 +118,7 @@ def test_a_field_is_in_one_table() -> None:
 
 @needs_shared
 def test_every_row_is_compared() -> None:
-    """No row is there for show: each was compared with a value of ours, but for what is null in every recording."""
+    """Each row was compared with a value of ours, unless the value is null in every recording."""
     telling: Counter[str] = Counter()
     for recording in with_old_states:
         telling.update(compared(recording).telling)
@@ -128,7 +128,7 @@ def test_every_row_is_compared() -> None:
 
 @needs_shared
 def test_every_reason_is_needed() -> None:
-    """No reason outlives its field: each path that is not compared is in some recorded state."""
+    """Each path with a reason is in a recorded state."""
     paths = {
         path
         for recording in with_old_states
@@ -140,7 +140,7 @@ def test_every_reason_is_needed() -> None:
 
 
 def test_the_small_recordings_are_compared_after_every_event() -> None:
-    """There is input on any machine: one old state for every event of a run, and thousands of comparisons."""
+    """The repository has enough old states for thousands of comparisons."""
     found = [compared(recording) for recording in with_old_states if recording.name == "cifar10_2env_2round"]
 
     assert len(found) == 2

@@ -1,4 +1,4 @@
-"""Order: what a batch end may look like, and that folding is a function of the entries alone."""
+"""Order: of the events of a batch end, and the fold as a function of the entries alone."""
 
 import copy
 import itertools
@@ -74,7 +74,7 @@ def _stream() -> list[tuple[str, Entry]]:
 
 
 def test_folding_twice_gives_the_same() -> None:
-    """The same entries give the same sections, down to the order of their fields."""
+    """The same entries give the same sections, including the order of their fields."""
     one, other = fold_entries(_stream()), fold_entries(_stream())
 
     assert repr(one.state.sections) == repr(other.state.sections)
@@ -82,7 +82,7 @@ def test_folding_twice_gives_the_same() -> None:
 
 
 def test_commits_leave_no_trace() -> None:
-    """The state does not depend on the entries between which the changes were taken."""
+    """The state does not depend on when changes are drained."""
     one, other = fold_entries(_stream()), Run()
 
     for entry_id, fields in _stream():
@@ -94,7 +94,7 @@ def test_commits_leave_no_trace() -> None:
 
 
 def test_changes_are_the_sections_that_changed() -> None:
-    """One commit's changes name exactly the sections that differ from the commit before; the rest is not written."""
+    """The changes of a commit are exactly the sections that differ from the last commit."""
     run = Run()
     written: dict[str, Any] = {}
 
@@ -110,7 +110,7 @@ def test_changes_are_the_sections_that_changed() -> None:
 
 
 def test_a_late_stage_change_is_folded() -> None:
-    """An event out of its order is folded as far as it makes sense, and stops nothing."""
+    """An event out of order is folded as far as possible, and stops nothing."""
     run = Run()
 
     run.stage("FOSSILIZED")

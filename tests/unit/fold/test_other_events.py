@@ -1,4 +1,4 @@
-"""Every other type: the last payload and the number of events, in a separate section."""
+"""Every other type: a section with the last payload and a count."""
 
 from typing import Any
 
@@ -51,7 +51,7 @@ def test_count_and_last_at() -> None:
 
 
 def test_the_count_outlasts_a_start() -> None:
-    """`event:` sections stay over a new start, and go on counting."""
+    """A new start keeps `event:` sections and their counts."""
     run = Run()
 
     run.event("OTHER", {})
@@ -62,7 +62,7 @@ def test_the_count_outlasts_a_start() -> None:
 
 
 def test_an_environment_does_not_come_into_being() -> None:
-    """An event of another type makes no environment, no seed and no episode."""
+    """An event of another type creates no environment or seed, and starts no episode."""
     run = Run()
 
     run.event("GOVERNOR_ROLLBACK", {"env_id": 5}, slot_id="r0c0")
@@ -71,7 +71,7 @@ def test_an_environment_does_not_come_into_being() -> None:
 
 
 def test_too_many_sections() -> None:
-    """At most 65,536 sections: what would make one more parks, what changes one that is there does not."""
+    """At the limit of 65,536 sections, an event that needs a new section parks; a change of an existing one does not."""
     run = Run()
 
     for number in range(65_536):

@@ -1,4 +1,4 @@
-"""Bad input parks: the entry goes to the dead letters with a reason, and the state is as if it had never come."""
+"""Invalid input parks: the entry becomes a dead letter with a reason, and the state does not change."""
 
 import copy
 from typing import Any
@@ -61,7 +61,7 @@ def test_a_missing_slot(event_type: str, slot_id: str | None) -> None:
 
 
 def test_a_slot_that_is_no_text() -> None:
-    """A slot in the data has to be a name."""
+    """A slot in the data must be text."""
     _assert_parks("SEED_GERMINATED", {"env_id": 0, "slot_id": 3}, slot_id=None)
 
 
@@ -94,7 +94,7 @@ def test_a_slot_that_is_no_text() -> None:
     ],
 )
 def test_a_number_that_is_none(event_type: str, field: str, needs: dict[str, Any], wrong: Any) -> None:
-    """A field that a fold needs as a number and that holds something else parks the entry."""
+    """A value of another type in a number field parks the entry."""
     _assert_parks(event_type, {**needs, field: wrong})
 
 
@@ -111,7 +111,7 @@ def test_a_number_that_is_none(event_type: str, field: str, needs: dict[str, Any
     ],
 )
 def test_a_text_that_is_none(event_type: str, field: str, wrong: Any) -> None:
-    """A field that a fold needs as a text and that holds something else parks the entry."""
+    """A value of another type in a text field parks the entry."""
     _assert_parks(event_type, {"env_id": 0, field: wrong})
 
 
@@ -130,7 +130,7 @@ def test_a_text_that_is_none(event_type: str, field: str, wrong: Any) -> None:
     ],
 )
 def test_other_wrong_types(event_type: str, data: dict[str, Any]) -> None:
-    """Neither lists nor maps are taken for what they are not, nor half an event folded."""
+    """A list or map of the wrong type parks the whole event."""
     _assert_parks(event_type, data)
 
 
@@ -161,7 +161,7 @@ def test_other_wrong_types(event_type: str, data: dict[str, Any]) -> None:
     ],
 )
 def test_null_is_no_value(event_type: str, data: dict[str, Any]) -> None:
-    """A null in a field that a fold needs means "no value", never a wrong type."""
+    """A null in a required field means "no value", never a wrong type."""
     run = _populated()
     needed = {"env_id": 0} if event_type.startswith(("EPOCH", "REWARD", "SEED")) else {}
 
@@ -171,7 +171,7 @@ def test_null_is_no_value(event_type: str, data: dict[str, Any]) -> None:
 
 
 def test_a_null_among_the_accuracies() -> None:
-    """An environment whose accuracy in the list is null has none; the others have theirs."""
+    """A null in the list of accuracies concerns only its environment."""
     run = Run()
 
     run.start({"n_envs": 2})
@@ -183,7 +183,7 @@ def test_a_null_among_the_accuracies() -> None:
 
 
 def test_the_dead_letter() -> None:
-    """A dead letter has the id, the entry as it was, and a reason that names the field."""
+    """A dead letter has the ID, the unchanged entry, and a reason that names the field."""
     run = Run()
     fields = entry("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": "high"}, producer="p", seq=1)
 
@@ -195,7 +195,7 @@ def test_the_dead_letter() -> None:
 
 
 def test_the_run_goes_on() -> None:
-    """After an entry that parks the next one is folded as if the first had not been."""
+    """A parked entry does not affect the next one."""
     run, other = Run(), Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": "high"}, event_id="bad", timestamp=50.0)
@@ -207,7 +207,7 @@ def test_the_run_goes_on() -> None:
 
 @pytest.mark.parametrize("field", ["host_params", "max_epochs", "start_episode"])
 def test_what_only_later_folds_need(field: str) -> None:
-    """A configuration value that is not a number prevents the fold of neither the start nor a batch."""
+    """An invalid number in the configuration parks neither the start nor a batch."""
     run = Run()
 
     run.start({"n_envs": 1, field: "high"})

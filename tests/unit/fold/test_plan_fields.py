@@ -1,4 +1,4 @@
-"""The 142 fields of the plan, generated from the catalog: each fed alone is found in the snapshot."""
+"""The 142 fields of the plan, generated from the catalog: each is in the snapshot after an event with it alone."""
 
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ _VALUES: dict[str, Any] = {
     "object{slot_id:str}": {"r3c7": "Blending 37ep"},
 }
 
-#: The routes of each kind of event: type and shape -> the section, the prefix in it, and the required fields.
+#: Event type and shape -> the section that captures it, the prefix there, and the fields that it needs.
 _ROUTES: dict[tuple[str, str], tuple[str, str, Fields]] = {
     ("TRAINING_STARTED", "ppo"): ("run", "", {}),
     ("EPOCH_COMPLETED", "per_env"): ("env:37", "", {"env_id": 37}),
@@ -43,7 +43,7 @@ _ROUTES: dict[tuple[str, str], tuple[str, str, Fields]] = {
 #: Fields that name the section in which they are found, so that their value is the section's.
 _ROUTING: Fields = {"env_id": 37, "slot_id": "r3c7"}
 
-#: Fields that the plan counts, but no producer emitted at its date, or only under another name.
+#: Fields of the plan that no emitter of its time sent, or only under another name.
 _PHANTOMS = (
     ("REWARD_COMPUTED", "host_accuracy"),
     ("REWARD_COMPUTED", "action_slot"),
@@ -83,14 +83,14 @@ class Case(NamedTuple):
 
 
 def planned() -> list[tuple[Declared, Variant]]:
-    """The plan's fields, as the catalog marks them."""
+    """Return the plan's fields, as the catalog marks them."""
     return [
         (row, variant) for row in catalog.declared().values() for variant in row.variants if variant.in_plan
     ]
 
 
 def cases() -> list[Case]:
-    """Each planned field under each spelling with a value of each declared type, and null where that is declared."""
+    """Return each field under each spelling with a value of each declared type, and null if declared."""
     return [
         Case(row, variant, spelling, value)
         for row, variant in planned()
@@ -101,14 +101,14 @@ def cases() -> list[Case]:
 
 
 def values_of(row: Declared) -> list[Any]:
-    """Distinctive values of a field, one of each declared type."""
+    """Return distinctive values of a field, one of each declared type."""
     if row.field in _ROUTING:
         return [_ROUTING[row.field]]
     return [_VALUES[name] for name in row.types] + [None] * row.nullable
 
 
 def fed(case: Case) -> Aggregate:
-    """Feed the field alone, with nothing but what routes its event."""
+    """Apply an event with the field alone, and the fields that select its section."""
     _, _, routing = _ROUTES[case.row.event_type, case.variant.name]
     run = Run()
     run.event(case.row.event_type, routing | {case.spelling: case.value})
@@ -116,7 +116,7 @@ def fed(case: Case) -> Aggregate:
 
 
 def test_the_plan_counts_142_fields() -> None:
-    """The rows below are the plan's 142 fields in its ten types, and every one of them becomes a case."""
+    """Each of the plan's 142 fields in ten types is a test case."""
     assert len(planned()) == 142
     assert {(row.event_type, variant.name) for row, variant in planned()} == set(_ROUTES)
     assert {(case.row.event_type, case.variant.name, case.row.field) for case in cases()} | {
@@ -126,7 +126,7 @@ def test_the_plan_counts_142_fields() -> None:
 
 @pytest.mark.parametrize("case", cases(), ids=str)
 def test_a_field_is_found_under_its_name(case: Case) -> None:
-    """A field fed alone is in the snapshot under its canonical name with its very value, and nothing is parked."""
+    """A field sent alone is in the snapshot under its canonical name with its exact value, and nothing is parked."""
     section, prefix, _ = _ROUTES[case.row.event_type, case.variant.name]
 
     aggregate = fed(case)
@@ -138,7 +138,7 @@ def test_a_field_is_found_under_its_name(case: Case) -> None:
 
 @pytest.mark.parametrize(("row", "variant"), planned(), ids=lambda part: getattr(part, "field", ""))
 def test_the_catalog_says_where(row: Declared, variant: Variant) -> None:
-    """The first place that the catalog names for a planned field is the one in which it is found."""
+    """A planned field is in the first place that the catalog names."""
     section, prefix, _ = _ROUTES[row.event_type, variant.name]
     general = section.replace("env:37", "env:<env_id>").replace("seed:37:r3c7", "seed:<env_id>:<slot_id>")
     in_slots = row.field == "seeds"
@@ -149,7 +149,7 @@ def test_the_catalog_says_where(row: Declared, variant: Variant) -> None:
 
 @pytest.mark.parametrize(("event_type", "field"), _PHANTOMS, ids=".".join)
 def test_a_phantom_is_kept_when_somebody_sends_it(event_type: str, field: str) -> None:
-    """A field that the plan counts and the producer never sent under that name is captured like any other field."""
+    """A planned field that no emitter sent under its name is captured like any other field."""
     (shape,) = (shape for kind, shape in _ROUTES if kind == event_type)
     row = catalog.declared()[event_type, field]
     (variant,) = (one for one in row.variants if one.in_plan)
@@ -165,7 +165,7 @@ def test_a_phantom_is_kept_when_somebody_sends_it(event_type: str, field: str) -
     "event_type", ["SEED_GERMINATED", "SEED_STAGE_CHANGED", "SEED_FOSSILIZED", "SEED_CULLED"]
 )
 def test_a_slot_of_the_envelope_names_the_seed(event_type: str) -> None:
-    """The lifecycle events of the plan name their slot in the envelope alone: it is the seed's `slot_id`."""
+    """The plan's lifecycle events have the slot only in the envelope: it is the seed's `slot_id`."""
     run = Run()
     run.event(event_type, {"env_id": 37}, slot_id="r3c7")
 
@@ -174,7 +174,7 @@ def test_a_slot_of_the_envelope_names_the_seed(event_type: str) -> None:
 
 
 def test_the_fields_of_seeds_are_found_in_their_slots() -> None:
-    """Each declared field of a slot inside `seeds` is in that slot's section; the map itself is not kept in the env."""
+    """Each declared field of a slot inside `seeds` is in the slot's section, and the map is not in the environment."""
     nested = catalog.declared()["EPOCH_COMPLETED", "seeds"].nested
     report = {name: f"value of {name}" for name in nested}
     run = Run()
@@ -187,7 +187,7 @@ def test_the_fields_of_seeds_are_found_in_their_slots() -> None:
 
 
 def test_a_null_for_seeds_is_no_seed() -> None:
-    """If `seeds` is null, no seed is reported and nothing is parked."""
+    """A null `seeds` reports nothing, and nothing is parked."""
     run = Run()
     run.event("EPOCH_COMPLETED", {"env_id": 37, "val_accuracy": 3.7, "seeds": None})
 
@@ -198,7 +198,7 @@ def test_a_null_for_seeds_is_no_seed() -> None:
 
 @pytest.mark.parametrize("field", _DECISION)
 def test_a_decision_field_is_found_twice(field: str) -> None:
-    """With a confidence, the fields that say what was decided are kept as the decision, and in the reward too."""
+    """With a confidence, the fields of the decision are in `decision.` and in `reward.`."""
     row = catalog.declared()["REWARD_COMPUTED", field]
     value = values_of(row)[0]
     run = Run()
@@ -209,7 +209,7 @@ def test_a_decision_field_is_found_twice(field: str) -> None:
 
 
 def test_a_cohort_is_kept_beside_the_reward() -> None:
-    """The A/B group of a step is the environment's cohort."""
+    """The A/B group of a step is the cohort of the environment."""
     run = Run()
     run.event("REWARD_COMPUTED", {"env_id": 37, "ab_group": "thirty-seven"})
 

@@ -27,14 +27,14 @@ def _updates(*all_data: dict[str, Any]) -> Run:
 
 @pytest.mark.parametrize("metric", METRICS)
 def test_histories(metric: str) -> None:
-    """Each of the eight metrics has a history; null and a missing value enter none."""
+    """Each of the eight metrics has a history; a null or missing value adds nothing."""
     run = _updates({metric: 1.5}, {metric: None}, {}, {metric: -2})
 
     assert run.section("policy")[f"{metric}_history"] == [1.5, -2]
 
 
 def test_other_fields_have_no_history() -> None:
-    """A history is made of those eight metrics only."""
+    """No other metric has a history."""
     run = _updates(dict.fromkeys((*METRICS, "lr", "ratio_max", "avg_accuracy"), 1.0))
 
     kept = {name for name in run.section("policy") if name.endswith("_history")}
@@ -75,7 +75,7 @@ def test_early_stops(epoch: float | None, stops: int) -> None:
     ],
 )
 def test_a_rollback(notice: dict[str, Any]) -> None:
-    """If `skipped` is true or `reason` is not null, the event is a rollback, and the metrics of the last update stay."""
+    """An update with a true `skipped` or a reason is a rollback, and the metrics of the last real update stay."""
     real = {"entropy": 1.5, "grad_norm": 0.7, "lr": 0.1, "early_stop_epoch": 2}
     run = _updates(real, {"batch": 4, "entropy": 9.0, "early_stop_epoch": 1, **notice})
 
@@ -90,7 +90,7 @@ def test_a_rollback(notice: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("data", [{"skipped": False}, {"skipped": None}, {"reason": None}, {"skipped": 1}])
 def test_no_rollback(data: dict[str, Any]) -> None:
-    """Today's updates carry `skipped: false`: only true itself, or a reason, makes a rollback."""
+    """Only a true `skipped`, or a reason, makes a rollback. Current emitters send `skipped: false`."""
     run = _updates({"entropy": 1.0, **data})
 
     assert (run.section("policy")["updates"], run.section("policy")["rollbacks"]) == (1, 0)
@@ -106,7 +106,7 @@ def test_a_rollback_first() -> None:
 
 
 def test_the_last_rollback_stays() -> None:
-    """An update after a rollback leaves what is known of the rollback."""
+    """An update after a rollback keeps the fields of the rollback."""
     run = _updates({"reason": "x"}, {"entropy": 1.0})
 
     assert run.section("policy")["rollback.reason"] == "x"
@@ -114,7 +114,7 @@ def test_the_last_rollback_stays() -> None:
 
 
 def test_not_a_number_is_folded() -> None:
-    """A metric that is NaN, as an impaired run sends it, is a value: it does not park the update."""
+    """A NaN metric, as an impaired run sends it, is a value and does not park the update."""
     run = _updates({"explained_variance": float("nan"), "value_loss": 1e21})
 
     policy = run.section("policy")
@@ -124,7 +124,7 @@ def test_not_a_number_is_folded() -> None:
 
 
 def test_an_update_touches_nothing_else() -> None:
-    """An update changes the policy, and of the run only the time of its last event."""
+    """An update changes the policy, and only the last event time of the run."""
     run = Run()
     run.start({"n_envs": 1})
     run.epoch(0, 1, 50.0)

@@ -1,4 +1,4 @@
-"""Sequence numbers of producers: duplicates, lost events, and end-of-stream markers."""
+"""Sequence numbers: duplicates, gaps and end-of-stream markers."""
 
 import copy
 from typing import Any
@@ -24,7 +24,7 @@ def _closed(place: int, seq: int, producer: str = "p") -> tuple[str, Entry]:
 
 
 def test_in_order() -> None:
-    """Numbers without a hole lose nothing, and the last is remembered for each producer."""
+    """Consecutive numbers lose nothing, and the checkpoint has the last of each producer."""
     run = Run()
 
     for producer, seq in (("p", 1), ("q", 1), ("p", 2)):
@@ -48,7 +48,7 @@ def test_what_came_before_is_a_duplicate(again: int) -> None:
 
 
 def test_a_duplicate_that_could_not_be_folded() -> None:
-    """The number decides before anything is decoded: a duplicate does not park."""
+    """A duplicate is found by its number before it is decoded, so it does not park."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)
@@ -58,7 +58,7 @@ def test_a_duplicate_that_could_not_be_folded() -> None:
 
 
 def test_an_undecodable_entry_has_its_number() -> None:
-    """An entry that parks has been received: its number leaves no hole."""
+    """A parked entry was received: its number is not missing."""
     run = Run()
 
     run.raw({b"type": b"OTHER", b"event": b"\xc1", b"producer": b"p", b"seq": b"1"})
@@ -68,7 +68,7 @@ def test_an_undecodable_entry_has_its_number() -> None:
 
 
 def test_a_hole_is_suspected_first() -> None:
-    """The first occurrence of a gap is unconfirmed: the caller must discard the aggregate."""
+    """A gap that was not confirmed invalidates the aggregate."""
     aggregate = Aggregate()
     first, second = _stream(1, 4)
 
@@ -81,7 +81,7 @@ def test_a_hole_is_suspected_first() -> None:
 
 
 def test_a_hole_that_is_still_there_is_believed() -> None:
-    """A gap that occurs again after the restart is confirmed, and counts as lost events."""
+    """A gap that shows again after the restart is confirmed, and counts as lost."""
     with pytest.raises(UnconfirmedGap) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
     believing = Aggregate(memo=RecoveryMemo(confirmed={caught.value.gap}))
@@ -93,7 +93,7 @@ def test_a_hole_that_is_still_there_is_believed() -> None:
 
 
 def test_another_hole_is_suspected_again() -> None:
-    """The confirmation of one gap does not confirm another."""
+    """A confirmed gap confirms no other gap."""
     with pytest.raises(UnconfirmedGap) as caught:
         _feed_all(Aggregate(), _stream(1, 4))
 
@@ -109,7 +109,7 @@ def _feed_all(aggregate: Aggregate, entries: list[tuple[str, Entry]]) -> None:
 
 
 def test_fold_entries_believes_by_itself() -> None:
-    """The fold of a file confirms every gap that it finds twice, regardless of their number."""
+    """An offline fold confirms any number of gaps."""
     aggregate = fold_entries(_stream(1, 4, 5, 9, 3))
 
     counters = aggregate.counters
@@ -118,7 +118,7 @@ def test_fold_entries_believes_by_itself() -> None:
 
 
 def test_a_hole_of_each_producer() -> None:
-    """Each producer has separate numbers."""
+    """Each producer has its own sequence."""
     entries = [
         *_stream(1, 3),
         *((f"9-{place}", fields) for place, (_, fields) in enumerate(_stream(1, 2, producer="q"))),
@@ -128,7 +128,7 @@ def test_a_hole_of_each_producer() -> None:
 
 
 def test_before_this_history() -> None:
-    """A producer whose first number is not 1 began before this history: no gap, but counted as lost."""
+    """The numbers before a producer's first entry are not a gap, but count as lost."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=5)
@@ -139,7 +139,7 @@ def test_before_this_history() -> None:
 
 
 def test_entries_without_a_number() -> None:
-    """An entry without producer and seq, as a person types it, has no part in the rule."""
+    """An entry without producer and seq, as typed by hand, has no sequence."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)
@@ -150,7 +150,7 @@ def test_entries_without_a_number() -> None:
 
 
 def test_an_entry_put_back() -> None:
-    """An entry put back from the dead letters has no part in the rule: it is folded, whatever number it had."""
+    """A requeued dead letter is folded, whatever its number."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)
@@ -163,7 +163,7 @@ def test_an_entry_put_back() -> None:
 
 @pytest.mark.parametrize("seq", [b"x", b"", b"-1", b"0", b"1.5"])
 def test_a_number_that_is_none(seq: bytes) -> None:
-    """An entry is parked if its sequence number is not an integer of at least 1."""
+    """A seq that is not an integer of at least 1 parks the entry."""
     run = Run()
 
     run.raw({**entry("OTHER", {}, producer="p"), b"seq": seq})
@@ -195,7 +195,7 @@ def test_a_goodbye_ends_the_run() -> None:
 
 
 def test_another_producer_goes_on() -> None:
-    """A producer that comes after the goodbyes of the others: the run is running."""
+    """An event of a new producer after the end-of-stream markers of all others resumes the run."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)
@@ -206,7 +206,7 @@ def test_another_producer_goes_on() -> None:
 
 
 def test_a_new_start_is_running() -> None:
-    """A start by another producer after the end is a running run again."""
+    """A start by another producer after the end resumes the run."""
     run = Run()
 
     run.start(producer="p", seq=1)
@@ -217,7 +217,7 @@ def test_a_new_start_is_running() -> None:
 
 
 def test_a_lost_tail() -> None:
-    """The end-of-stream marker has a sequence number: a loss before it is counted."""
+    """The end-of-stream marker has a number: a loss before it is counted."""
     counters = fold_entries([*_stream(1, 2), _closed(3, 6)]).counters
 
     assert sum(counters.lost.values()) == 3
@@ -225,7 +225,7 @@ def test_a_lost_tail() -> None:
 
 
 def test_a_goodbye_is_no_event() -> None:
-    """The end-of-stream marker counts as an entry, but it is neither folded nor covered."""
+    """The end-of-stream marker counts as an entry, but not as an event."""
     run = Run()
 
     run.event("OTHER", {}, producer="p", seq=1)
@@ -239,14 +239,14 @@ def test_a_goodbye_is_no_event() -> None:
 
 
 def test_a_goodbye_twice() -> None:
-    """A repeated end-of-stream marker is a duplicate."""
+    """An end-of-stream marker that is sent again is a duplicate."""
     counters = fold_entries([*_stream(1), _closed(2, 2), _closed(3, 2)]).counters
 
     assert (counters.closed, counters.duplicates) == (["p"], 1)
 
 
 def test_a_run_without_producers_does_not_end() -> None:
-    """Without a known producer, no producer can have closed."""
+    """An end-of-stream marker without a known producer closes none."""
     run = Run()
 
     run.event("OTHER", {})
@@ -255,7 +255,7 @@ def test_a_run_without_producers_does_not_end() -> None:
 
 
 def test_a_resent_start_with_a_new_number() -> None:
-    """A start that comes again under another number is a duplicate by its `event_id`; its number counts."""
+    """A start that comes again under another number is a duplicate by its `event_id`, and its number is recorded."""
     run = Run()
     data: dict[str, Any] = {"n_envs": 1}
 

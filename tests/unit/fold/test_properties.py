@@ -1,4 +1,4 @@
-"""Properties of the fold that are true for every stream."""
+"""Properties of every stream."""
 
 import copy
 from typing import Any
@@ -24,7 +24,7 @@ PREFIXES = ("", "reward.", "penalty.", "rollback.", "gate.", "rank.1.")
 @thorough
 @given(streams)
 def test_no_event_spoils_the_state(made: list[Made]) -> None:
-    """Events of known and unknown types with any fields are folded or parked: no fold fails half-way."""
+    """Events of any type with any fields are folded or parked: no fold fails half-way."""
     apply_batch(Aggregate(), made)
 
 
@@ -50,7 +50,7 @@ raw_entries = st.dictionaries(
 @thorough
 @given(st.lists(raw_entries, max_size=10))
 def test_whatever_the_bytes(entries: list[Entry]) -> None:
-    """No bytes raise anything but the suspicion of a gap, or a spoiled state."""
+    """Arbitrary bytes raise only `UnconfirmedGap` or `FoldFailed`."""
     aggregate = Aggregate()
     for place, fields in enumerate(entries, 1):
         try:
@@ -66,7 +66,7 @@ def test_whatever_the_bytes(entries: list[Entry]) -> None:
 @thorough
 @given(streams)
 def test_counts_add_up(made: list[Made]) -> None:
-    """Every entry is an event that was folded, one that was parked, or a duplicate; coverage counts the folded ones."""
+    """Every entry is folded, parked or a duplicate, and the counters add up."""
     aggregate = Aggregate()
     apply_batch(aggregate, made)
 
@@ -83,25 +83,25 @@ producers = st.lists(st.tuples(st.sampled_from("pq"), st.integers(1, 6), st.bool
 @thorough
 @given(producers)
 def test_counts_add_up_with_producers(sent: list[tuple[str, int, bool]]) -> None:
-    """With numbers too: entries = events + parked + duplicates + goodbyes; received and lost make up the numbers."""
+    """With producers, entries = events + parked + duplicates + markers, and received plus lost give the last numbers."""
     entries = [
         (
             f"{place}-0",
             {
-                b"type": b"_closed" if goodbye else b"OTHER",
+                b"type": b"_closed" if marker else b"OTHER",
                 b"event": msgpack.packb({"data": {}}),
                 b"producer": producer.encode(),
                 b"seq": str(seq).encode(),
             },
         )
-        for place, (producer, seq, goodbye) in enumerate(sent, 1)
+        for place, (producer, seq, marker) in enumerate(sent, 1)
     ]
 
     counters = fold_entries(entries).counters
 
-    goodbyes = counters.entries - counters.events - counters.parked - counters.duplicates
+    markers = counters.entries - counters.events - counters.parked - counters.duplicates
     assert counters.entries == len(sent)
-    assert len(counters.closed) <= goodbyes <= sum(goodbye for _, _, goodbye in sent)
+    assert len(counters.closed) <= markers <= sum(marker for _, _, marker in sent)
     received = counters.entries - counters.duplicates
     assert sum(counters.producers.values()) == received + sum(counters.lost.values())
 
@@ -122,7 +122,7 @@ def test_folding_twice_gives_the_same(made: list[Made]) -> None:
 @thorough
 @given(streams)
 def test_what_is_parked_changes_nothing(made: list[Made]) -> None:
-    """An entry that parks, or is a duplicate, leaves every section as it was."""
+    """A parked or duplicate entry changes no section."""
     aggregate = Aggregate()
     for place, event in enumerate(made, 1):
         before = repr(aggregate.state.sections)
@@ -135,7 +135,7 @@ def test_what_is_parked_changes_nothing(made: list[Made]) -> None:
 @thorough
 @given(streams)
 def test_changes_make_up_the_state(made: list[Made]) -> None:
-    """A reader that replaces the sections of each commit, and drops those that ended, has the state."""
+    """The changes of all commits, applied in order, give the state."""
     aggregate = Aggregate()
     seen: dict[str, Fields] = {}
     for place, event in enumerate(made, 1):
@@ -167,7 +167,7 @@ def _is_kept(event: Made, name: str, value: Any, sections: dict[str, Fields]) ->
 @thorough
 @given(streams)
 def test_no_field_is_lost(made: list[Made]) -> None:
-    """Every field of an event that was folded is in a section that it changed: by its name, prefix, alias or `emitted.`."""
+    """Every field of a folded event is in a section that it changed, under its name, alias, prefix or `emitted.`."""
     aggregate = Aggregate()
     for place, event in enumerate(made, 1):
         events = aggregate.counters.events
@@ -190,7 +190,7 @@ def test_no_field_is_lost(made: list[Made]) -> None:
 @thorough
 @given(streams)
 def test_no_field_of_a_seed_is_lost(made: list[Made]) -> None:
-    """The same holds for each slot of an epoch's `seeds`: in the seed's section, or in the environment's `aggregate.`."""
+    """Every field of a slot in an epoch's `seeds` is in the seed's section, or in `aggregate.` of the environment."""
     aggregate = Aggregate()
     for place, event in enumerate(made, 1):
         events = aggregate.counters.events

@@ -1,6 +1,6 @@
-"""Every recording, folded: nothing is parked, nothing is dropped, and every value is where the semantics say.
+"""Recordings: nothing is parked or dropped, and every value is in its place.
 
-The table of places below is written from `semantics.md`, not from the fold, so that the two check each other.
+The table of places below was written from the specification, not from the fold, so that the two check each other.
 """
 
 import itertools
@@ -20,7 +20,7 @@ from sanctum_bus.fold.changes import Changes
 from sanctum_bus.protocol import coverage
 from tests.support.recordings import Raw, Recording, entry_of, recordings, timestamp_of
 
-#: Compressed bytes up to which a recording is folded once more.
+#: Maximum size, in compressed bytes, of a recording that a test folds as a whole.
 _SMALL_BYTES = 500_000
 
 each_recording = pytest.mark.parametrize("recording", recordings(), ids=lambda one: one.id)
@@ -37,7 +37,7 @@ _ABSENT = "(absent)"
 #: Action names of REWARD_COMPUTED that are penalties.
 _PENALTIES = {"PUNISHMENT", "AUTO_CULL_PENALTY"}
 
-#: Emitted type -> the section that has its fields, if it is a separate one.
+#: Emitted type -> the section that captures its fields, if the type has a handler.
 _SECTIONS = {
     "TRAINING_STARTED": "run",
     "PPO_UPDATE_COMPLETED": "policy",
@@ -75,7 +75,7 @@ _RENAMED: dict[str, dict[str, str]] = {
     "SEED_PRUNED": _LEFT | {"auto_pruned": "auto_culled"},
 }
 
-#: The same inside `seeds` of EPOCH_COMPLETED.
+#: Emitted field -> stored name, inside `seeds` of EPOCH_COMPLETED.
 _RENAMED_IN_SEEDS = {"grad_ratio": "gradient_health"}
 
 #: Key of a raw line -> name in a section, for the envelope values that are kept.
@@ -92,7 +92,7 @@ _ENVELOPE = {
 
 
 class Place(NamedTuple):
-    """Return the sections that may hold a map of fields after its event."""
+    """The place of a map of fields after its event."""
 
     section: str
     prefix: str
@@ -101,7 +101,7 @@ class Place(NamedTuple):
 
 
 def places_of(line: Raw) -> Iterator[Place]:
-    """Yield every place to which the semantics send the fields of an event."""
+    """Yield every place of the fields of an event."""
     group = line.get("group_id")
     prefix = "" if group in (None, "", "default") else f"{group}/"
     for place in _plain_places(line):
@@ -143,7 +143,7 @@ def _epoch_places(data: Fields) -> Iterator[Place]:
 def _event_section(emitted: str, data: Fields) -> str:
     kind = data.get("kind")
     if emitted == "ANALYTICS_SNAPSHOT" and kind is None:
-        # The recordings contain two of the fields that decide the layout in the current table.
+        # The recordings hold two of the fields that imply a kind.
         known = {"value_variance": "batch_stats", "summary_table": "summary_table"}
         kind = next((known[name] for name in known if name in data), "other")
     where = "" if data.get("env_id") is None else f":{data['env_id']}"
@@ -151,14 +151,14 @@ def _event_section(emitted: str, data: Fields) -> str:
 
 
 def misplaced(sections: dict[str, Fields], line: Raw) -> Iterator[str]:
-    """Yield what is not to be found with its very value: type, sign of zero and NaN included."""
+    """Yield the fields that do not have their exact value, including type, sign of zero and NaN."""
     envelope = {kept: line[key] for key, kept in _ENVELOPE.items() if line.get(key) not in (None, "")}
     envelope["event.timestamp"] = timestamp_of(line)
     for place in places_of(line):
         section = sections.get(place.section, {})
         for name, value in place.fields.items():
             kept = section.get(place.prefix + place.renamed.get(name, name), _ABSENT)
-            # `repr` distinguishes 1 from 1.0 and True, and 0.0 from -0.0, and treats NaN as equal to NaN.
+            # `repr` distinguishes 1, 1.0 and True, and 0.0 and -0.0, and gives the same text for NaN.
             if repr(kept) != repr(value):
                 yield f"{place.section} {place.prefix}{name}: {kept!r:.60}, not {value!r:.60}"
         kept_envelope = {name: value for name, value in section.items() if name.startswith("event.")}
@@ -167,10 +167,10 @@ def misplaced(sections: dict[str, Fields], line: Raw) -> Iterator[str]:
 
 
 class Walked(NamedTuple):
-    """The result of folding a recording, with the sections compared after every event.
+    """The result of folding a recording, with a check of the sections after every event.
 
     Args:
-        types: emitted type -> number of events.
+        types: emitted type -> events.
         fields: emitted type and field -> number of events with the field.
     """
 
@@ -183,7 +183,7 @@ class Walked(NamedTuple):
 
 @cache
 def walked(recording: Recording) -> Walked:
-    """Feed a recording event by event."""
+    """Fold a recording event by event."""
     aggregate, wrong = Aggregate(), []
     types: Counter[str] = Counter()
     fields: Counter[tuple[str, str]] = Counter()
@@ -211,7 +211,7 @@ def test_every_event_is_folded(recording: Recording) -> None:
 
 @each_recording
 def test_every_value_is_where_the_semantics_say(recording: Recording) -> None:
-    """After each event, each of its fields and its envelope stand in the section of its kind with their very values."""
+    """After each event, its section has each of its fields and its envelope with their exact values."""
     wrong = walked(recording).misplaced
 
     assert wrong[:20] == []
@@ -238,7 +238,7 @@ def test_coverage_counts_what_was_emitted(recording: Recording) -> None:
 
 @each_recording
 def test_coverage_keeps_the_emitted_spellings(recording: Recording) -> None:
-    """Beside the canonical name, each other spelling of a type or field is counted as it was emitted."""
+    """Each other spelling of a type or field has its count, besides the canonical name."""
     _, changes, _, _, fields = walked(recording)
     spelled = {key: times for key, times in fields.items() if _canonical(*key) != key}
 
@@ -260,7 +260,7 @@ def _canonical(emitted: str, name: str) -> tuple[str, str]:
 
 @each_recording
 def test_the_packages_entries_are_those_of_the_wire(recording: Recording) -> None:
-    """The encoder turns each event of a recording into the specified form; an end-of-stream marker follows."""
+    """The package encodes each event of a recording as the wire format specifies, and appends an end-of-stream marker."""
     mine = recording.entries()
 
     *theirs, (last_id, last) = offline.encode_records(package_recordings.read(recording.path))
@@ -268,14 +268,14 @@ def test_the_packages_entries_are_those_of_the_wire(recording: Recording) -> Non
     assert last_id == f"0-{len(mine) + 1}"
     assert last[b"type"] == b"_closed"
     assert [entry_id for entry_id, _ in theirs] == [entry_id for entry_id, _ in mine]
-    # All of a small one, a part of a large one: to decode both sides of each costs more than all else here.
+    # All of a small recording and a part of a large one: decoding both sides costs more than all other tests here.
     pairs = zip(mine, theirs, strict=True)
     looked_at = itertools.islice(pairs, None, None, 1 + len(mine) // 5_000)
     assert [a for (a, own), (_, its) in looked_at if _said(own) != _said(its)] == []
 
 
 def _said(entry: Mapping[bytes, bytes]) -> tuple[bytes, list[bytes], list[tuple[str, str]]]:
-    """Return type, fields and event map of an entry, without nulls, in a form that distinguishes every two values."""
+    """Return type, fields and event map of an entry, without nulls, in a form that distinguishes all values."""
     event = msgpack.unpackb(entry[b"event"])
     present = ((key, repr(value)) for key, value in event.items() if value is not None)
     return entry[b"type"], sorted(entry), sorted(present)
@@ -283,12 +283,12 @@ def _said(entry: Mapping[bytes, bytes]) -> tuple[bytes, list[bytes], list[tuple[
 
 @each_small_recording
 def test_the_packages_fold_is_the_same(recording: Recording) -> None:
-    """Folding a file through the package gives the very sections of feeding its entries; only the run has ended."""
+    """`fold_records` gives the sections of applying the entries; only the run's status differs."""
     theirs = offline.fold_records(package_recordings.read(recording.path)).state.sections
     mine = walked(recording).aggregate.state.sections
 
     run = mine["run"] | {"status": "ended"}
-    # The order of a section's fields has no meaning: a hash has none.
+    # The order of a section's fields has no meaning, because a hash has none.
     assert _in_order(theirs) == _in_order(mine | {"run": run})
 
 

@@ -42,7 +42,7 @@ def _cases() -> list[Any]:
 
 @pytest.mark.parametrize(("event_type", "data", "section", "name"), _cases())
 def test_derived_names_are_reserved(event_type: str, data: dict[str, Any], section: str, name: str) -> None:
-    """An emitted field that bears the name of a derived one is stored as `emitted.<name>`, and derives nothing."""
+    """An emitted field with the name of a derived one is stored as `emitted.<name>`, and derives nothing."""
     run, plain = Run(), Run()
 
     run.event(event_type, data | {name: "sent"}, slot_id="r0c0")
@@ -55,7 +55,7 @@ def test_derived_names_are_reserved(event_type: str, data: dict[str, Any], secti
 
 @pytest.mark.parametrize("stage_like", ["status", "stage_entered_at", "gates_passed"])
 def test_reserved_names_in_the_seeds_of_an_epoch(stage_like: str) -> None:
-    """The same holds for what an epoch reports of a seed: a derived name of the seed is not overwritten."""
+    """An epoch's report does not overwrite a derived field of a seed."""
     run = Run()
 
     run.germinate()
@@ -82,7 +82,7 @@ def test_a_name_is_reserved_only_in_its_section() -> None:
 
 
 def test_a_prefixed_field_is_not_reserved() -> None:
-    """With its prefix a field is called differently from any derived one."""
+    """A field under a prefix cannot have the name of a derived field."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"env_id": 0, "status": "sent"})
@@ -104,7 +104,7 @@ def test_a_prefixed_field_is_not_reserved() -> None:
     ],
 )
 def test_name_parts_are_percent_encoded(slot_id: str, part: str) -> None:
-    """A part of a name is percent-encoded outside ASCII alphanumerics, dot, underscore and dash; the field is unchanged."""
+    """A part of a section name is percent-encoded outside `[A-Za-z0-9_.-]`; the field keeps the original text."""
     run = Run()
 
     run.germinate(slot_id=slot_id)
@@ -113,7 +113,7 @@ def test_name_parts_are_percent_encoded(slot_id: str, part: str) -> None:
 
 
 def test_every_name_part_is_encoded() -> None:
-    """Types, kinds, groups and blueprints are name parts as well."""
+    """Types, kinds, groups and blueprints are encoded in section names."""
     run = Run()
 
     run.event("A:B", {"kind": "k/1"}, group_id="g:1")
@@ -124,7 +124,7 @@ def test_every_name_part_is_encoded() -> None:
 
 
 def test_two_names_never_share_a_section() -> None:
-    """The encoding is lossless: a slot whose name looks encoded is another slot."""
+    """The encoding is unambiguous: a slot with an encoded-looking name is another slot."""
     run = Run()
 
     run.germinate(slot_id="a b", blueprint_id="one")
@@ -135,7 +135,7 @@ def test_two_names_never_share_a_section() -> None:
 
 
 def test_names_of_up_to_128_bytes() -> None:
-    """A name part may have 128 bytes; what exceeds the limit parks."""
+    """A part of a section name can have 128 bytes; a longer one parks its event."""
     run = Run()
 
     run.germinate(slot_id="s" * 128)

@@ -1,4 +1,4 @@
-"""A governor rollback can bring a seed back that had ended."""
+"""Revival: a governor rollback can make an ended seed live again."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,7 +46,7 @@ def _ended(what: str = "CULLED", **germination: Any) -> Run:
     ["GERMINATED", "TRAINING", "BLENDING", "SHADOWING", "PROBATIONARY", "HOLDING", "NEW_WORD"],
 )
 def test_a_live_stage_makes_it_live_again(report: Report, stage: str) -> None:
-    """A live stage, any unknown word too, reported for an ended slot removes its end fields."""
+    """A live stage (also an unknown one) of an ended slot removes the fields of the end."""
     run = _ended()
 
     report(run, stage)
@@ -59,7 +59,7 @@ def test_a_live_stage_makes_it_live_again(report: Report, stage: str) -> None:
 
 @both_reports
 def test_what_it_was_stays(report: Report) -> None:
-    """It is the same seed: blueprint, parameters and germination are known as before."""
+    """A revived seed keeps blueprint, parameters and germination time."""
     run = _ended(seed_id="s1")
 
     report(run, "TRAINING")
@@ -71,7 +71,7 @@ def test_what_it_was_stays(report: Report) -> None:
 
 @both_reports
 def test_tallies_stay(report: Report) -> None:
-    """Tallies count events: what was culled once was culled."""
+    """A revival does not change the counts of culled seeds."""
     run = _ended()
 
     report(run, "TRAINING")
@@ -83,7 +83,7 @@ def test_tallies_stay(report: Report) -> None:
 @both_reports
 @pytest.mark.parametrize("stage", ["CULLED", "PRUNED", "EMBARGOED", "RESETTING", "DORMANT", "FOSSILIZED"])
 def test_another_stage_revives_nothing(report: Report, stage: str) -> None:
-    """A stage that is not live leaves the record of the end."""
+    """A stage that is not live keeps the fields of the end."""
     run = _ended()
 
     report(run, stage)
@@ -97,7 +97,7 @@ def test_another_stage_revives_nothing(report: Report, stage: str) -> None:
 @both_reports
 @pytest.mark.parametrize("what", ["PRUNED", "FOSSILIZED"])
 def test_whatever_ended_it(report: Report, what: str) -> None:
-    """A pruned and a fossilised seed can come back as well."""
+    """A pruned or fossilized seed can be revived too."""
     run = _ended(what)
 
     report(run, "TRAINING")
@@ -118,7 +118,7 @@ def test_the_same_seed_by_its_id() -> None:
 
 
 def test_another_seed_is_no_revival() -> None:
-    """A report with another `seed_id` is another seed: it has neither the end nor the history of the first one."""
+    """A report with another `seed_id` starts a new record."""
     run = _ended(seed_id="s1")
 
     run.event("SEED_STAGE_CHANGED", {"env_id": 0, "to": "TRAINING"}, slot_id="r0c0", seed_id="s2")
@@ -129,7 +129,7 @@ def test_another_seed_is_no_revival() -> None:
 
 
 def test_a_live_seed_keeps_its_fields() -> None:
-    """A seed that has not ended loses nothing by a live stage."""
+    """A live stage removes no field of a seed that has not ended."""
     run = Run()
 
     run.germinate(improvement=0.5, reason="planned", counterfactual=1.0)
@@ -140,7 +140,7 @@ def test_a_live_seed_keeps_its_fields() -> None:
 
 
 def test_fields_of_the_reviving_event_count() -> None:
-    """The fields of the report that revives a seed are captured, also under the names of the end fields."""
+    """The fields of the reviving report are captured, also under the name of an end field."""
     run = _ended()
 
     run.stage("TRAINING", counterfactual=2.5)

@@ -29,7 +29,7 @@ def test_reward_history() -> None:
 
 
 def test_a_null_reward_enters_no_history() -> None:
-    """A null `total_reward` does not count: history and best ignore it, but the action of the step counts."""
+    """A null `total_reward` is in neither history nor best, but the action of the step counts."""
     run = Run()
 
     run.reward(0, None, "WAIT")
@@ -40,7 +40,7 @@ def test_a_null_reward_enters_no_history() -> None:
 
 
 def test_best_reward() -> None:
-    """The best reward with the envelope's epoch; also where all are negative."""
+    """The environment has the best reward with the envelope's epoch, also if all rewards are negative."""
     run = Run()
 
     run.reward(0, -3.0, epoch=1)
@@ -87,7 +87,7 @@ def test_the_best_rewards_epoch_is_the_envelopes() -> None:
     ],
 )
 def test_actions_are_normalized_by_prefix(emitted: str, normalized: str) -> None:
-    """GERMINATE_*, FOSSILIZE_*, CULL_* and PRUNE_* count as one action each; the raw name stays in `reward.`."""
+    """GERMINATE_*, FOSSILIZE_*, CULL_* and PRUNE_* each count as one action; `reward.` has the raw name."""
     run = Run()
 
     run.reward(0, 1.0, emitted)
@@ -126,7 +126,7 @@ def test_counts_outlast_the_history() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"action_name": None}])
 def test_a_step_without_an_action(data: dict[str, Any]) -> None:
-    """A step whose action is not known counts no action."""
+    """A step without an action counts no action."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"env_id": 0, "total_reward": 1.0, **data})
@@ -137,7 +137,7 @@ def test_a_step_without_an_action(data: dict[str, Any]) -> None:
 
 
 def test_cohort() -> None:
-    """`cohort` is the step's `ab_group`; a step that does not name one leaves it."""
+    """`cohort` is `ab_group` of the last step that has one."""
     run = Run()
 
     run.reward(0, 1.0, ab_group="shaped")
@@ -149,7 +149,7 @@ def test_cohort() -> None:
 
 
 def test_a_decision() -> None:
-    """With `action_confidence` the decision fields are `decision.*` as well; they stay in `reward.*` too."""
+    """With `action_confidence`, the decision fields are in `decision.*` and in `reward.*`."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"env_id": 0, "pbrs_bonus": 0.1, **DECISION})
@@ -162,7 +162,7 @@ def test_a_decision() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"action_confidence": None}])
 def test_no_decision(data: dict[str, Any]) -> None:
-    """A step without `action_confidence` does not count as a decision, and the last decision stays."""
+    """A step without `action_confidence` keeps the last decision."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"env_id": 0, "action_name": "WAIT", "action_confidence": 0.5})
@@ -174,7 +174,7 @@ def test_no_decision(data: dict[str, Any]) -> None:
 
 
 def test_a_decision_holds_nothing_of_the_one_before() -> None:
-    """A decision is one moment: what the last one did not say is not taken from an earlier one."""
+    """A decision replaces the last one as a whole."""
     run = Run()
 
     run.event("REWARD_COMPUTED", {"env_id": 0, "action_confidence": 0.5, "value_estimate": 1.0})
@@ -185,7 +185,7 @@ def test_a_decision_holds_nothing_of_the_one_before() -> None:
 
 @pytest.mark.parametrize("kind", ["PUNISHMENT", "AUTO_CULL_PENALTY"])
 def test_a_penalty(kind: str) -> None:
-    """A penalty counts by kind and keeps its prefix; it counts neither as an action nor as a reward or a decision."""
+    """A penalty is counted by kind and captured under its prefix; it is not an action, reward or decision."""
     run = Run()
 
     run.reward(0, 1.0, "WAIT", epoch=3)
@@ -228,7 +228,7 @@ def test_a_step_touches_no_accuracy() -> None:
 
 
 def test_not_a_number_is_no_best_reward() -> None:
-    """A reward that is NaN is kept, but is never the best, and a later number still can be."""
+    """A NaN reward is in the history, but never the best; a later number can be."""
     run = Run()
 
     run.reward(0, float("nan"), epoch=1)

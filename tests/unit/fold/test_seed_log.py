@@ -1,6 +1,6 @@
-"""The seed event log of recorded runs: one line for each SEED_* event and each milestone, with the specified messages.
+"""The seed event log of recorded runs: one line for each SEED_* event and each milestone.
 
-This test derives the expected lines from the raw events, without the fold.
+This module computes the expected lines from the raw events, not with the fold.
 """
 
 from collections.abc import Callable
@@ -18,7 +18,7 @@ Lines = list[tuple[str, Fields]]
 
 _SMALL = ("plan/cifar10_2env_2round", "dec19/cifar10_2env_2round", "current/baseline_2env_3round")
 
-#: The large one is there only where the whole collection is.
+#: The large recording is available only with the whole collection.
 _LARGE = "dec19/blind_16env_20round"
 
 each_recording = pytest.mark.parametrize(
@@ -28,7 +28,7 @@ each_recording = pytest.mark.parametrize(
 
 @cache
 def logged(recording: Recording) -> Lines:
-    """The log's lines, each with its id, from the fold."""
+    """Return the lines of the fold, each with its ID."""
     aggregate = Aggregate()
     for entry_id, entry in recording.entries():
         aggregate.apply(entry_id, entry)
@@ -36,7 +36,7 @@ def logged(recording: Recording) -> Lines:
 
 
 class Expected:
-    """The log's lines, each with its id, as the semantics say, from the raw events."""
+    """Return the expected lines from the raw events, each with its ID."""
 
     def __init__(self, recording: Recording) -> None:
         self.lines: Lines = []
@@ -48,7 +48,7 @@ class Expected:
                 self.lines.append((f"0-{number}", self._line(raw)))
 
     def _note(self, raw: Raw) -> None:
-        """Remember what later lines need: how many episodes there were, and what grows in which slot."""
+        """Record what later lines need: the completed episodes, and the blueprint in each slot."""
         data, env_id = raw["data"], raw["data"].get("env_id")
         if raw["event_type"] == "TRAINING_STARTED":
             self._episodes = data.get("start_episode") or 0
@@ -84,12 +84,12 @@ def canonical(raw: Raw) -> str:
 
 
 def slot_of(raw: Raw) -> Any:
-    """The slot that an event speaks of."""
+    """Return the slot of an event."""
     return raw["slot_id"] or raw["data"].get("slot_id")
 
 
 def is_logged(raw: Raw) -> bool:
-    """Whether an event is a seed's or a milestone."""
+    """Return whether an event is a SEED_* event or a milestone."""
     event_type = canonical(raw)
     return (
         event_type.startswith(("SEED_", "GOVERNOR_", "CHECKPOINT_"))
@@ -100,7 +100,7 @@ def is_logged(raw: Raw) -> bool:
 
 
 def message_of(raw: Raw) -> str:
-    """The message of an event's line, by the table of the semantics."""
+    """Return the message of an event's line, from the table below."""
     word = _WORDS.get(raw["event_type"])
     if word is not None:
         return word(f"{slot_of(raw)} ", raw["data"])
@@ -138,7 +138,7 @@ def _batch(_: str, data: Fields) -> str:
     )
 
 
-#: Emitted type -> its words, given the slot and the fields; every other event speaks for itself.
+#: Emitted type -> its message from slot and fields. Every other event has its own message.
 _WORDS: dict[str, Callable[[str, Fields], str]] = {
     "SEED_GERMINATED": lambda slot, data: f"{slot}germinated" + in_brackets(data["blueprint_id"]),
     "SEED_STAGE_CHANGED": _staged,
@@ -153,19 +153,19 @@ _WORDS: dict[str, Callable[[str, Fields], str]] = {
 
 
 def in_brackets(*parts: str | None) -> str:
-    """Return the known values in brackets, or nothing."""
+    """Return the known parts in brackets, or an empty text."""
     known = ", ".join(part for part in parts if part)
     return f" ({known})" if known else ""
 
 
 def percent(value: float) -> str:
-    """A change in percent, with its true sign; what rounds to zero has a plus."""
+    """Return a change in percent with its sign; one that rounds to zero has a plus."""
     return f"{value:+.1f}%".replace("-0.0%", "+0.0%")
 
 
 @each_recording
 def test_every_seed_event_has_a_line(recording: Recording) -> None:
-    """Each SEED_* event causes one line, in the order of the events, which bears the id of its entry."""
+    """Each SEED_* event has one line, in order, with the ID of its entry."""
     raw = [(f"0-{number}", canonical(line)) for number, line in enumerate(recording.lines(), 1)]
     seeds = [(entry_id, event_type) for entry_id, event_type in raw if event_type.startswith("SEED_")]
 
@@ -177,7 +177,7 @@ def test_every_seed_event_has_a_line(recording: Recording) -> None:
 
 @each_recording
 def test_every_line_says_what_the_semantics_say(recording: Recording) -> None:
-    """A line bears its event's type, time, place, episode and fields, and the words of its kind; nothing else is logged."""
+    """A line has type, time, place, episode, fields and message of its event; nothing else is logged."""
     expected = Expected(recording).lines
 
     found = logged(recording)
@@ -189,13 +189,13 @@ def test_every_line_says_what_the_semantics_say(recording: Recording) -> None:
 
 
 def _told(line: Fields) -> list[tuple[str, str]]:
-    """Return a line as text that distinguishes every two values."""
+    """Return a line as a text that distinguishes all values."""
     return sorted((name, repr(value)) for name, value in line.items())
 
 
 @each_recording
 def test_the_milestones_are_there(recording: Recording) -> None:
-    """The start, every batch and what the trainer detected stand among the seeds; events of high rate do not."""
+    """The start, every batch and detections have lines; events of high rate have none."""
     raw = [canonical(line) for line in recording.lines()]
 
     types = [line["type"] for _, line in logged(recording)]
@@ -225,7 +225,7 @@ def test_the_milestones_are_there(recording: Recording) -> None:
     ],
 )
 def test_a_line_reads_as_the_semantics_print_it(name: str, entry_id: str, message: str) -> None:
-    """The lines of the small runs have the exact specified text, so that the test does not rely on its own derivation only."""
+    """Some messages of the small runs, word by word, so that a shared mistake above cannot hide."""
     recording = next(one for one in recordings() if one.id == name)
 
     assert dict(logged(recording))[entry_id]["message"] == message

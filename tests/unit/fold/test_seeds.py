@@ -11,7 +11,7 @@ SEED = "seed:0:r0c0"
 
 
 def test_germinated() -> None:
-    """A new seed: its stage, when it began, whose it is."""
+    """A new seed has stage, start time, environment and slot."""
     run = Run()
 
     run.germinate(blueprint_id="norm", seed_id="s1", params=152)
@@ -26,7 +26,7 @@ def test_germinated() -> None:
 
 @pytest.mark.parametrize("last", ["CULLED", "FOSSILIZED", "STAGE_CHANGED"])
 def test_a_new_seed_inherits_nothing(last: str) -> None:
-    """Nothing of the slot's former occupant remains."""
+    """No field of the slot's previous seed remains."""
     run, fresh = Run(), Run()
 
     run.germinate(blueprint_id="norm", seed_id="s1", alpha=0.5)
@@ -43,7 +43,7 @@ def test_a_new_seed_inherits_nothing(last: str) -> None:
 
 
 def test_a_null_identity_in_the_envelope() -> None:
-    """`seed_id` comes from the envelope or from the data, whichever has it."""
+    """`seed_id` comes from the data, or else from the envelope."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": 0, "seed_id": "by data"}, slot_id="a")
@@ -54,7 +54,7 @@ def test_a_null_identity_in_the_envelope() -> None:
 
 
 def test_the_slot_may_be_in_the_data() -> None:
-    """The slot is the envelope's, else the data's."""
+    """The slot comes from the envelope, or else from the data."""
     run = Run()
 
     run.event("SEED_GERMINATED", {"env_id": 0, "slot_id": "r0c0", "blueprint_id": "norm"})
@@ -79,7 +79,7 @@ def test_stage_changed(stage: str) -> None:
 
 
 def test_a_stage_change_of_a_seed_nobody_germinated() -> None:
-    """An event that contradicts the state is folded as far as it makes sense."""
+    """An event that contradicts the state is folded as far as possible."""
     run = Run()
 
     run.stage("BLENDING")
@@ -92,7 +92,7 @@ def test_a_stage_change_of_a_seed_nobody_germinated() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"to": None}])
 def test_a_stage_change_to_nowhere(data: dict[str, Any]) -> None:
-    """A stage change that does not say where to leaves the stage."""
+    """A stage change without the new stage keeps the stage."""
     run = Run()
 
     run.stage("TRAINING")
@@ -103,7 +103,7 @@ def test_a_stage_change_to_nowhere(data: dict[str, Any]) -> None:
 
 
 def test_a_null_stage_is_no_stage() -> None:
-    """An epoch that does not know a seed's stage leaves it."""
+    """An epoch without a seed's stage keeps the stage."""
     run = Run()
 
     run.stage("TRAINING")
@@ -117,7 +117,7 @@ def test_a_null_stage_is_no_stage() -> None:
     [([True], 1, 0), ([False], 0, 1), ([True, False, True, None], 2, 1), ([], 0, 0)],
 )
 def test_gates_are_counted(verdicts: list[bool | None], passed: int, failed: int) -> None:
-    """`gates_passed` and `gates_failed` count the verdicts; null does not count."""
+    """`gates_passed` and `gates_failed` count the verdicts; a null verdict does not count."""
     run = Run()
 
     run.germinate()
@@ -128,7 +128,7 @@ def test_gates_are_counted(verdicts: list[bool | None], passed: int, failed: int
 
 
 def test_a_gate_changes_no_stage() -> None:
-    """A gate's fields have their prefix: they touch nothing of the seed itself."""
+    """The fields of a gate have a prefix, and change no other field of the seed."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -141,7 +141,7 @@ def test_a_gate_changes_no_stage() -> None:
 
 
 def test_fossilized() -> None:
-    """A fossilised seed is in stage FOSSILIZED and has ended; its parameters are the environment's for good."""
+    """A fossilized seed has ended in stage FOSSILIZED, and its parameters count in the environment."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -155,7 +155,7 @@ def test_fossilized() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"params_added": None}])
 def test_fossilized_without_parameters(data: dict[str, Any]) -> None:
-    """Parameters that are not known add nothing."""
+    """Unknown parameters add nothing."""
     run = Run()
 
     run.seed("FOSSILIZED", **data)
@@ -186,7 +186,7 @@ def test_a_culled_record_stays() -> None:
 
 
 def test_an_end_without_a_blueprint_takes_none_away() -> None:
-    """Null is "unknown" in today's SEED_PRUNED: the record keeps the blueprint that it had."""
+    """A null blueprint in SEED_PRUNED keeps the blueprint of the record."""
     run = Run()
 
     run.germinate(blueprint_id="norm")
@@ -209,7 +209,7 @@ def test_an_end_without_a_blueprint_takes_none_away() -> None:
     ],
 )
 def test_the_stage_of_a_culled_seed(what: str, change: str | None, stage: str) -> None:
-    """The stage is the word of the stage change before it (CULLED, PRUNED); without one, the event's own word."""
+    """The stage is the word of the stage change before it (CULLED, PRUNED), or else of the event."""
     run = Run()
 
     run.germinate()
@@ -221,7 +221,7 @@ def test_the_stage_of_a_culled_seed(what: str, change: str | None, stage: str) -
 
 
 def test_a_cull_does_not_enter_its_stage_again() -> None:
-    """If the stage change came first, the stage began with it."""
+    """If the stage change came first, the stage started with it."""
     run = Run()
 
     run.stage("CULLED")
@@ -248,7 +248,7 @@ def test_tallies_of_the_environment() -> None:
 
 
 def test_epochs_do_not_count_in_tallies() -> None:
-    """Tallies count events, not what an epoch reports."""
+    """The counts of seeds count events, not reports of epochs."""
     run = Run()
 
     run.epoch(
@@ -274,7 +274,7 @@ def test_seeds_of_other_slots_are_apart() -> None:
 
 
 def test_words_are_one_object() -> None:
-    """A stage or blueprint that many seeds share is in memory once, and an unchanged value is not written again."""
+    """A stage or blueprint of many seeds is one object, and a repeated value is not written again."""
     run, written = Run(), dict[str, WrittenSection]()
     seeds = {
         f"r0c{column}": {"stage": "TRAINING", "blueprint_id": "conv_light", "alpha": 0.5} for column in (0, 1)

@@ -161,3 +161,16 @@ def test_a_mean_that_no_float_holds_is_nan(values: tuple[float, float]) -> None:
     run.epoch(0, 2, 1.0)
 
     assert repr(run.section("run")["mean_accuracy"]) == "nan"
+
+
+@pytest.mark.parametrize(
+    ("producer", "reason"), [(b"p" * 129, "over the limit of 128"), (b"\xff", "`producer` is not UTF-8")]
+)
+def test_an_invalid_producer_parks_the_entry(producer: bytes, reason: str) -> None:
+    """A producer's name is text of at most 128 bytes; another one is not recorded."""
+    run = Run()
+
+    run.raw({**entry("OTHER"), b"producer": producer, b"seq": b"1"})
+
+    assert reason in run.parked()[0].reason
+    assert run.counters.producers == {}

@@ -8,7 +8,7 @@ from tests.support.fold_run import FIRST_SECOND, Run
 
 
 def test_a_start_counts_and_dates_itself() -> None:
-    """`starts` counts the starts, `started_at` is the event time of the last, and the run is running."""
+    """`starts` counts the starts, `started_at` is the event time of the last one, and the status is running."""
     run = Run()
 
     run.start()
@@ -19,7 +19,7 @@ def test_a_start_counts_and_dates_itself() -> None:
 
 
 def test_the_run_starts_anew() -> None:
-    """Nothing of `run` remains but the number of starts."""
+    """A new start removes every field of `run` but the number of starts."""
     run = Run()
 
     run.start({"old": 1, "lr": 0.1})
@@ -67,7 +67,7 @@ def test_what_a_start_leaves() -> None:
 
 
 def test_environments_exist_from_the_start() -> None:
-    """With `n_envs` the sections `env:0` to `env:n-1` exist from now on."""
+    """`n_envs` creates the sections `env:0` to `env:n-1`."""
     run = Run()
 
     run.start({"n_envs": 3})
@@ -79,7 +79,7 @@ def test_environments_exist_from_the_start() -> None:
 
 @pytest.mark.parametrize("data", [{}, {"n_envs": None}, {"n_envs": 0}])
 def test_no_environments_from_the_start(data: dict[str, Any]) -> None:
-    """Without `n_envs` no environment exists yet; null does not count."""
+    """A missing or null `n_envs` creates no environment."""
     run = Run()
 
     run.start(data)
@@ -88,7 +88,7 @@ def test_no_environments_from_the_start(data: dict[str, Any]) -> None:
 
 
 def test_at_most_max_envs() -> None:
-    """4,096 environments are allowed; more parks, and the run starts as if nothing had come."""
+    """A start with more than 4,096 environments parks, and the next start is unaffected."""
     most, more = Run(), Run()
 
     most.start({"n_envs": 4096})
@@ -123,7 +123,7 @@ def test_one_environment_too_many(event_type: str) -> None:
     ],
 )
 def test_devices(data: dict[str, Any], devices: list[str]) -> None:
-    """`devices` is the policy's device, then those of the environments without repeats."""
+    """`devices` has the policy's device and the devices of the environments, without repeats."""
     run = Run()
 
     run.start(data)
@@ -132,7 +132,7 @@ def test_devices(data: dict[str, Any], devices: list[str]) -> None:
 
 
 def test_another_rank_only_leaves_its_fields() -> None:
-    """With `rank` above 0 the fields are kept as `rank.<rank>.<field>`, and nothing restarts."""
+    """With a `rank` above 0, the fields are stored as `rank.<rank>.<field>`, and nothing is reset."""
     run = Run()
 
     run.start({"rank": 0, "lr": 0.1, "n_envs": 1})
@@ -149,7 +149,7 @@ def test_another_rank_only_leaves_its_fields() -> None:
 
 @pytest.mark.parametrize("rank", [0, None])
 def test_rank_zero_is_the_run(rank: int | None) -> None:
-    """Rank 0, or none, is the run's own start."""
+    """A start of rank 0, or without rank, is a start of the run."""
     run = Run()
 
     run.start({"rank": rank, "lr": 0.1})
@@ -159,7 +159,7 @@ def test_rank_zero_is_the_run(rank: int | None) -> None:
 
 
 def test_a_resent_start_is_a_duplicate() -> None:
-    """The same `event_id` again is the same start: it is counted as a duplicate and changes nothing."""
+    """A start with the same `event_id` counts as a duplicate and changes nothing."""
     run = Run()
 
     run.start({"n_envs": 1}, event_id="start")
@@ -173,7 +173,7 @@ def test_a_resent_start_is_a_duplicate() -> None:
 
 
 def test_starts_without_an_id_are_no_duplicates() -> None:
-    """Without `event_id` to distinguish starts, each event is a start."""
+    """Without an `event_id`, each start counts."""
     run = Run()
 
     run.start(event_id=None)
@@ -183,7 +183,7 @@ def test_starts_without_an_id_are_no_duplicates() -> None:
 
 
 def test_a_start_sent_again_fills_what_is_missing() -> None:
-    """With `again` (the server had been emptied) it fills what is missing and resets nothing."""
+    """A start with `again` (the server was emptied) adds missing fields and resets nothing."""
     run = Run()
 
     run.epoch(0, 1, 50.0)
@@ -197,7 +197,7 @@ def test_a_start_sent_again_fills_what_is_missing() -> None:
 
 
 def test_a_start_sent_again_overwrites_nothing() -> None:
-    """Existing values stay, also the fields of an earlier start and the number of starts."""
+    """A start with `again` keeps existing fields, also of an earlier start, and the number of starts."""
     run = Run()
 
     run.start({"lr": 0.1}, event_id="one")
@@ -208,7 +208,7 @@ def test_a_start_sent_again_overwrites_nothing() -> None:
 
 
 def test_labels() -> None:
-    """Labels from the publisher are `labels.<name>` of the run, come with whatever event, and survive a start."""
+    """The publisher's labels are `labels.<name>` of the run, come with any event, and survive a start."""
     run = Run()
 
     run.event("OTHER", {}, labels={"team": "x", "node": 3})
@@ -230,7 +230,7 @@ def test_last_event_at() -> None:
 
 
 def test_labels_have_names_that_fit() -> None:
-    """Labels that are not a map, or have a name that is too long, park their event."""
+    """Labels that are not a map, or a label with a long name, park their event."""
     run = Run()
 
     run.event("OTHER", {}, labels=["team"])
@@ -241,7 +241,7 @@ def test_labels_have_names_that_fit() -> None:
 
 
 def test_a_groups_start_sent_again() -> None:
-    """A group's start that is sent again fills what is missing in that group."""
+    """A group's start that is sent again adds missing fields in that group."""
     run = Run()
 
     run.event("EPOCH_COMPLETED", {"env_id": 0, "val_accuracy": 50.0}, group_id="A")

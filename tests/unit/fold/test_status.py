@@ -23,7 +23,7 @@ def test_initializing() -> None:
 
 
 def test_healthy() -> None:
-    """With one epoch an environment is healthy, whatever number the epoch bears."""
+    """After one epoch an environment is healthy, whatever the number of the epoch."""
     run = Run()
 
     run.epoch(0, 0, 10.0)
@@ -56,7 +56,7 @@ def test_rules_in_order(accuracies: tuple[float, ...], status: str) -> None:
 
 
 def test_the_first_epoch_of_an_episode_is_not_degraded() -> None:
-    """Degraded looks at the epoch before in the same episode only."""
+    """The rule for degraded compares only epochs of the same episode."""
     run = Run()
 
     run.epoch(0, 1, 50.0)
@@ -82,7 +82,7 @@ def test_an_episode_does_not_start_stalled() -> None:
 
 
 def test_an_epoch_without_accuracy_is_no_epoch_before() -> None:
-    """Degraded compares with the last known accuracy of the episode."""
+    """The rule for degraded compares with the last known accuracy of the episode."""
     run = Run()
 
     run.epoch(0, 1, 50.0)
@@ -93,7 +93,7 @@ def test_an_epoch_without_accuracy_is_no_epoch_before() -> None:
 
 
 def test_not_a_number_is_no_improvement() -> None:
-    """An accuracy that is NaN is kept, but is never the best, and a later number still can be."""
+    """A NaN accuracy is in the history, but never the best; a later number can be."""
     run = Run()
 
     run.epoch(0, 1, float("nan"))

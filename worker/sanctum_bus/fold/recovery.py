@@ -1,8 +1,7 @@
-"""The information that a failed fold gives to the next attempt: quarantined entries and confirmed gaps.
+"""The memo of failed attempts at a fold, for the next attempt: quarantined entries and confirmed gaps.
 
-A fold that meets a problem does not repair it in place. The worker restarts from the checkpoint (an offline
-fold from
-the first entry), and the memo decides what the next attempt does at the same entry.
+A failed fold is not repaired in place. The worker restarts from the checkpoint (an offline fold from the first entry),
+and the next attempt reads this memo when it reaches the same entry.
 """
 
 from dataclasses import dataclass, field
@@ -13,12 +12,12 @@ from sanctum_bus.protocol.entry import Entry
 
 
 class QuarantinedEntry(NamedTuple):
-    """An entry to park because of what it did in an earlier attempt.
+    """An entry that the next attempt parks, because it failed an earlier attempt.
 
     Args:
-        why: the reason to park it with.
-        entry: its fields; another entry that has the same ID by now is not parked.
-        can_be_read: its fold failed; otherwise it is not even decoded.
+        why: reason of the dead letter.
+        entry: fields of the entry. Another entry that now has the same ID is not parked.
+        can_be_read: the entry can be decoded, but its fold failed. Otherwise it is not decoded again.
     """
 
     why: str
@@ -37,8 +36,8 @@ class RecoveryMemo:
 
     Args:
         quarantined: stream ID -> entry to park.
-        confirmed: gaps that a restart has shown again.
-        trusts_gaps: gaps need no confirmation: the caller feeds every entry of the stream.
+        confirmed: gaps that the same entries have shown before a restart.
+        trusts_gaps: gaps need no confirmation, because the caller applies every entry of the stream.
         eager: a deferred write failed; nothing is deferred any more, so that the failing event is found.
     """
 

@@ -31,7 +31,7 @@ _END_FIELDS = (
 #: Live fields that emitters send too. A deferred capture keeps their live values.
 _KEPT_LIVE = ("stage", "seed_id", "slot_id", "blueprint_id")
 
-#: Live fields that a capture writes at once if the event has them. The stage has separate rules.
+#: Live fields that a capture writes at once if the event has them. `set_stage` writes the stage.
 _CAPTURED_LIVE = ("seed_id", "slot_id", "blueprint_id")
 
 #: Fields of a report that must be text, null or absent.
