@@ -23,7 +23,7 @@ def test_an_older_schema_is_refused(number: object) -> None:
 
 
 def test_a_newer_schema_is_refused() -> None:
-    """A newer schema is refused; the message tells the user to upgrade, and confirms that nothing was changed."""
+    """A newer schema is refused; the message recommends an upgrade, and confirms that nothing was changed."""
     with pytest.raises(UnknownSchema, match=r"pip install --upgrade sanctum-bus.*nothing was changed"):
         schema.check("r", schema.SCHEMA_VERSION + 1)
 
