@@ -10,13 +10,13 @@ from typing import NamedTuple
 from sanctum_bus.errors import InvalidArgument
 from sanctum_bus.events import catalog
 from sanctum_bus.events.catalog import Declared
-from sanctum_bus.protocol.entry import HISTORY, FieldsView, Value
+from sanctum_bus.fold import derived_fields
+from sanctum_bus.fold.derived_fields import HISTORY_SUFFIX
+from sanctum_bus.protocol.entry import FieldsView, Value
+from sanctum_bus.protocol.section_names import section_kind
 from sanctum_bus.protocol.text import encode_value
 from sanctum_bus.views.derived import Sections, as_floats
 from sanctum_bus.views.format import printable
-
-#: Suffix of the names of histories.
-HISTORY_SUFFIX = "_history"
 
 
 class Meaning(NamedTuple):
@@ -28,12 +28,12 @@ class Meaning(NamedTuple):
 
 def meaning(section: str, field: str) -> Meaning:
     """Return unit and meaning of a field, by the name of its section."""
-    kind = section.rpartition("/")[2].partition(":")[0]
+    kind = section_kind(section)
     declared = _declared_places().get((kind, field))
     if declared is not None:
         return Meaning(declared.unit, declared.meaning)
-    base = _declared_places().get((kind, field.removesuffix(HISTORY_SUFFIX)))
-    return Meaning(base.unit, f"last {HISTORY} values") if base is not None else Meaning()
+    derived = derived_fields.lookup(kind, field)
+    return Meaning(derived.unit, derived.meaning) if derived is not None else Meaning()
 
 
 @cache
