@@ -73,3 +73,27 @@ def test_labels_without_undeclared_keys() -> None:
     event = _decode({"labels": {1: "a"}, "data": {}}, unknown=b"1")
 
     assert (event.labels, event.extra) == ({"1": "a"}, None)
+
+
+@pytest.mark.parametrize(
+    ("timestamp", "message"),
+    [
+        (True, "`timestamp` is a bool, not a number"),
+        ([1], "`timestamp` is a list, not a number"),
+        (1e300, "not finite, or out of range"),
+        ("yesterday", "neither a number nor an ISO 8601 time"),
+    ],
+)
+def test_an_invalid_timestamp(timestamp: Any, message: str) -> None:
+    """A timestamp that is not a time is rejected with its type or its range."""
+    with pytest.raises(InvalidEntry, match=message):
+        _decode({"timestamp": timestamp, "data": {}})
+
+
+@pytest.mark.parametrize(
+    ("event", "time"),
+    [({}, 0.005), ({"timestamp": 7}, 7.0), ({"timestamp": "1970-01-01T00:00:08"}, 8.0)],
+)
+def test_the_time_of_an_event(event: dict[str, Any], time: float) -> None:
+    """A missing timestamp is the time of the entry; a text without a zone is UTC."""
+    assert _decode({**event, "data": {}}, unknown=b"1").timestamp == time
