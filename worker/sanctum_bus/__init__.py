@@ -1,4 +1,4 @@
-"""Sanctum: training telemetry as one shared, exact, crash-proof view in Redis."""
+"""Sanctum: training telemetry aggregated in Redis, one exact view of a run for many readers."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
