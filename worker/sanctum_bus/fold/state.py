@@ -1,8 +1,8 @@
 """The state of one run: sections, each a map of fields in the JSON model.
 
 The state is the snapshot and nothing else: every value that a fold needs later is a field that readers see.
-The other
-data of the state (children, changes, deferred writes) follows from the sections.
+The
+other data of the state (children, changes, deferred writes) follows from the sections.
 
 Values are never changed in place, only replaced. A list that was handed out stays unchanged.
 """

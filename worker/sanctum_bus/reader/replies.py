@@ -27,7 +27,7 @@ def activity(reply: list[Any]) -> dict[str, float]:
 
 
 def snapshot(run_id: str, reply: list[Any], known_names: frozenset[str]) -> Snapshot | None:
-    """Return the snapshot in the reply of the script `read`, or None if the run does not exist.
+    """Return the snapshot in the reply of the script `read_snapshot`, or None if the run does not exist.
 
     Args:
         run_id: the run.

@@ -1,6 +1,6 @@
 """The meaning of an error for a run, and the recovery from it.
 
-This is the one table of errors. None of them ends a worker; only a `ConfigurationError` at the start does.
+This is the one table of errors after which a run restarts. Any other error is a defect, and ends the worker.
 """
 
 from dataclasses import dataclass, field

@@ -125,7 +125,10 @@ class RunLoop:
         self._pipeline = Pipeline(self.store, self.settings, self.metrics, self.catch_up_slots)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Fold the run until it is stopped, assigned to another worker, or idle. Failures never end the loop."""
+        """Fold the run until it is stopped, assigned to another worker, or idle.
+
+        Failures restart the run. A defect, which is any error that `classify` does not list, is raised.
+        """
         stopping = asyncio.create_task(stop.wait())
         state: _State | None = self._acquire
         try:

@@ -117,7 +117,7 @@ class RunSession:
         return in_flight, ahead
 
     def on_committed(self, commit: Commit, enough: int) -> None:
-        """Record a commit. An empty one, or enough entries one by one, end the suspicion against the entries.
+        """Record a commit. An empty one, or enough entries one by one, reset the count of attempts.
 
         Args:
             commit: the commit.

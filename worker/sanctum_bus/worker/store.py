@@ -30,7 +30,7 @@ class Lease(NamedTuple):
     Args:
         generation: the fencing token; commits with another one are refused.
         version: of the checkpoint to continue from.
-        attempts: acquisitions since the last commit. From the third on, an entry may be killing its readers.
+        attempts: acquisitions since the last commit. From the third on, an entry may be the cause of crashes.
         new_history: there was no whole checkpoint, so the fold starts with the first entry.
         trimmed_until: ID up to which the stream was trimmed before its entries were read, or "".
         trimmed_entries: number of these entries.

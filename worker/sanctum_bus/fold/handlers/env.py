@@ -11,7 +11,7 @@ _EPISODE_PREFIXES = episode_prefixes()
 
 
 def has_reported(env: Fields) -> bool:
-    """Return whether an environment has reported an accuracy in its episode. Live fields suffice."""
+    """Return whether an environment has reported an accuracy in its episode. It reads only live fields."""
     return env["best_accuracy"] is not None or env["epochs_since_improvement"] > 0
 
 

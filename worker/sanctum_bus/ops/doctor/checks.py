@@ -13,10 +13,10 @@ class ServerCheck(NamedTuple):
     """One check of each server that holds keys.
 
     Args:
-        why: what happens where it fails.
-        remedy: what to do then, as the documentation has it.
-        ask: the client of one server and the prefix of keys -> what was found.
-        judge: what was found -> what that comes to.
+        why: the consequence of a failed check.
+        remedy: the remedy, as the documentation has it.
+        ask: client of one server and key prefix -> data.
+        judge: data -> verdicts.
     """
 
     name: str
