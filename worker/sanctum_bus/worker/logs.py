@@ -102,7 +102,8 @@ EVENTS = (
         "warning",
         ("cause", "kind", "failures", "error"),
         "The worker discarded the state in memory, and acquires the run again from its checkpoint. Nothing is lost. `cause` "
-        "is `unavailable`, `refused` or `fold_failed`. The line repeats only if the failure changes.",
+        "is `unavailable`, `refused` or `fold_failed`. The line repeats only if the failure changes. A reload that confirms a "
+        "gap or parks an entry is expected, and has no line.",
     ),
     LogEvent(
         "run recovered",
